@@ -1,0 +1,56 @@
+# Forbear's commands. Each works as the first one typed on a machine that has Python 3.11+, make and gcc.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+UV := UV_PYTHON_DOWNLOADS=never UV_NO_CONFIG=1 $(BIN)/uv
+PIP_SYNC := $(UV) pip install --quiet --python $(BIN)/python --require-hashes
+
+.PHONY: help setup demo test bench lock
+help:
+	@echo "make demo   a real loan book, one night, the console"
+	@echo "make test   all checks and tests"
+	@echo "make bench  the benchmarks (installs zen-engine and openfisca-core)"
+	@echo "make lock   compile requirements/ again from pyproject.toml"
+
+setup: $(VENV)/.base
+
+$(BIN)/uv: requirements/uv.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Forbear needs Python 3.11 or newer: make PYTHON=/path/to/python3.11"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || sh scripts/apt.sh python3-venv
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
+	@touch $@
+
+$(VENV)/.base: $(BIN)/uv requirements/base.txt pyproject.toml
+	@$(PIP_SYNC) -r requirements/base.txt
+	@$(BIN)/python scripts/link.py
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.base requirements/dev.txt
+	@$(PIP_SYNC) -r requirements/dev.txt
+	@touch $@
+
+demo: setup
+	@$(BIN)/forbear demo $(DEMO_ARGS)
+
+test: $(VENV)/.dev
+	@command -v chromium >/dev/null || sh scripts/apt.sh chromium fonts-noto-cjk
+	$(BIN)/ruff check src tests benchmarks scripts
+	$(BIN)/ruff format --check src tests benchmarks scripts
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/pytest
+
+bench: $(VENV)/.base
+	@$(PIP_SYNC) -r requirements/bench.txt
+	$(BIN)/python benchmarks/nightly.py $(BENCH_ARGS)
+
+COMPILE := $(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 --no-header pyproject.toml
+lock: $(BIN)/uv
+	$(COMPILE) -o requirements/base.txt
+	$(COMPILE) -c requirements/base.txt --extra dev -o requirements/dev.txt
+	$(COMPILE) -c requirements/base.txt --extra bench -o requirements/bench.txt
+	$(COMPILE) -c requirements/base.txt --extra spark -o requirements/spark.txt
+	$(COMPILE) -c requirements/base.txt --extra ml -o requirements/ml.txt
+	echo uv | $(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 --no-header - -o requirements/uv.txt

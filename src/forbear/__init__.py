@@ -1,0 +1,1 @@
+"""Forbear: the life of an overdue consumer loan, each step lawful, fair, effective and provable."""

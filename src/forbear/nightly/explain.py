@@ -1,0 +1,269 @@
+"""A decision in words, out of what its run wrote: the step, its hours, each other step and why not.
+
+The rules are asked again, one case at a time, with the facts that the run kept; an answer that differs
+from the run's bits is an error, never shown (the batch and the single case have one meaning).
+"""
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any, Literal
+from zoneinfo import ZoneInfo
+
+import sqlalchemy as sa
+from babel import Locale
+from babel.dates import format_datetime
+from babel.numbers import format_currency, format_decimal, format_percent, get_currency_precision
+
+from forbear.nightly.errors import NoDecision, RulebookChanged
+from forbear.rulebook.compile import Compiled, compile_for
+from forbear.rulebook.load import Rulebook
+from forbear.rulebook.models import Fact, FactValue, Hours, Rule
+from forbear.store.tables import account, book, decision, derivation, run
+from forbear.strategy.ladder import permitted
+
+Said = Literal["forbids", "unknown", "no_hours", "hours", "permits"]
+VerdictWord = Literal["chosen", "permitted", "forbidden", "unknown", "no_hours"]
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One rule that spoke on a step. `text` is the rule's paraphrase in the language asked for."""
+
+    rule_id: str
+    says: Said
+    text: str
+    instrument: str
+    article: str
+    kind: Literal["law", "policy"]
+    verified: bool
+    in_force_from: date
+    in_force_to: date | None
+    note: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What became of one step; `permitted` means that it was allowed, but a milder one goes first."""
+
+    step: str
+    step_name: str
+    verdict: VerdictWord
+    reasons: tuple[Reason, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FactShown:
+    """One fact that the rules read, as text; `how` says whether it was observed, derived or assumed."""
+
+    id: str
+    name: str
+    value: str
+    how: Literal["observed", "derived", "assumed"]
+    how_text: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """One decision in one language. `earliest` and `latest` are aware UTC instants, None for no contact."""
+
+    account_id: int
+    account_ref: str
+    book: str
+    synthetic: bool
+    run_id: int
+    as_of: date
+    jurisdiction: str
+    step: str
+    step_name: str
+    earliest: datetime | None
+    latest: datetime | None
+    zones: tuple[str, ...]
+    verdicts: tuple[Verdict, ...]
+    facts: tuple[FactShown, ...]
+
+
+def explain(
+    connection: sa.Connection, account_id: int, run_id: int | None, lang: str, rulebook: Rulebook
+) -> Explanation:
+    """The decision for an account in a run (None: its newest), in `lang` (zh-Hans, zh-Hant or en).
+
+    Raises NoDecision, and RulebookChanged where the rules on file are no longer those of the run.
+    """
+    query = (
+        sa.select(
+            decision,
+            run.c.as_of,
+            run.c.rulebook_sha256,
+            run.c.rule_bits,
+            account.c.ref,
+            account.c.derived,
+            account.c.book_id,
+            book.c.name.label("book_name"),
+            book.c.synthetic,
+            book.c.currency,
+        )
+        .join(run, run.c.id == decision.c.run_id)
+        .join(account, account.c.id == decision.c.account_id)
+        .join(book, book.c.id == account.c.book_id)
+        .where(decision.c.account_id == account_id)
+        .order_by(decision.c.run_id.desc())
+        .limit(1)
+    )
+    if run_id is not None:
+        query = query.where(decision.c.run_id == run_id)
+    row = connection.execute(query).mappings().first()
+    if row is None:
+        raise NoDecision(f"No decision is on file for account {account_id}. Run forbear nightly first.")
+    compiled = compile_for(rulebook, row["jurisdiction"], row["as_of"])
+    if row["rulebook_sha256"] != rulebook.sha256:
+        raise RulebookChanged(
+            f"Run {row['run_id']} used the rulebook {row['rulebook_sha256'][:12]}; on file is"
+            f" {rulebook.sha256[:12]}. Run the night again, or explain with the rules of that day."
+        )
+    return _explained(row, compiled, lang, _how(connection, row, lang))
+
+
+def _explained(row: Any, compiled: Compiled, lang: str, how: dict[str, tuple[str, str]]) -> Explanation:
+    vocabulary = compiled.vocabulary
+    facts: dict[str, FactValue] = {name: row[name] for name in vocabulary.facts}
+    agreed = None if row["agreed_from_min"] is None else Hours(row["agreed_from_min"], row["agreed_to_min"])
+    found = compiled.find(facts, row["zones"] if row["place_known"] else None, agreed)
+    allowed = permitted(compiled, found)
+    asked_again = (found.forbids, found.unknown, found.no_hours, allowed[0])
+    written = (row["forbids"], row["unknown"], row["no_hours"], row["step"])
+    assert asked_again == written, f"run {row['run_id']}, account {row['account_id']}: {asked_again} is not {written}"
+
+    verdicts = []
+    for step in vocabulary.steps.values():
+        against: list[tuple[Rule, Said]] = []
+        allowing: list[tuple[Rule, Said]] = []
+        for bit, rule in enumerate(compiled.rules):
+            if step.id not in rule.steps:
+                continue
+            if found.forbids >> bit & 1:
+                against.append((rule, "forbids"))
+            elif found.unknown >> bit & 1:
+                against.append((rule, "unknown"))
+            elif rule.hours and found.no_hours >> step.bit & 1:
+                against.append((rule, "no_hours"))
+            else:
+                allowing.append((rule, "hours" if rule.hours else "permits"))
+        word: VerdictWord
+        if step.id == row["step"]:
+            word = "chosen"
+        elif step.id in allowed:
+            word = "permitted"
+        else:
+            word = next(w for w, s in _WORDS if any(said == s for _, said in against))
+        # A step that something stands against is explained by that alone.
+        spoke = against or allowing
+        reasons = tuple(_reason(rule, said, lang) for rule, said in spoke)
+        verdicts.append(Verdict(step.id, step.name[lang], word, reasons))
+    return Explanation(
+        account_id=row["account_id"],
+        account_ref=row["ref"],
+        book=row["book_name"],
+        synthetic=row["synthetic"],
+        run_id=row["run_id"],
+        as_of=row["as_of"],
+        jurisdiction=row["jurisdiction"],
+        step=row["step"],
+        step_name=vocabulary.steps[row["step"]].name[lang],
+        earliest=row["earliest"],
+        latest=row["latest"],
+        zones=tuple((row["zones"] or "").split("|")) if row["zones"] else (),
+        verdicts=tuple(verdicts),
+        facts=tuple(
+            FactShown(
+                fact.id,
+                fact.name[lang],
+                fact_text(fact, facts[fact.id], row["currency"], lang, vocabulary.never),
+                *(how.get(fact.id) or ("observed", None)),
+            )
+            for fact in vocabulary.facts.values()
+        ),
+    )
+
+
+_WORDS: tuple[tuple[VerdictWord, Said], ...] = (
+    ("forbidden", "forbids"),
+    ("unknown", "unknown"),
+    ("no_hours", "no_hours"),
+)
+
+
+def _reason(rule: Rule, said: Said, lang: str) -> Reason:
+    return Reason(
+        rule_id=rule.id,
+        says=said,
+        text=rule.text[lang],
+        instrument=rule.instrument.title[lang],
+        article=rule.article,
+        kind=rule.instrument.kind,
+        verified=rule.verified,
+        in_force_from=rule.since,
+        in_force_to=rule.until,
+        note=rule.note[lang] if rule.note else None,
+    )
+
+
+def _how(connection: sa.Connection, row: Any, lang: str) -> dict[str, tuple[str, str]]:
+    """For each fact that the mapping derived or assumed: which of both, and the mapping's sentence."""
+    found: dict[str, tuple[str, str]] = {}
+    if not row["derived"]:
+        return found
+    query = sa.select(derivation).where(derivation.c.book_id == row["book_id"])
+    for line in connection.execute(query).mappings():
+        if line["code"] in row["derived"]:
+            for fact in line["facts"]:
+                found[fact] = (line["kind"], line["text"][lang])
+    return found
+
+
+# ---- figures as text --------------------------------------------------------------------------------
+
+_YES = {"zh-Hans": ("是", "否"), "zh-Hant": ("是", "否"), "en": ("yes", "no")}
+_UNKNOWN = {"zh-Hans": "未知", "zh-Hant": "未知", "en": "not known"}
+_NEVER = {"zh-Hans": "无", "zh-Hant": "無", "en": "never"}
+
+
+def locale(lang: str) -> Locale:
+    """Babel's locale for one of our language tags."""
+    return Locale.parse(lang, sep="-")
+
+
+def money(minor: int, currency: str, lang: str) -> str:
+    """An amount in minor units, as text with its currency."""
+    return format_currency(Decimal(minor).scaleb(-get_currency_precision(currency)), currency, locale=locale(lang))
+
+
+def fact_text(fact: Fact, value: FactValue, currency: str, lang: str, never: int) -> str:
+    """The value of a fact as a reader of `lang` writes it."""
+    if value is None:
+        return _UNKNOWN[lang]
+    if isinstance(value, bool):
+        return _YES[lang][0 if value else 1]
+    if isinstance(value, str):
+        return value
+    if fact.type == "money":
+        return money(value, currency, lang)
+    if fact.unit == "ppm":
+        return str(format_percent(Decimal(value).scaleb(-6), "0.##%", locale=locale(lang)))
+    if fact.unit == "days" and value == never:
+        return _NEVER[lang]
+    return str(format_decimal(value, locale=locale(lang)))
+
+
+def local_span(explanation: Explanation, lang: str) -> str | None:
+    """The lawful hours in the borrower's own time, one reading for each place; None for no contact."""
+    if explanation.earliest is None or explanation.latest is None:
+        return None
+    readings = []
+    for zone in explanation.zones:
+        first, last = (
+            format_datetime(at, "yyyy-MM-dd HH:mm", tzinfo=ZoneInfo(zone), locale=locale(lang))
+            for at in (explanation.earliest, explanation.latest)
+        )
+        readings.append(f"{first} – {last} ({zone})")
+    return "; ".join(readings)

@@ -1,0 +1,181 @@
+"""Turns the rows of a book into the facts of the vocabulary, one row an account, as Ibis expressions."""
+
+from datetime import date
+
+import ibis
+import ibis.expr.types as ir
+
+#: Kinds of contact that count as a text, and as a letter by which something is told in writing.
+_TEXTS = ("sms", "reminder")
+_CONNECTED = ("connected", "conversation")
+
+
+def contact_days(contacts: ir.Table, accounts: ir.Table, as_of: date) -> ir.Table:
+    """Each contact up to `as_of` with its local date, as the borrower's clock had it.
+
+    Where the borrower may be in several zones, the later date counts, so that a contact is never
+    taken for older than it is; one that is still of `as_of` in any of them belongs to `as_of`.
+
+    Args:
+        contacts: account_id, at (UTC timestamp), step, outcome.
+        accounts: account_id, borrower_id, latest_date, earliest_date (minutes, see `LocalDay`).
+    """
+    placed = accounts.select("account_id", "borrower_id", "latest_date", "earliest_date")
+    joined = contacts.inner_join(placed, "account_id")
+    today = ibis.literal(as_of)
+
+    def local(shift: ir.IntegerValue) -> ir.DateValue:
+        return (joined["at"] + shift.fill_null(0).as_interval("m")).date()
+
+    kept = joined.mutate(on=ibis.least(local(joined.latest_date), today), first_on=local(joined.earliest_date))
+    return kept.filter(kept.first_on <= today)
+
+
+def by_account(contacts: ir.Table, positions: ir.Table, as_of: date, never: int) -> ir.Table:
+    """What was done about each account: counts in this episode, counts in seven days, days since."""
+    joined = contacts.left_join(positions.select("account_id", "oldest_due_on"), "account_id").drop("account_id_right")
+    today = ibis.literal(as_of)
+    in_week = today.delta(joined.on, unit="day") < 7
+    in_episode = (joined.on >= joined.oldest_due_on).fill_null(False)
+    texts = joined.step.isin(_TEXTS)
+
+    def of(step: str) -> ir.BooleanValue:
+        return joined.step == step
+
+    def since(which: ir.BooleanValue) -> ir.IntegerValue:
+        return today.delta(joined.on.max(where=which), unit="day").fill_null(never).cast("int32")
+
+    def count(which: ir.BooleanValue) -> ir.IntegerValue:
+        return which.sum().fill_null(0).cast("int32")
+
+    return joined.group_by("account_id").aggregate(
+        calls_7d=count(of("call") & in_week),
+        conversations_7d=count(of("call") & in_week & (joined.outcome == "conversation")),
+        sms_episode=count(of("sms") & in_episode),
+        calls_episode=count(of("call") & in_episode),
+        letters_episode=count(of("letter") & in_episode),
+        plan_offers_episode=count(of("plan_offer") & in_episode),
+        days_since_sms=since(texts),
+        days_since_letter=since(of("letter")),
+        days_since_visit_notice=since(of("visit_notice")),
+        days_since_visit=since(of("visit")),
+    )
+
+
+def by_borrower(contacts: ir.Table, as_of: date, never: int) -> ir.Table:
+    """What was done to each borrower, over all loans: connected calls today, days since any contact."""
+    today = ibis.literal(as_of)
+    connected = (contacts.step == "call") & contacts.outcome.isin(_CONNECTED) & (contacts.on == today)
+    return contacts.group_by("borrower_id").aggregate(
+        connected_today=connected.sum().fill_null(0).cast("int32"),
+        days_since_contact=today.delta(contacts.on.max(), unit="day").fill_null(never).cast("int32"),
+    )
+
+
+def lead_accounts(accounts: ir.Table, positions: ir.Table) -> ir.Table:
+    """The account to speak of, for each borrower with more than one: open, longest past due, most owed.
+
+    Returns: borrower_id, lead_id. Borrowers of one account have no row.
+    """
+    joined = accounts.left_join(positions, "account_id").drop("account_id_right")
+    rank = ibis.row_number().over(
+        group_by="borrower_id",
+        order_by=[
+            (joined.status == "open").desc(),
+            joined.dpd.fill_null(0).desc(),
+            joined.arrears.fill_null(0).desc(),
+            joined.next_due_on.asc(nulls_first=False),
+            joined.account_id,
+        ],
+    )
+    many = accounts.group_by("borrower_id").having(accounts.account_id.count() > 1).select("borrower_id").distinct()
+    ranked = joined.semi_join(many, "borrower_id").mutate(place=rank)
+    return ranked.filter(ranked.place == 0).select("borrower_id", lead_id="account_id")
+
+
+def facts(
+    accounts: ir.Table,
+    positions: ir.Table,
+    contacts_by_account: ir.Table,
+    contacts_by_borrower: ir.Table,
+    leads: ir.Table,
+    caps: ir.Table,
+    as_of: date,
+    never: int,
+    lawful_places: frozenset[str],
+) -> ir.Table:
+    """The facts of each account on `as_of`: what `rulebook.compile` and `strategy.ladder` read."""
+    joined = accounts
+    for other, key in (
+        (positions, "account_id"),
+        (contacts_by_account, "account_id"),
+        (contacts_by_borrower, "borrower_id"),
+        (leads, "borrower_id"),
+        (caps, ["jurisdiction", "lender_type", "opened_on"]),
+    ):
+        names = key if isinstance(key, list) else [key]
+        joined = joined.left_join(other, names).drop(*(f"{name}_right" for name in names))
+    today = ibis.literal(as_of)
+    t = joined
+    owes = t.status == "open"
+
+    def still(day: ir.DateValue) -> ir.BooleanValue:
+        return (day >= today).fill_null(False)
+
+    def amount(value: ir.IntegerValue) -> ir.IntegerValue:
+        return ibis.ifelse(owes, value.fill_null(0), 0).cast("int64")
+
+    def counted(name: str) -> ir.IntegerValue:
+        return t[name].fill_null(0).cast("int32")
+
+    def since(name: str) -> ir.IntegerValue:
+        return t[name].fill_null(never).cast("int32")
+
+    return t.select(
+        "account_id",
+        "jurisdiction",
+        "zones",
+        "agreed_from_min",
+        "agreed_to_min",
+        "first_min",
+        "last_min",
+        law_known=t.jurisdiction.isin(sorted(lawful_places)) if lawful_places else ibis.literal(False),
+        place_known=t.first_min.notnull(),
+        status=t.status,
+        lender_type=t.lender_type,
+        collector=t.collector,
+        dpd=ibis.ifelse(owes, t.dpd.fill_null(0), 0).cast("int32"),
+        arrears=amount(t.arrears),
+        owed=amount(t.arrears + t.late_fee + t.penalty),
+        days_to_due=ibis.ifelse(owes, t.next_due_on.delta(today, unit="day").fill_null(never), never).cast("int32"),
+        all_in_ppm=t.all_in_ppm,
+        cap_exists=t.cap_exists.fill_null(False),
+        cap_ppm=t.cap_ppm,
+        lead_account=(t.lead_id == t.account_id).fill_null(True),
+        can_sms=t.can_sms,
+        can_call=t.can_call,
+        can_write=t.can_write,
+        sms_consent=t.sms_consent,
+        hours_agreed=t.agreed_from_min.notnull(),
+        stop_contact=t.stop_contact,
+        attorney=t.attorney,
+        bankrupt=t.bankrupt,
+        incapable=t.incapable,
+        dispute_open=t.dispute_open,
+        hardship_open=still(t.hardship_until),
+        promise_open=still(t.promise_due_on),
+        plan_active=still(t.plan_until),
+        history_days=ibis.greatest(0, today.delta(t.history_from, unit="day").fill_null(0)).cast("int32"),
+        connected_today=counted("connected_today"),
+        calls_7d=counted("calls_7d"),
+        conversations_7d=counted("conversations_7d"),
+        sms_episode=counted("sms_episode"),
+        calls_episode=counted("calls_episode"),
+        letters_episode=counted("letters_episode"),
+        plan_offers_episode=counted("plan_offers_episode"),
+        days_since_sms=since("days_since_sms"),
+        days_since_contact=since("days_since_contact"),
+        days_since_letter=since("days_since_letter"),
+        days_since_visit_notice=since("days_since_visit_notice"),
+        days_since_visit=since("days_since_visit"),
+    )

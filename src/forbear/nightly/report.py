@@ -1,0 +1,60 @@
+"""The figures of a run: how many accounts at each step, by arrears bucket. The command and the console read it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from forbear.rulebook.models import LANGUAGES, Text
+from forbear.store.tables import decision
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """A span of days past due, `least` to `most` inclusive; `most` None: without end."""
+
+    id: str
+    least: int
+    most: int | None
+    name: Text
+
+
+def _days(least: int, most: int) -> Bucket:
+    span = f"{least}–{most}"
+    return Bucket(f"{least}-{most}", least, most, dict.fromkeys(LANGUAGES, span))
+
+
+BUCKETS = (
+    Bucket("current", 0, 0, {"zh-Hans": "未逾期", "zh-Hant": "未逾期", "en": "current"}),
+    _days(1, 30),
+    _days(31, 60),
+    _days(61, 90),
+    _days(91, 180),
+    Bucket("over-180", 181, None, dict.fromkeys(LANGUAGES, "> 180")),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """{step: {bucket id: accounts}} of one run."""
+
+    counts: Mapping[str, Mapping[str, int]]
+
+
+def bucket_of(dpd: sa.ColumnElement[int]) -> sa.ColumnElement[str]:
+    """The bucket's id of a column of days past due."""
+    return sa.case(*((dpd <= b.most, b.id) for b in BUCKETS if b.most is not None), else_=BUCKETS[-1].id)
+
+
+def summary(connection: sa.Connection, run_id: int) -> Summary:
+    """The figures of a run, summed by the database."""
+    bucket = bucket_of(decision.c.dpd).label("bucket")
+    query = (
+        sa.select(decision.c.step, bucket, sa.func.count())
+        .where(decision.c.run_id == run_id)
+        .group_by(decision.c.step, bucket)
+    )
+    counts: dict[str, dict[str, int]] = {}
+    for step, name, n in connection.execute(query):
+        counts.setdefault(step, {})[name] = n
+    return Summary(counts)

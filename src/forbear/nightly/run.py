@@ -1,0 +1,388 @@
+"""The nightly run: reads the book as Arrow, decides on DuckDB, writes all decisions in one transaction.
+
+A run that is killed has written nothing; the same command does it again. A run for a day that was
+decided before, over the same book by the same rules, gives the same bytes, and writes nothing anew.
+"""
+
+import io
+import json
+import os
+import tempfile
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import ibis
+import ibis.expr.types as ir
+import psycopg
+import pyarrow as pa
+import pyarrow.csv as pacsv
+from psycopg import sql
+
+from forbear.ledger.position import HORIZON_DAYS, positions
+from forbear.nightly import facts as f
+from forbear.nightly.errors import NothingToDecide
+from forbear.rulebook.cap import find_cap
+from forbear.rulebook.compile import Compiled, compile_for
+from forbear.rulebook.hours import local_day
+from forbear.rulebook.load import Rulebook
+from forbear.store.engine import arrow_connection, copy_connection
+from forbear.store.errors import one_line
+from forbear.store.tables import FACT_COLUMNS
+from forbear.strategy.ladder import decide
+
+#: Accounts read at a time: bounds the memory of the schedule's running sums.
+CHUNK_ACCOUNTS = 200_000
+#: DuckDB's share of memory; what does not fit is spilled to a temporary folder.
+MEMORY_LIMIT = "2500MB"
+
+#: What the night asks of the book; {lo} and {hi} bound the account ids of a chunk, {as_of} is the day.
+QUERIES = {
+    "accounts": """
+        SELECT a.id AS account_id, a.borrower_id, a.status, a.opened_on, a.penalty_rate_ppm, a.late_fee_minor,
+               a.late_fee_ppm, a.grace_days, a.all_in_ppm, a.dispute_open, a.promise_due_on, a.plan_until,
+               b.zones, b.can_sms, b.can_call, b.can_write, b.sms_consent, b.agreed_from_min, b.agreed_to_min,
+               b.stop_contact, b.attorney, b.bankrupt, b.incapable, b.hardship_until, a.book_id
+        FROM account a JOIN borrower b ON b.id = a.borrower_id
+        WHERE a.id >= {lo} AND a.id < {hi} AND a.opened_on <= {as_of} ORDER BY a.id""",
+    "instalments": f"""
+        SELECT account_id, n, due_on, principal_minor, interest_minor FROM instalment
+        WHERE account_id >= {{lo}} AND account_id < {{hi}} AND due_on <= {{as_of}} + {HORIZON_DAYS}""",
+    "payments": """
+        SELECT account_id, amount_minor FROM payment
+        WHERE account_id >= {lo} AND account_id < {hi} AND paid_on <= {as_of}""",
+    "contacts": """
+        SELECT account_id, at, step, outcome FROM contact
+        WHERE account_id >= {lo} AND account_id < {hi} AND at < {as_of} + interval '2 days'""",
+}
+_BOOKS = """
+    SELECT id AS book_id, jurisdiction, lender_type, collector,
+           coalesce(history_from, (SELECT min(started_at)::date FROM import WHERE book_id = book.id)) AS history_from
+    FROM book"""
+
+#: The columns of a decision, in order; the bytes of a run's decisions are these, as PostgreSQL's CSV.
+DECISION_COLUMNS = (
+    "account_id",
+    "jurisdiction",
+    "step",
+    "earliest",
+    "latest",
+    "forbids",
+    "unknown",
+    "no_hours",
+    "zones",
+    "agreed_from_min",
+    "agreed_to_min",
+    *(column.name for column in FACT_COLUMNS),
+)
+
+
+@dataclass
+class Stages:
+    """Seconds spent in each stage of a run."""
+
+    read: float = 0.0
+    decide: float = 0.0
+    write: float = 0.0
+
+    @contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        """Add the time of the block to a stage."""
+        begun = time.perf_counter()
+        try:
+            yield
+        finally:
+            setattr(self, stage, getattr(self, stage) + time.perf_counter() - begun)
+
+
+@dataclass(frozen=True)
+class Night:
+    """What a run did. `again` is set where the same decisions had been written before."""
+
+    run_id: int
+    as_of: date
+    accounts: int
+    decisions_sha256: str
+    again: bool
+    stages: Stages = field(compare=False)
+
+
+def nightly(as_of: date, book: Rulebook, threads: int | None = None) -> Night:
+    """Decide every account of every book for the local day `as_of`. Raises StoreError, NothingToDecide."""
+    stages = Stages()
+    started = datetime.now(UTC)
+    with (
+        one_line(),
+        tempfile.TemporaryDirectory(prefix="forbear-night-") as folder,
+        copy_connection() as connection,
+    ):
+        # One night at a time; and one picture of the book for the whole run.
+        connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        connection.execute("SELECT pg_advisory_xact_lock(hashtext('forbear.nightly'))")
+        connection.execute("SET LOCAL TimeZone = 'UTC'")
+        duck = ibis.duckdb.connect(Path(folder) / "night.duckdb", temp_directory=folder, memory_limit=MEMORY_LIMIT)
+        duck.raw_sql(f"SET threads = {threads or os.cpu_count() or 2}")
+        duck.raw_sql("SET TimeZone = 'UTC'")
+        try:
+            _read(connection, duck, as_of, stages)
+            with stages.timed("decide"):
+                _sum_up(duck, as_of, book)
+            compiled = _compiled(duck, book, as_of)
+            run_id, digest, count = _write(connection, duck, as_of, book, compiled, started, stages)
+        finally:
+            duck.disconnect()
+        earlier = connection.execute(
+            "SELECT min(id) FROM run WHERE id <> %s AND as_of = %s AND rulebook_sha256 = %s AND decisions_sha256 = %s",
+            (run_id, as_of, book.sha256, digest),
+        ).fetchone()
+        assert earlier is not None
+        if earlier[0] is not None:
+            connection.rollback()
+            return Night(earlier[0], as_of, count, digest, True, stages)
+        with stages.timed("write"):
+            connection.commit()
+    return Night(run_id, as_of, count, digest, False, stages)
+
+
+# ---- read -------------------------------------------------------------------------------------------
+
+
+def _read(connection: psycopg.Connection[Any], duck: Any, as_of: date, stages: Stages) -> None:
+    """The book into DuckDB, a chunk of accounts at a time.
+
+    All Arrow reads see the transaction's own picture of the book, by its exported snapshot.
+    """
+    bounds = connection.execute("SELECT min(id), max(id) FROM account").fetchone()
+    if bounds is None or bounds[0] is None:
+        raise NothingToDecide("There is no account to decide. Import a book first: forbear import FILE --mapping M")
+    snapshot = connection.execute("SELECT pg_export_snapshot()").fetchone()
+    assert snapshot is not None
+    with arrow_connection() as arrow, arrow.cursor() as cursor:
+        cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        cursor.execute(f"SET TRANSACTION SNAPSHOT '{snapshot[0]}'")
+        cursor.execute(_BOOKS)
+        duck.create_table("book", ibis.memtable(cursor.fetch_arrow_table()))
+        for lo in range(bounds[0], bounds[1] + 1, CHUNK_ACCOUNTS):
+            chunk = {}
+            with stages.timed("read"):
+                for name, query in QUERIES.items():
+                    cursor.execute(query.format(lo=lo, hi=lo + CHUNK_ACCOUNTS, as_of=f"DATE '{as_of}'"))
+                    chunk[name] = cursor.fetch_arrow_table()
+            with stages.timed("decide"):
+                _keep(duck, chunk, as_of, first=lo == bounds[0])
+
+
+def _keep(duck: Any, chunk: dict[str, pa.Table], as_of: date, first: bool) -> None:
+    """Add a chunk to the tables of the night: the schedule as positions only, the rest as it is."""
+    chunk["contacts"] = _utc(chunk["contacts"])
+    paid = ibis.memtable(chunk["payments"])
+    paid = paid.group_by("account_id").aggregate(paid_minor=paid.amount_minor.sum().cast("int64"))
+    accounts = ibis.memtable(chunk["accounts"])
+    where = positions(ibis.memtable(chunk["instalments"]), paid, accounts, as_of)
+    made = {"account_row": accounts, "position": where, "contact": ibis.memtable(chunk["contacts"])}
+    for name, rows in made.items():
+        if first:
+            duck.create_table(name, rows)
+        else:
+            duck.insert(name, rows)
+
+
+def _utc(contacts: pa.Table) -> pa.Table:
+    """The instants of contacts as plain UTC timestamps: DuckDB's own zones need an extension."""
+    at = contacts["at"].cast(pa.timestamp("us", "UTC")).cast(pa.timestamp("us"))
+    return contacts.set_column(contacts.schema.get_field_index("at"), "at", at)
+
+
+def _sum_up(duck: Any, as_of: date, book: Rulebook) -> None:
+    """Places, caps, contacts and lead accounts: small tables that the facts are joined from."""
+    never = book.vocabulary.never
+    rows = duck.table("account_row")
+    zones = [z for z in rows.select("zones").distinct().execute()["zones"] if isinstance(z, str)]
+    duck.create_table("place", ibis.memtable(_places(sorted(zones), as_of)))
+    account = rows.inner_join(duck.table("book"), "book_id")
+    account = account.left_join(duck.table("place"), "zones").drop("zones_right")
+    duck.create_table("account", account)
+    account = duck.table("account")
+    kinds = account.select("jurisdiction", "lender_type", "opened_on").distinct()
+    duck.create_table("cap", ibis.memtable(_caps(kinds.to_pyarrow().to_pylist(), book)))
+    position = duck.table("position")
+    duck.create_table("contact_day", f.contact_days(duck.table("contact"), account, as_of))
+    days = duck.table("contact_day")
+    duck.create_table("contact_account", f.by_account(days, position, as_of, never))
+    duck.create_table("contact_borrower", f.by_borrower(days, as_of, never))
+    duck.create_table("lead", f.lead_accounts(account, position))
+
+
+def _places(zones: Iterable[str], as_of: date) -> pa.Table:
+    rows = []
+    for zone in zones:
+        try:
+            day = local_day(zone, as_of)
+        except ValueError:
+            continue  # an unknown place: no hour is then known to be lawful
+        rows.append((zone, day.first, day.last, day.latest_date, day.earliest_date))
+    names = ("zones", "first_min", "last_min", "latest_date", "earliest_date")
+    kinds = (pa.string(), pa.int64(), pa.int64(), pa.int64(), pa.int64())
+    columns = list(zip(*rows, strict=True)) or [()] * len(names)
+    return pa.table({n: pa.array(c, k) for n, c, k in zip(names, columns, kinds, strict=True)})
+
+
+def _caps(kinds: list[dict[str, Any]], book: Rulebook) -> pa.Table:
+    found = [find_cap(book, k["jurisdiction"], k["lender_type"], k["opened_on"]) for k in kinds]
+    return pa.table(
+        {
+            "jurisdiction": pa.array([k["jurisdiction"] for k in kinds], pa.string()),
+            "lender_type": pa.array([k["lender_type"] for k in kinds], pa.string()),
+            "opened_on": pa.array([k["opened_on"] for k in kinds], pa.date32()),
+            "cap_exists": pa.array([cap is not None for cap in found], pa.bool_()),
+            "cap_ppm": pa.array([cap and cap.ppm for cap in found], pa.int64()),
+        }
+    )
+
+
+# ---- decide -----------------------------------------------------------------------------------------
+
+
+def _compiled(duck: Any, book: Rulebook, as_of: date) -> list[Compiled]:
+    places = sorted(duck.table("book").jurisdiction.execute().unique())
+    return [compile_for(book, place, as_of) for place in places]
+
+
+def fact_table(duck: Any, as_of: date, book: Rulebook) -> ir.Table:
+    """The facts of every account, over the tables that `_read` made."""
+    return f.facts(
+        duck.table("account"),
+        duck.table("position"),
+        duck.table("contact_account"),
+        duck.table("contact_borrower"),
+        duck.table("lead"),
+        duck.table("cap"),
+        as_of,
+        book.vocabulary.never,
+        book.jurisdictions,
+    )
+
+
+def _decisions(facts: ir.Table, compiled: Compiled, as_of: date) -> ir.Table:
+    """One decision a row for the accounts of one jurisdiction, as text that is PostgreSQL's own CSV."""
+    decided = decide(compiled, facts.filter(facts.jurisdiction == compiled.jurisdiction))
+    midnight = ibis.literal(datetime.combine(as_of, datetime.min.time()))
+
+    def instant(minutes: ir.IntegerValue) -> ir.StringValue:
+        return (midnight + minutes.as_interval("m")).strftime("%Y-%m-%d %H:%M:%S+00")
+
+    decided = decided.mutate(earliest=instant(decided.earliest_min), latest=instant(decided.latest_min))
+
+    def text(name: str) -> ir.Value:
+        column = decided[name]
+        return ibis.cases((column, "t"), (~column, "f")).name(name) if column.type().is_boolean() else column
+
+    return decided.select(*map(text, DECISION_COLUMNS)).order_by("account_id")
+
+
+# ---- write ------------------------------------------------------------------------------------------
+
+
+def _write(
+    connection: psycopg.Connection[Any],
+    duck: Any,
+    as_of: date,
+    book: Rulebook,
+    compiled: list[Compiled],
+    started: datetime,
+    stages: Stages,
+) -> tuple[int, str, int]:
+    """The run, its findings and its decisions, not yet committed: (run id, digest, count)."""
+    row = connection.execute(
+        "INSERT INTO run (as_of, rulebook_sha256, rule_bits, decisions_sha256, accounts, started_at)"
+        " VALUES (%s, %s, %s, '', 0, %s) RETURNING id",
+        (
+            as_of,
+            book.sha256,
+            json.dumps({c.jurisdiction: [r.id for r in c.rules] for c in compiled}),
+            started,
+        ),
+    ).fetchone()
+    assert row is not None
+    run_id: int = row[0]
+    digest, count = sha256(), 0
+    facts = fact_table(duck, as_of, book)
+    columns = sql.SQL(", ").join(map(sql.Identifier, DECISION_COLUMNS))
+    # The decisions carry no run id on their way, so that equal decisions are equal bytes: the column's
+    # default reads it from this setting of the transaction.
+    connection.execute("SELECT set_config('forbear.run_id', %s, true)", (str(run_id),))
+    copy = sql.SQL("COPY decision ({}) FROM STDIN (FORMAT csv)").format(columns)
+    for each in compiled:
+        found: set[tuple[int, int, int]] = set()
+        with connection.cursor().copy(copy) as sink:
+            # Asked of DuckDB itself: Ibis 12 calls a method that DuckDB 2 no longer has.
+            batches = duck.con.sql(duck.compile(_decisions(facts, each, as_of))).to_arrow_reader(100_000)
+            for batch in _timed(batches, stages):
+                with stages.timed("write"):
+                    count += batch.num_rows
+                    text = _csv(batch)
+                    digest.update(text)
+                    sink.write(text)
+                    keys = pa.Table.from_batches([batch]).group_by(["forbids", "unknown", "no_hours"]).aggregate([])
+                    found.update(zip(*(keys[name].to_pylist() for name in keys.column_names), strict=True))
+        with stages.timed("write"):
+            _write_findings(connection, run_id, each, found)
+    connection.execute(
+        "UPDATE run SET decisions_sha256 = %s, accounts = %s, finished_at = clock_timestamp() WHERE id = %s",
+        (digest.hexdigest(), count, run_id),
+    )
+    return run_id, digest.hexdigest(), count
+
+
+def _timed(batches: Iterable[pa.RecordBatch], stages: Stages) -> Iterator[pa.RecordBatch]:
+    """The batches, the time of making each counted as deciding."""
+    source = iter(batches)
+    while True:
+        with stages.timed("decide"):
+            batch = next(source, None)
+        if batch is None:
+            return
+        yield batch
+
+
+# No column holds a comma, a quote or a line end: all text in a decision is a word of the vocabulary.
+_CSV = pacsv.WriteOptions(include_header=False, quoting_style="none")
+
+
+def _csv(batch: pa.RecordBatch) -> bytes:
+    sink = io.BytesIO()
+    pacsv.write_csv(batch, sink, _CSV)
+    return sink.getvalue()
+
+
+def _write_findings(
+    connection: psycopg.Connection[Any], run_id: int, compiled: Compiled, found: set[tuple[int, int, int]]
+) -> None:
+    """The dictionary of the run's bit sets in words, so that SQL alone can read the reasons."""
+    with connection.cursor().copy(
+        "COPY finding (run_id, jurisdiction, forbids, unknown, no_hours, reasons) FROM STDIN"
+    ) as sink:
+        for key in sorted(found):
+            sink.write_row((run_id, compiled.jurisdiction, *key, json.dumps(reasons(compiled, *key))))
+
+
+def reasons(compiled: Compiled, forbids: int, unknown: int, no_hours: int) -> dict[str, list[dict[str, str]]]:
+    """For each step that something stands against, what: [{rule, says}], in the order of the bits."""
+    said: dict[str, list[dict[str, str]]] = {}
+    for step in compiled.vocabulary.steps.values():
+        lines = [
+            {"rule": rule.id, "says": says}
+            for says, bits in (("forbids", forbids), ("unknown", unknown))
+            for bit, rule in enumerate(compiled.rules)
+            if bits & (1 << bit) and step.id in rule.steps
+        ]
+        if no_hours & (1 << step.bit):
+            lines += [{"rule": rule.id, "says": "no_hours"} for rule in compiled.hours_rules(step.id)]
+        if lines:
+            said[step.id] = lines
+    return said

@@ -1,0 +1,1 @@
+"""Law as dated data: packs are loaded, compiled to expressions, asked, and explained."""

@@ -1,0 +1,59 @@
+"""The ceiling on a loan's all-in yearly cost: which rule sets it, and at how much, for one loan."""
+
+from dataclasses import dataclass
+from datetime import date
+
+from forbear.rulebook.errors import CalendarUnknown
+from forbear.rulebook.load import Rulebook, Series
+from forbear.rulebook.models import Cap, Rule, at
+
+
+@dataclass(frozen=True, slots=True)
+class CapFound:
+    """The lowest ceiling that binds a loan. `ppm` is None where a ceiling binds but its figure is not on file."""
+
+    rule: Rule
+    ppm: int | None
+    why_unknown: str | None = None
+
+
+def find_cap(book: Rulebook, jurisdiction: str, lender_type: str, opened_on: date) -> CapFound | None:
+    """The ceiling for a loan opened on that day by that type of lender; None where no rule on file sets one.
+
+    The rule in force on the day of the contract binds, as each instrument on file says of new loans.
+    Where one of several ceilings can't be known, the answer is unknown: it might be the lowest.
+    """
+    found: CapFound | None = None
+    for rule in book.rules:
+        if rule.instrument.jurisdiction != jurisdiction or not rule.in_force(opened_on):
+            continue
+        if rule.lenders and lender_type not in rule.lenders:
+            continue
+        cap = at(rule.cap, opened_on)
+        if cap is None:
+            continue
+        try:
+            here = CapFound(rule, _ppm(book, cap, opened_on))
+        except CalendarUnknown as error:
+            return CapFound(rule, None, str(error))
+        if found is None or (found.ppm or 0) > (here.ppm or 0):
+            found = here
+    return found
+
+
+def _ppm(book: Rulebook, cap: Cap, day: date) -> int:
+    if cap.ppm is not None:
+        return cap.ppm
+    assert cap.series is not None and cap.times is not None
+    return cap.times * published(book.series[cap.series], day)
+
+
+def published(series: Series, day: date) -> int:
+    """The figure of a series that holds on `day`, in ppm. Raises CalendarUnknown outside what is on file."""
+    value = at(series.values, day)
+    if value is None or day > series.known_through:
+        raise CalendarUnknown(
+            f"{series.id}: no published value is on file for {day}; it ends with {series.known_through}."
+            " Add the published value in a file under FORBEAR_HOME/packs."
+        )
+    return value

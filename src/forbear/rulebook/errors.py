@@ -1,0 +1,11 @@
+"""What can be wrong with a pack or a question to it."""
+
+from forbear.errors import ForbearError
+
+
+class PackError(ForbearError):
+    """A pack can't be used. One line: the file, the rule, what is wrong, what to do."""
+
+
+class CalendarUnknown(ForbearError):
+    """A published figure or calendar is needed for a day for which none is on file; it is never guessed."""

@@ -1,0 +1,179 @@
+"""The condition language: a small typed part of Python's own expression syntax.
+
+Facts and values by name, whole numbers, "texts", True, False; `and or not`, comparisons, `in (…)`,
+`+` and `-`. Python's own parser reads it (docs/decisions/0002), and nothing but these nodes comes out.
+It has three values: what needs an unknown fact is unknown, unless the rest already settles it.
+"""
+
+import ast
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+Type = Literal["bool", "int", "enum"]
+
+
+@dataclass(frozen=True, slots=True)
+class Const:
+    """A literal."""
+
+    value: bool | int | str
+
+
+@dataclass(frozen=True, slots=True)
+class FactRef:
+    """A fact about the account."""
+
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ValueRef:
+    """A dated value of the rule, fixed when the rulebook is compiled for a day."""
+
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Logic:
+    """Conjunction or disjunction of two or more conditions."""
+
+    op: Literal["and", "or"]
+    parts: "tuple[Node, ...]"
+
+
+@dataclass(frozen=True, slots=True)
+class Not:
+    """Negation: of unknown, unknown."""
+
+    part: "Node"
+
+
+@dataclass(frozen=True, slots=True)
+class Compare:
+    """A comparison of two operands of one type."""
+
+    op: Literal["==", "!=", "<", "<=", ">", ">="]
+    left: "Node"
+    right: "Node"
+
+
+@dataclass(frozen=True, slots=True)
+class Arith:
+    """Sum or difference of whole numbers."""
+
+    op: Literal["+", "-"]
+    left: "Node"
+    right: "Node"
+
+
+Node = Const | FactRef | ValueRef | Logic | Not | Compare | Arith
+
+_COMPARE: dict[type[ast.cmpop], Literal["==", "!=", "<", "<=", ">", ">="]] = {
+    ast.Eq: "==",
+    ast.NotEq: "!=",
+    ast.Lt: "<",
+    ast.LtE: "<=",
+    ast.Gt: ">",
+    ast.GtE: ">=",
+}
+
+
+class ConditionError(Exception):
+    """A condition that can't be read: what is wrong and what would be right."""
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """What a condition may name: facts with their types and allowed texts, and the rule's own values."""
+
+    facts: Mapping[str, Type]
+    texts: Mapping[str, tuple[str, ...]]
+    values: frozenset[str]
+
+
+def parse(source: str, names: Names) -> Node:
+    """The tree of a condition, typed bool. Raises ConditionError."""
+    try:
+        tree = ast.parse(source, mode="eval").body
+    except SyntaxError as error:
+        raise ConditionError(f"can't be read at character {error.offset}: {source!r}") from None
+    node = _node(tree, names)
+    if _type(node, names) != "bool":
+        raise ConditionError(f"is not a condition (true or false): {source!r}")
+    return node
+
+
+def _node(tree: ast.expr, names: Names) -> Node:
+    match tree:
+        case ast.Constant(value=bool() | int() | str() as value):
+            return Const(value)
+        case ast.Name(id=name):
+            if name in names.values:
+                return ValueRef(name)
+            if name in names.facts:
+                return FactRef(name)
+            raise ConditionError(f"names {name!r}, which is neither a fact of vocabulary.toml nor a value of the rule")
+        case ast.BoolOp(op=op, values=parts):
+            nodes = tuple(_node(part, names) for part in parts)
+            for node in nodes:
+                _want(node, "bool", names)
+            return Logic("and" if isinstance(op, ast.And) else "or", nodes)
+        case ast.UnaryOp(op=ast.Not(), operand=operand):
+            return Not(_want(_node(operand, names), "bool", names))
+        case ast.BinOp(op=(ast.Add() | ast.Sub()) as op, left=left, right=right):
+            sides = (_want(_node(side, names), "int", names) for side in (left, right))
+            return Arith("+" if isinstance(op, ast.Add) else "-", *sides)
+        case ast.Compare(left=left, ops=[ast.In()], comparators=[ast.Tuple(elts=items)]) if items:
+            return Logic("or", tuple(_compare("==", _node(left, names), _node(item, names), names) for item in items))
+        case ast.Compare(left=left, ops=ops, comparators=rights) if all(type(op) in _COMPARE for op in ops):
+            operands = [_node(each, names) for each in (left, *rights)]
+            links = tuple(_compare(_COMPARE[type(op)], operands[k], operands[k + 1], names) for k, op in enumerate(ops))
+            return links[0] if len(links) == 1 else Logic("and", links)
+    raise ConditionError(f"uses {ast.unparse(tree)!r}, which the condition language does not have")
+
+
+def _compare(op: Literal["==", "!=", "<", "<=", ">", ">="], left: Node, right: Node, names: Names) -> Node:
+    kind = _type(left, names)
+    _want(right, kind, names)
+    if kind != "int" and op not in ("==", "!="):
+        raise ConditionError(f"orders what has no order, with {op}")
+    for fact, const in ((left, right), (right, left)):
+        if isinstance(fact, FactRef) and isinstance(const, Const) and isinstance(const.value, str):
+            allowed = names.texts.get(fact.id, ())
+            if const.value not in allowed:
+                raise ConditionError(f"compares {fact.id} with {const.value!r}; it may be {', '.join(allowed)}")
+    return Compare(op, left, right)
+
+
+def _want(node: Node, kind: Type, names: Names) -> Node:
+    if (found := _type(node, names)) != kind:
+        raise ConditionError(f"has a part of type {found} where {kind} is needed")
+    return node
+
+
+def _type(node: Node, names: Names) -> Type:
+    match node:
+        case Const(value=bool()) | Logic() | Not() | Compare():
+            return "bool"
+        case Const(value=str()):
+            return "enum"
+        case FactRef(id=name):
+            return names.facts[name]
+        case _:
+            return "int"
+
+
+def facts_read(node: Node | None) -> frozenset[str]:
+    """The facts that a condition names."""
+    match node:
+        case FactRef(id=name):
+            return frozenset((name,))
+        case Logic(parts=parts):
+            return frozenset().union(*map(facts_read, parts))
+        case Not(part=part):
+            return facts_read(part)
+        case Compare(left=left, right=right) | Arith(left=left, right=right):
+            return facts_read(left) | facts_read(right)
+        case _:
+            return frozenset()

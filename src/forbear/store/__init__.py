@@ -1,0 +1,1 @@
+"""The system of record: PostgreSQL, its tables, migrations and the embedded server."""

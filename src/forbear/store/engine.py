@@ -1,0 +1,47 @@
+"""Connections to the system of record: SQLAlchemy for rows, psycopg for COPY, ADBC for Arrow."""
+
+import functools
+from pathlib import Path
+from typing import Any
+
+import adbc_driver_postgresql.dbapi as adbc
+import psycopg
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+
+from forbear.store.errors import one_line
+from forbear.store.server import database_url
+
+
+@functools.cache
+def _engine(url: str) -> sa.Engine:
+    address = sa.make_url(url).set(drivername="postgresql+psycopg")
+    return sa.create_engine(address, pool_pre_ping=True)
+
+
+def engine() -> sa.Engine:
+    """The pool of SQLAlchemy connections to the database that is in force now."""
+    return _engine(database_url())
+
+
+def copy_connection() -> psycopg.Connection[Any]:
+    """A psycopg connection of its own, for COPY. The caller commits and closes it."""
+    with one_line():
+        return psycopg.connect(database_url())
+
+
+def arrow_connection() -> adbc.Connection:
+    """An ADBC connection of its own, that reads query results as Arrow."""
+    return adbc.connect(database_url())
+
+
+def migrate() -> None:
+    """Bring the schema to the newest revision. Safe to call each time, and from several processes."""
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    with one_line(), engine().begin() as connection:
+        # One migrator at a time; the lock goes with the transaction.
+        connection.execute(sa.text("SELECT pg_advisory_xact_lock(hashtext('forbear.migrate'))"))
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")

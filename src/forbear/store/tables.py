@@ -1,0 +1,286 @@
+"""The tables, as SQLAlchemy sees them. Money is in minor units beside its currency; rates are in
+parts per million a year; an instant is a timestamptz, a legal day is a date.
+
+A column that may be NULL may be unknown, and the rulebook never permits on what is unknown.
+No name, number or address of a person is kept: nothing sends a message yet, so no step needs one.
+"""
+
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+
+metadata = sa.MetaData()
+
+Text = sa.Text
+Money = sa.BigInteger
+Ppm = sa.BigInteger
+Instant = sa.TIMESTAMP(timezone=True)
+
+
+def _required(name: str, kind: sa.types.TypeEngine[Any] | type, *args: object, **kw: object) -> sa.Column[object]:
+    return sa.Column(name, kind, *args, nullable=False, **kw)  # type: ignore[arg-type]
+
+
+# ---- what came in -----------------------------------------------------------------------------------
+
+#: One lender's book of loans, under one law, in one currency.
+book = sa.Table(
+    "book",
+    metadata,
+    sa.Column("id", sa.BigInteger, sa.Identity(), primary_key=True),
+    _required("name", Text, unique=True),
+    _required("jurisdiction", Text),
+    _required("lender_type", Text),
+    _required("collector", Text),
+    _required("currency", Text),
+    # Drawn by the generator, no real borrower: said wherever the book is shown.
+    _required("synthetic", sa.Boolean, server_default=sa.false()),
+    # The day from which every contact is on record; NULL: from the day of import only.
+    sa.Column("history_from", sa.Date),
+    # The day on which the lender took this picture of its book.
+    sa.Column("snapshot_on", sa.Date),
+)
+
+#: One file (or folder) taken in with one mapping; `rows_done` is where a killed import goes on.
+import_ = sa.Table(
+    "import",
+    metadata,
+    sa.Column("id", sa.BigInteger, sa.Identity(), primary_key=True),
+    _required("book_id", sa.BigInteger, sa.ForeignKey("book.id")),
+    _required("file_name", Text),
+    _required("file_sha256", Text),
+    _required("mapping_name", Text),
+    _required("mapping_sha256", Text),
+    _required("mapping", Text),
+    _required("rows_done", sa.BigInteger, server_default=sa.text("0")),
+    _required("rows_bad", sa.BigInteger, server_default=sa.text("0")),
+    _required("started_at", Instant, server_default=sa.func.now()),
+    sa.Column("finished_at", Instant),
+    sa.UniqueConstraint("file_sha256", "mapping_sha256"),
+)
+
+#: How a field that the file does not hold was worked out: shown wherever the field is.
+derivation = sa.Table(
+    "derivation",
+    metadata,
+    sa.Column("book_id", sa.BigInteger, sa.ForeignKey("book.id"), primary_key=True),
+    sa.Column("code", Text, primary_key=True),
+    _required("kind", Text),  # derived: worked out of other fields; assumed: stated by the mapping
+    _required("facts", ARRAY(Text)),  # the facts of the vocabulary that rest on it
+    _required("text", JSONB),  # {language: sentence}
+)
+
+#: Rows kept aside with the reason and the remedy, until they are mended or dropped.
+quarantine = sa.Table(
+    "quarantine",
+    metadata,
+    sa.Column("id", sa.BigInteger, sa.Identity(), primary_key=True),
+    _required("import_id", sa.BigInteger, sa.ForeignKey("import.id")),
+    _required("table_name", Text),
+    _required("row_number", sa.BigInteger),
+    _required("field", Text),
+    _required("reason", Text),
+    _required("remedy", Text),
+    _required("row", JSONB),
+    sa.Column("settled_at", Instant),
+    sa.Column("settled_how", Text),  # mended | dropped
+    sa.UniqueConstraint("import_id", "table_name", "row_number", "field"),
+)
+
+# ---- borrowers and loans ----------------------------------------------------------------------------
+
+borrower = sa.Table(
+    "borrower",
+    metadata,
+    sa.Column("id", sa.BigInteger, sa.Identity(), primary_key=True),
+    _required("book_id", sa.BigInteger, sa.ForeignKey("book.id")),
+    _required("ref", Text),
+    sa.Column("language", Text),
+    sa.Column("place", Text),
+    # The IANA time zones in which the borrower may be, joined by "|": hours must suit all of them.
+    sa.Column("zones", Text),
+    sa.Column("can_sms", sa.Boolean),
+    sa.Column("can_call", sa.Boolean),
+    sa.Column("can_write", sa.Boolean),
+    sa.Column("sms_consent", sa.Boolean),
+    # Hours agreed with the borrower, in minutes of the local day; both or neither.
+    sa.Column("agreed_from_min", sa.SmallInteger),
+    sa.Column("agreed_to_min", sa.SmallInteger),
+    sa.Column("stop_contact", sa.Boolean),
+    sa.Column("attorney", sa.Boolean),
+    sa.Column("bankrupt", sa.Boolean),
+    sa.Column("incapable", sa.Boolean),
+    # Hardship asked for or granted, up to and including this day.
+    sa.Column("hardship_until", sa.Date),
+    sa.UniqueConstraint("book_id", "ref"),
+    sa.CheckConstraint("(agreed_from_min IS NULL) = (agreed_to_min IS NULL)", name="agreed_both"),
+    sa.CheckConstraint(
+        "agreed_from_min >= 0 AND agreed_from_min < agreed_to_min AND agreed_to_min <= 1440",
+        name="agreed_span",
+    ),
+)
+
+account = sa.Table(
+    "account",
+    metadata,
+    sa.Column("id", sa.BigInteger, sa.Identity(), primary_key=True),
+    _required("book_id", sa.BigInteger, sa.ForeignKey("book.id")),
+    _required("borrower_id", sa.BigInteger, sa.ForeignKey("borrower.id"), index=True),
+    _required("ref", Text),
+    _required("product", Text),  # instalment | card
+    _required("status", Text),  # open | paid_off | charged_off | sold
+    _required("opened_on", sa.Date),
+    _required("principal_minor", Money),
+    sa.Column("annual_rate_ppm", Ppm),
+    _required("penalty_rate_ppm", Ppm, server_default=sa.text("0")),
+    _required("late_fee_minor", Money, server_default=sa.text("0")),
+    _required("late_fee_ppm", Ppm, server_default=sa.text("0")),
+    _required("grace_days", sa.SmallInteger, server_default=sa.text("0")),
+    sa.Column("all_in_ppm", Ppm),
+    sa.Column("dispute_open", sa.Boolean),
+    sa.Column("promise_due_on", sa.Date),
+    sa.Column("plan_until", sa.Date),
+    # Which fields of this account were derived or assumed: codes of the table derivation.
+    _required("derived", ARRAY(Text), server_default=sa.text("'{}'")),
+    sa.UniqueConstraint("book_id", "ref"),
+    sa.CheckConstraint("principal_minor >= 0", name="principal_not_negative"),
+    sa.CheckConstraint("status IN ('open','paid_off','charged_off','sold')", name="status_known"),
+)
+
+instalment = sa.Table(
+    "instalment",
+    metadata,
+    sa.Column("account_id", sa.BigInteger, sa.ForeignKey("account.id"), primary_key=True),
+    sa.Column("n", sa.SmallInteger, primary_key=True),
+    _required("due_on", sa.Date),
+    _required("principal_minor", Money),
+    _required("interest_minor", Money),
+    sa.CheckConstraint("principal_minor >= 0 AND interest_minor >= 0", name="amounts_not_negative"),
+)
+
+payment = sa.Table(
+    "payment",
+    metadata,
+    sa.Column("account_id", sa.BigInteger, sa.ForeignKey("account.id"), primary_key=True),
+    sa.Column("ref", Text, primary_key=True),
+    _required("paid_on", sa.Date),
+    _required("amount_minor", Money),
+    sa.CheckConstraint("amount_minor > 0", name="amount_positive"),
+)
+
+#: What was done to reach the borrower about one account, and how it ended.
+contact = sa.Table(
+    "contact",
+    metadata,
+    sa.Column("account_id", sa.BigInteger, sa.ForeignKey("account.id"), primary_key=True),
+    sa.Column("ref", Text, primary_key=True),
+    _required("at", Instant),
+    _required("step", Text),
+    _required("outcome", Text),  # connected | conversation | no_answer | delivered | failed
+    sa.CheckConstraint(
+        "outcome IN ('connected','conversation','no_answer','delivered','failed')", name="outcome_known"
+    ),
+)
+
+# ---- what was decided -------------------------------------------------------------------------------
+
+#: One nightly run. Its decisions are committed with it, or neither is.
+run = sa.Table(
+    "run",
+    metadata,
+    sa.Column("id", sa.BigInteger, sa.Identity(), primary_key=True),
+    _required("as_of", sa.Date),
+    _required("rulebook_sha256", Text),
+    # {jurisdiction: [rule id, ...]}: the place in the list is the rule's bit in `forbids` and `unknown`.
+    _required("rule_bits", JSONB),
+    _required("decisions_sha256", Text),
+    _required("accounts", sa.BigInteger),
+    _required("started_at", Instant),
+    _required("finished_at", Instant, server_default=sa.func.now()),
+)
+
+FACT_COLUMNS: tuple[sa.Column[object], ...] = (
+    _required("law_known", sa.Boolean),
+    _required("place_known", sa.Boolean),
+    _required("status", Text),
+    _required("lender_type", Text),
+    _required("collector", Text),
+    _required("dpd", sa.Integer),
+    _required("arrears", Money),
+    _required("owed", Money),
+    _required("days_to_due", sa.Integer),
+    sa.Column("all_in_ppm", Ppm),
+    _required("cap_exists", sa.Boolean),
+    sa.Column("cap_ppm", Ppm),
+    _required("lead_account", sa.Boolean),
+    sa.Column("can_sms", sa.Boolean),
+    sa.Column("can_call", sa.Boolean),
+    sa.Column("can_write", sa.Boolean),
+    sa.Column("sms_consent", sa.Boolean),
+    _required("hours_agreed", sa.Boolean),
+    sa.Column("stop_contact", sa.Boolean),
+    sa.Column("attorney", sa.Boolean),
+    sa.Column("bankrupt", sa.Boolean),
+    sa.Column("incapable", sa.Boolean),
+    sa.Column("dispute_open", sa.Boolean),
+    _required("hardship_open", sa.Boolean),
+    _required("promise_open", sa.Boolean),
+    _required("plan_active", sa.Boolean),
+    _required("history_days", sa.Integer),
+    _required("connected_today", sa.Integer),
+    _required("calls_7d", sa.Integer),
+    _required("conversations_7d", sa.Integer),
+    _required("sms_episode", sa.Integer),
+    _required("calls_episode", sa.Integer),
+    _required("letters_episode", sa.Integer),
+    _required("plan_offers_episode", sa.Integer),
+    _required("days_since_sms", sa.Integer),
+    _required("days_since_contact", sa.Integer),
+    _required("days_since_letter", sa.Integer),
+    _required("days_since_visit_notice", sa.Integer),
+    _required("days_since_visit", sa.Integer),
+)
+
+#: One decision for one account: the step, its lawful hours, the rules that spoke, the facts they read.
+decision = sa.Table(
+    "decision",
+    metadata,
+    # The default lets a run's decisions be written as bytes that do not hold the run's own number.
+    sa.Column(
+        "run_id",
+        sa.BigInteger,
+        sa.ForeignKey("run.id"),
+        primary_key=True,
+        autoincrement=False,
+        server_default=sa.text("current_setting('forbear.run_id')::bigint"),
+    ),
+    sa.Column("account_id", sa.BigInteger, sa.ForeignKey("account.id"), primary_key=True),
+    _required("jurisdiction", Text),
+    _required("step", Text),
+    # The first and the last lawful minute of that step on that day; NULL where the step is no contact.
+    sa.Column("earliest", Instant),
+    sa.Column("latest", Instant),
+    # Bit k: rule k of the run's list forbids, or can't tell, the steps that it governs.
+    _required("forbids", sa.BigInteger),
+    _required("unknown", sa.BigInteger),
+    # Bit s: no lawful minute is left on that day for step s of the vocabulary.
+    _required("no_hours", sa.SmallInteger),
+    sa.Column("zones", Text),
+    sa.Column("agreed_from_min", sa.SmallInteger),
+    sa.Column("agreed_to_min", sa.SmallInteger),
+    *FACT_COLUMNS,
+)
+
+#: The dictionary of a run's bit sets, in words: joined to decision by SQL alone, without our code.
+finding = sa.Table(
+    "finding",
+    metadata,
+    sa.Column("run_id", sa.BigInteger, sa.ForeignKey("run.id"), primary_key=True),
+    sa.Column("jurisdiction", Text, primary_key=True),
+    sa.Column("forbids", sa.BigInteger, primary_key=True),
+    sa.Column("unknown", sa.BigInteger, primary_key=True),
+    sa.Column("no_hours", sa.SmallInteger, primary_key=True),
+    # {step: [{rule, article, instrument, says: forbids|unknown|no_hours}, ...]}
+    _required("reasons", JSONB),
+)

@@ -1,0 +1,1 @@
+"""What helps most within what is allowed: today the ladder of steps, mildest first."""

@@ -1,0 +1,55 @@
+"""Fixtures: a real PostgreSQL for the whole session, and a fresh migrated database for each test."""
+
+import os
+import uuid
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+import sqlalchemy as sa
+
+from forbear.store import engine as store
+from forbear.store.server import database_url
+
+
+@pytest.fixture(scope="session")
+def database(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The address of a server: FORBEAR_TEST_DATABASE_URL if given, else an embedded one in a temp folder."""
+    if given := os.environ.get("FORBEAR_TEST_DATABASE_URL"):
+        return given
+    home = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FORBEAR_HOME", str(home))
+        patch.delenv("FORBEAR_DATABASE_URL", raising=False)
+        return database_url()
+
+
+@pytest.fixture(scope="session")
+def _template(database: str) -> Iterator[str]:
+    """A migrated database that fresh ones are copied from: a copy takes 50 ms, a migration ten times that."""
+    name = f"forbear_template_{uuid.uuid4().hex[:12]}"
+    with psycopg.connect(database, autocommit=True) as admin:
+        admin.execute(f'CREATE DATABASE "{name}"')
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("FORBEAR_DATABASE_URL", _named(database, name))
+            store.migrate()
+            store.engine().dispose()
+        yield name
+        admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+@pytest.fixture
+def fresh_db(database: str, _template: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A new, empty, migrated database; FORBEAR_DATABASE_URL points at it, for subprocesses too."""
+    name = f"forbear_test_{uuid.uuid4().hex[:12]}"
+    with psycopg.connect(database, autocommit=True) as admin:
+        admin.execute(f'CREATE DATABASE "{name}" TEMPLATE "{_template}"')
+        url = _named(database, name)
+        monkeypatch.setenv("FORBEAR_DATABASE_URL", url)
+        yield url
+        store.engine().dispose()
+        admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+def _named(url: str, database: str) -> str:
+    return sa.make_url(url).set(database=database).render_as_string(hide_password=False)
