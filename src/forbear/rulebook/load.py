@@ -30,9 +30,8 @@ _HERE = Path(__file__).parent
 PACKS = _HERE / "packs"
 
 _RULE_KEYS = frozenset(
-    ("id", "article", "text", "steps", "from", "to", "verified", "source", "when", "forbid", "unless", "hours", "cap")
-    + ("lenders", "values", "examples", "note")
-)
+    ("id", "article", "text", "steps", "from", "to", "verified", "source", "note", "examples", "values")
+) | {"when", "forbid", "unless", "hours", "cap", "lenders"}
 
 
 @dataclass(frozen=True, slots=True)
