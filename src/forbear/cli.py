@@ -4,26 +4,36 @@ Exit codes: 0 done; 1 the input was wrong (said in one line on stderr); 2 the co
 3 the database is away or full; 4 the import ended with rows in quarantine.
 """
 
+import os
 import sys
-from datetime import datetime
+import tempfile
+from datetime import date, datetime, time
+from pathlib import Path
 from typing import Annotated
 
 import sqlalchemy as sa
 import typer
+import uvicorn
 from rich.console import Console
+from rich.progress import MofNCompleteColumn, Progress
 from rich.table import Table
 
 from forbear.errors import ForbearError
+from forbear.intake.services import Report, demo_book, drop, import_book, mend, quarantined
 from forbear.nightly import explain as explaining
 from forbear.nightly.report import BUCKETS, Summary, summary
 from forbear.nightly.run import Night
 from forbear.nightly.run import nightly as run_night
 from forbear.rulebook.load import Rulebook, load
 from forbear.rulebook.models import LANGUAGES
-from forbear.store.engine import engine, migrate
+from forbear.store.engine import copy_connection, engine, migrate
 from forbear.store.errors import one_line
 from forbear.store.server import home
 from forbear.store.tables import account, book
+from forbear.synth.draw import DEFAULT_AS_OF, MAX_ACCOUNTS, Request
+from forbear.synth.parameters import jurisdictions, parameters
+from forbear.synth.write import write as write_synthetic
+from forbear.web.app import console
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 out = Console()
@@ -83,7 +93,158 @@ def _account(connection: sa.Connection, ref: str, book_name: str | None) -> int:
     return int(found[0].id)
 
 
+_SYNTH_DAY = datetime.combine(DEFAULT_AS_OF, time())
+
+
+@app.command()
+def synth(
+    accounts: Annotated[int, typer.Option("--accounts", min=1, max=MAX_ACCOUNTS, help="how many loans")],
+    jurisdiction: Annotated[str, typer.Option("--jurisdiction", help=f"one of {', '.join(jurisdictions())}")],
+    seed: Annotated[int, typer.Option("--seed", min=0, help="the same seed gives the same rows")],
+    as_of: Annotated[
+        datetime, typer.Option("--as-of", formats=["%Y-%m-%d"], help="the book as it stands at the start of this day")
+    ] = _SYNTH_DAY,
+    name: Annotated[str | None, typer.Option("--name", help="the book's name; 'synthetic-' goes before it")] = None,
+    lender_type: Annotated[str | None, typer.Option("--lender-type", help="who lends; else the place's usual")] = None,
+    collector: Annotated[str | None, typer.Option("--collector", help="creditor or agency")] = None,
+) -> None:
+    """Draw a synthetic book of any size: for scale only, no real borrower. See docs/synthetic-books.md."""
+    request = Request(accounts, seed, as_of.date(), parameters(jurisdiction))
+    migrate()
+    with Progress(*Progress.get_default_columns(), MofNCompleteColumn(), console=err) as bar:
+        task = bar.add_task("accounts", total=accounts)
+        done = write_synthetic(
+            request, name, lender_type, collector, progress=lambda count: bar.update(task, completed=count)
+        )
+    if done.again:
+        out.print(f"{done.name} is there already, drawn by the same options; nothing was changed.", soft_wrap=True)
+        return
+    rows = ", ".join(f"{count:,} {table}" for table, count in done.rows.items())
+    out.print(f"{done.name} (synthetic, no real borrower): {rows}", soft_wrap=True)
+
+
+@app.command("import")
+def import_(
+    file: Annotated[Path, typer.Argument(help="a CSV or Parquet file, or a folder in Forbear's own format")],
+    mapping: Annotated[str, typer.Option("--mapping", help="a shipped mapping's name, or a mapping file")],
+) -> None:
+    """Take a loan book in. Bad rows are kept aside: see `forbear quarantine list`."""
+    migrate()
+    _print_import(_take_in(file, mapping))
+
+
+def _take_in(file: Path, mapping: str) -> Report:
+    with Progress(*Progress.get_default_columns(), MofNCompleteColumn(), console=err, transient=True) as bar:
+        task = bar.add_task("rows", total=None)
+        return import_book(file, mapping, lambda done, rows: bar.update(task, completed=done, total=rows))
+
+
+quarantine = typer.Typer(no_args_is_help=True, help="Rows that were kept aside, and how to settle them.")
+app.add_typer(quarantine, name="quarantine")
+
+
+@quarantine.command("list")
+def quarantine_list() -> None:
+    """List what waits: row, field, reason and remedy."""
+    migrate()
+    with copy_connection() as connection:
+        for kept in quarantined(connection):
+            place = f"{kept.book}, {kept.table} row {kept.row_number}, {kept.field}"
+            _say(f"{kept.id}: {place}: {kept.reason}. {kept.remedy}")
+
+
+@quarantine.command("show")
+def quarantine_show(kept_id: Annotated[int, typer.Argument(metavar="ID")]) -> None:
+    """Show the row itself. It may hold personal data."""
+    migrate()
+    with copy_connection() as connection:
+        for kept in quarantined(connection):
+            if kept.id == kept_id:
+                for name, value in kept.row.items():
+                    _say(f"{name} = {value}")
+
+
+@quarantine.command("mend")
+def quarantine_mend(
+    kept_id: Annotated[int, typer.Argument(metavar="ID")],
+    changes: Annotated[list[str], typer.Argument(metavar="FIELD=VALUE", help="what to change")],
+) -> None:
+    """Change fields of a row and take it in; where it is still wrong, nothing is kept of it."""
+    migrate()
+    pairs = [change.partition("=") for change in changes]
+    if any(not sign for _, sign, _ in pairs):
+        raise UserError("Write each change as field=value.")
+    still = mend(kept_id, {name: value for name, _, value in pairs})
+    if still:
+        raise UserError(f"{still[0].refused}")
+    _say("Taken in.")
+
+
+@quarantine.command("drop")
+def quarantine_drop(kept_id: Annotated[int, typer.Argument(metavar="ID")]) -> None:
+    """Leave a row out for good."""
+    migrate()
+    drop(kept_id)
+    _say("Dropped.")
+
+
+_LOOPBACK = frozenset(("127.0.0.1", "::1", "localhost"))
+
+
+@app.command()
+def serve(
+    host: Annotated[str, typer.Option(help="the address to listen on")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535)] = 8018,
+    allow_remote: Annotated[bool, typer.Option("--allow-remote", help="listen for others than this machine")] = False,
+) -> None:
+    """Serve the console. It has no login yet, so it listens on this machine only, unless told otherwise."""
+    if host not in _LOOPBACK and not allow_remote:
+        raise UserError("The console has no login yet. Add --allow-remote only behind a proxy that has one.")
+    migrate()
+    _say(f"The console is at http://{host}:{port}/ (it has no login; Ctrl-C ends it).")
+    uvicorn.run(console(rulebook()), host=host, port=port, log_level="warning")
+
+
+#: The demo's day: that of the picture of its book.
+_DEMO_DAY = date(2018, 6, 30)
+
+
+@app.command()
+def demo(
+    serve_it: Annotated[bool, typer.Option("--serve/--no-serve", help="serve the console afterwards")] = True,
+    port: Annotated[int, typer.Option(min=1, max=65535)] = 8018,
+    lang: Lang = "en",
+) -> None:
+    """Take in 10,000 real loans, decide one night, print it, and serve the console."""
+    if not {"FORBEAR_HOME", "FORBEAR_DATABASE_URL"} & os.environ.keys():
+        # A place of its own, so that the demo never stands among a lender's own books.
+        os.environ["FORBEAR_HOME"] = str(home() / "demo")
+    migrate()
+    with tempfile.TemporaryDirectory() as folder:
+        report = _take_in(demo_book(Path(folder)), "lendingclub")
+    _print_import(report)
+    _print_night(run_night(_DEMO_DAY, rulebook()), lang)
+    if serve_it:
+        serve(port=port, host="127.0.0.1", allow_remote=False)
+
+
 # ---- printing ---------------------------------------------------------------------------------------
+
+
+def _say(text: str) -> None:
+    out.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def _print_import(report: Report) -> None:
+    if report.again:
+        _say(f"{report.book}: this file was taken in before by this mapping; nothing was changed.")
+    else:
+        _say(f"{report.book}: {report.rows:,} rows read ({', '.join(report.encodings)}), {report.bad:,} kept aside.")
+    if report.without_schedule:
+        _say(f"{report.without_schedule:,} open loans have no instalment on file: what they owe is not known yet.")
+    if report.bad:
+        _say("Good rows were kept. See what waits: forbear quarantine list")
+        raise typer.Exit(4)
 
 
 def _print_night(night: Night, lang: str) -> None:

@@ -1,0 +1,202 @@
+"""Writes a batch of rows: by COPY into temporary tables, then by sets into the tables, in one transaction.
+
+Numbers of the lender's become ours here. What only the database can tell (a row that belongs to no
+loan, a payment whose number is taken) is refused here too, and goes to quarantine with the rest.
+"""
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+import psycopg
+
+from forbear.intake.draw import ACCOUNT_COLUMNS, BORROWER_COLUMNS, Bad, Batch
+from forbear.intake.models import Refused
+from forbear.ledger.cost import all_in_yearly
+
+_INCOMING = {
+    "borrowers": ("borrower", BORROWER_COLUMNS, ""),
+    "loans": ("account", ACCOUNT_COLUMNS, ", borrower_ref text"),
+    "instalments": ("instalment", ("loan_ref", "n", "due_on", "principal_minor", "interest_minor"), ", loan_ref text"),
+    "payments": ("payment", ("loan_ref", "ref", "paid_on", "amount_minor"), ", loan_ref text"),
+    "contacts": ("contact", ("loan_ref", "ref", "at", "step", "outcome"), ", loan_ref text"),
+}
+_NO_LOAN = Refused("loan_ref", "belongs to no loan of this book", "Take the loan in first, or mend the number.")
+_NO_BORROWER = Refused("borrower_ref", "belongs to no borrower of this book", "Take the borrower in first.")
+_PAYMENT_TAKEN = Refused(
+    "ref",
+    "is the number of another payment of this loan, of another day or amount",
+    "A payment is never edited: send what is new under a number of its own.",
+)
+_OUT_OF_ORDER = Refused(
+    "due_on", "is not after the due date of the instalment before it", "Number the instalments by date."
+)
+
+
+def write(connection: psycopg.Connection[Any], book_id: int, batch: Batch) -> list[Bad]:
+    """Put a batch into the tables; the rows that the database refuses come back. The caller commits."""
+    refused: list[Bad] = []
+    for table, rows in batch.rows.items():
+        if not rows:
+            continue
+        target, columns, more = _INCOMING[table]
+        connection.execute(f"DROP TABLE IF EXISTS incoming_{table}")
+        connection.execute(f"CREATE TEMP TABLE incoming_{table} ON COMMIT DROP AS SELECT * FROM {target} WITH NO DATA")
+        connection.execute(f"ALTER TABLE incoming_{table} ADD row_number bigint{_added(more)}")
+        with connection.cursor().copy(f"COPY incoming_{table} ({', '.join(columns)}, row_number) FROM STDIN") as sink:
+            for row in rows:
+                sink.write_row(row)
+        refused += _PUT[table](connection, book_id, batch)
+    return refused
+
+
+def _added(more: str) -> str:
+    return more.replace(", ", ", ADD ")
+
+
+def _columns(names: Iterable[str], prefix: str = "") -> str:
+    return ", ".join(f"{prefix}{name}" for name in names)
+
+
+def _bad(rows: Iterable[tuple[Any, ...]], table: str, batch: Batch, refused: Refused) -> list[Bad]:
+    return [Bad(table, number, batch.fields[table, number], refused) for (number,) in rows]
+
+
+def _upsert(target: str, columns: tuple[str, ...], key: str) -> str:
+    """The end of an INSERT that brings a row up to date, and touches nothing where it is so already."""
+    others = [name for name in columns if name != "ref"]
+    return (
+        f" ON CONFLICT ({key}) DO UPDATE SET ({_columns(others)}) = ROW({_columns(others, 'excluded.')})"
+        f" WHERE ({_columns(others, f'{target}.')}) IS DISTINCT FROM ({_columns(others, 'excluded.')})"
+    )
+
+
+def _borrowers(connection: psycopg.Connection[Any], book_id: int, batch: Batch) -> list[Bad]:
+    connection.execute(
+        f"INSERT INTO borrower (book_id, {_columns(BORROWER_COLUMNS)})"
+        f" SELECT %s, {_columns(BORROWER_COLUMNS)} FROM incoming_borrowers ORDER BY row_number"
+        + _upsert("borrower", BORROWER_COLUMNS, "book_id, ref"),
+        (book_id,),
+    )
+    return []
+
+
+def _loans(connection: psycopg.Connection[Any], book_id: int, batch: Batch) -> list[Bad]:
+    lost = connection.execute(
+        "DELETE FROM incoming_loans l WHERE NOT EXISTS"
+        " (SELECT FROM borrower b WHERE b.book_id = %s AND b.ref = l.borrower_ref) RETURNING row_number",
+        (book_id,),
+    ).fetchall()
+    columns = tuple(name for name in ACCOUNT_COLUMNS if name != "borrower_ref")
+    connection.execute(
+        f"INSERT INTO account (book_id, borrower_id, {_columns(columns)})"
+        f" SELECT b.book_id, b.id, {_columns(columns, 'l.')} FROM incoming_loans l"
+        " JOIN borrower b ON b.book_id = %s AND b.ref = l.borrower_ref ORDER BY l.row_number"
+        + _upsert("account", columns, "book_id, ref"),
+        (book_id,),
+    )
+    return _bad(lost, "loans", batch, _NO_BORROWER)
+
+
+def _of_loans(connection: psycopg.Connection[Any], table: str, book_id: int, batch: Batch) -> list[Bad]:
+    """Give the incoming rows of a loan its number of ours; those of no loan are refused."""
+    connection.execute(
+        f"UPDATE incoming_{table} i SET account_id = a.id FROM account a WHERE a.book_id = %s AND a.ref = i.loan_ref",
+        (book_id,),
+    )
+    lost = connection.execute(f"DELETE FROM incoming_{table} WHERE account_id IS NULL RETURNING row_number").fetchall()
+    return _bad(lost, table if (table, lost[0][0]) in batch.fields else "loans", batch, _NO_LOAN) if lost else []
+
+
+def _instalments(connection: psycopg.Connection[Any], book_id: int, batch: Batch) -> list[Bad]:
+    refused = _of_loans(connection, "instalments", book_id, batch)
+    if ("instalments", batch.rows["instalments"][0][-1]) in batch.fields:
+        wrong = connection.execute(
+            "DELETE FROM incoming_instalments i WHERE EXISTS (SELECT FROM incoming_instalments j"
+            " WHERE j.account_id = i.account_id AND j.n < i.n AND j.due_on >= i.due_on)"
+            " OR EXISTS (SELECT FROM instalment j"
+            " WHERE j.account_id = i.account_id AND j.n < i.n AND j.due_on >= i.due_on) RETURNING row_number"
+        ).fetchall()
+        refused += _bad(wrong, "instalments", batch, _OUT_OF_ORDER)
+    columns = ("account_id", "n", "due_on", "principal_minor", "interest_minor")
+    connection.execute(
+        f"INSERT INTO instalment ({_columns(columns)}) SELECT {_columns(columns)} FROM incoming_instalments"
+        " ORDER BY account_id, n" + _upsert("instalment", columns[2:], "account_id, n")
+    )
+    # A schedule that is new or changed has its yearly cost worked out again.
+    connection.execute(
+        "UPDATE account SET all_in_ppm = NULL WHERE id IN (SELECT DISTINCT account_id FROM incoming_instalments)"
+        " AND all_in_ppm IS NOT NULL"
+    )
+    return refused
+
+
+def _payments(connection: psycopg.Connection[Any], book_id: int, batch: Batch) -> list[Bad]:
+    refused = _of_loans(connection, "payments", book_id, batch)
+    taken = connection.execute(
+        "DELETE FROM incoming_payments i USING payment p WHERE p.account_id = i.account_id AND p.ref = i.ref"
+        " AND (p.paid_on, p.amount_minor) <> (i.paid_on, i.amount_minor) RETURNING i.row_number"
+    ).fetchall()
+    if taken:
+        table = "payments" if ("payments", taken[0][0]) in batch.fields else "loans"
+        refused += _bad(taken, table, batch, _PAYMENT_TAKEN)
+    connection.execute(
+        "INSERT INTO payment (account_id, ref, paid_on, amount_minor)"
+        " SELECT account_id, ref, paid_on, amount_minor FROM incoming_payments ON CONFLICT DO NOTHING"
+    )
+    return refused
+
+
+def _contacts(connection: psycopg.Connection[Any], book_id: int, batch: Batch) -> list[Bad]:
+    refused = _of_loans(connection, "contacts", book_id, batch)
+    connection.execute(
+        "INSERT INTO contact (account_id, ref, at, step, outcome)"
+        " SELECT account_id, ref, at, step, outcome FROM incoming_contacts ON CONFLICT DO NOTHING"
+    )
+    return refused
+
+
+_PUT = {
+    "borrowers": _borrowers,
+    "loans": _loans,
+    "instalments": _instalments,
+    "payments": _payments,
+    "contacts": _contacts,
+}
+
+
+def keep_aside(connection: psycopg.Connection[Any], import_id: int, bad: Iterable[Bad]) -> int:
+    """Put refused rows into quarantine; how many rows that are. The caller commits."""
+    rows = set()
+    for each in bad:
+        rows.add((each.table, each.row_number))
+        connection.execute(
+            "INSERT INTO quarantine (import_id, table_name, row_number, field, reason, remedy, row)"
+            " VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",
+            (
+                import_id,
+                each.table,
+                each.row_number,
+                each.refused.field,
+                each.refused.reason,
+                each.refused.remedy,
+                json.dumps(each.fields, ensure_ascii=False),
+            ),
+        )
+    return len(rows)
+
+
+def price(connection: psycopg.Connection[Any], book_id: int) -> None:
+    """Work out the all-in yearly cost of the loans that have a schedule and no cost yet. The caller commits."""
+    found = connection.execute(
+        "SELECT a.id, a.opened_on, a.principal_minor, array_agg(i.due_on ORDER BY i.n),"
+        " array_agg(i.principal_minor + i.interest_minor ORDER BY i.n)"
+        " FROM account a JOIN instalment i ON i.account_id = a.id"
+        " WHERE a.book_id = %s AND a.all_in_ppm IS NULL AND a.product = 'instalment' GROUP BY a.id",
+        (book_id,),
+    ).fetchall()
+    connection.execute("CREATE TEMP TABLE priced (id bigint, ppm bigint) ON COMMIT DROP")
+    with connection.cursor().copy("COPY priced FROM STDIN") as sink:
+        for account_id, opened_on, principal, days, amounts in found:
+            sink.write_row((account_id, all_in_yearly(opened_on, principal, list(zip(days, amounts, strict=True)))))
+    connection.execute("UPDATE account a SET all_in_ppm = p.ppm FROM priced p WHERE p.id = a.id AND p.ppm IS NOT NULL")

@@ -1,0 +1,1 @@
+"""The pages: today the console of the staff."""
