@@ -1,0 +1,238 @@
+"""The night end to end on a real database: each account one lawful step, the same bytes, whole or not at all."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from datetime import date, datetime, timedelta
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import psycopg.rows
+import pytest
+
+from forbear.nightly.errors import NothingToDecide, RulebookChanged
+from forbear.nightly.explain import explain
+from forbear.nightly.run import DECISION_COLUMNS, nightly
+from forbear.rulebook.load import load
+from forbear.store.engine import engine
+
+BOOK = load()
+DAY = date(2026, 6, 30)
+
+
+def lend(url: str, jurisdiction: str = "cn", dpd: int = 0, *, zones: str | None = "Asia/Shanghai", **given: Any) -> int:
+    """A borrower with one loan, `dpd` days past due on DAY; `given` are columns of borrower or account."""
+    borrower = {"can_sms": True, "can_call": True, "can_write": True, "sms_consent": True, "stop_contact": False}
+    borrower |= {"attorney": False, "bankrupt": False, "incapable": False, "zones": zones}
+    loan: dict[str, Any] = {"dispute_open": False, "all_in_ppm": 180_000, "opened_on": DAY - timedelta(days=200)}
+    loan |= {"status": "open"}
+    for name, value in given.items():
+        (loan if name in ("dispute_open", "all_in_ppm", "promise_due_on", "opened_on", "status") else borrower)[
+            name
+        ] = value
+    with psycopg.connect(url) as connection:
+        book = connection.execute(
+            "INSERT INTO book (name, jurisdiction, lender_type, collector, currency, history_from)"
+            " VALUES (%s, %s, 'bank', 'agency', 'CNY', '2026-01-01')"
+            " ON CONFLICT (name) DO UPDATE SET currency = 'CNY' RETURNING id",
+            (jurisdiction, jurisdiction),
+        ).fetchone()
+        assert book is not None
+        who = _insert(connection, "borrower", {"book_id": book[0], "ref": str(time.monotonic_ns()), **borrower})
+        more = {"ref": f"A{who}", "product": "instalment", "principal_minor": 100_000}
+        loan_id = _insert(connection, "account", {"book_id": book[0], "borrower_id": who, **more, **loan})
+        connection.execute(
+            "INSERT INTO instalment VALUES (%s, 1, %s, 10000, 500), (%s, 2, %s, 10000, 500)",
+            (loan_id, DAY - timedelta(days=dpd), loan_id, DAY + timedelta(days=60)),
+        )
+        if dpd <= 0:
+            connection.execute("INSERT INTO payment VALUES (%s, 'p', %s, 10500)", (loan_id, DAY))
+    return loan_id
+
+
+def _insert(connection: psycopg.Connection[Any], table: str, row: dict[str, Any]) -> int:
+    found = connection.execute(
+        f"INSERT INTO {table} ({', '.join(row)}) VALUES ({', '.join(['%s'] * len(row))}) RETURNING id",
+        list(row.values()),
+    ).fetchone()
+    assert found is not None
+    return int(found[0])
+
+
+def contacted(url: str, loan_id: int, step: str, at: str, outcome: str = "delivered") -> None:
+    with psycopg.connect(url) as connection:
+        connection.execute(
+            "INSERT INTO contact (account_id, ref, at, step, outcome) VALUES (%s, %s, %s, %s, %s)",
+            (loan_id, str(time.monotonic_ns()), at, step, outcome),
+        )
+
+
+def decided(url: str, loan_id: int, as_of: date = DAY) -> dict[str, Any]:
+    night = nightly(as_of, BOOK)
+    with psycopg.connect(url, row_factory=psycopg.rows.dict_row) as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        row = connection.execute(
+            "SELECT * FROM decision WHERE run_id = %s AND account_id = %s", (night.run_id, loan_id)
+        ).fetchone()
+    assert row is not None
+    return row
+
+
+def test_the_first_step_is_a_text_within_the_lawful_hours(fresh_db: str) -> None:
+    # Given a loan one day past due in Shanghai, then a text, from 08:00 (GB/T 45251-2025) to 21:00 (house policy).
+    row = decided(fresh_db, lend(fresh_db, dpd=1))
+    assert (row["step"], row["dpd"], row["arrears"]) == ("sms", 1, 10_500)
+    assert row["earliest"] == datetime.fromisoformat("2026-06-30T00:00:00+00:00")
+    assert row["latest"] == datetime.fromisoformat("2026-06-30T13:00:00+00:00")
+
+
+def test_agreed_hours_take_the_place_of_the_usual(fresh_db: str) -> None:
+    # GB/T 45251-2025: none from 22:00 to 08:00 where no other time was agreed with the borrower.
+    row = decided(fresh_db, lend(fresh_db, dpd=1, agreed_from_min=19 * 60, agreed_to_min=20 * 60))
+    assert row["earliest"].isoformat() == "2026-06-30T11:00:00+00:00"
+    assert row["latest"].isoformat() == "2026-06-30T12:00:00+00:00"
+
+
+@pytest.mark.parametrize(
+    ("given", "step"),
+    [
+        ({"dpd": 0}, "none"),
+        ({"dpd": 3, "hardship_until": DAY}, "hardship_hold"),
+        ({"dpd": 3, "hardship_until": DAY - timedelta(days=1)}, "sms"),
+        ({"dpd": 3, "promise_due_on": DAY}, "none"),
+        ({"dpd": 3, "dispute_open": True}, "none"),
+        ({"dpd": 3, "dispute_open": None}, "none"),
+        ({"dpd": 3, "stop_contact": None}, "none"),
+        ({"dpd": 3, "status": "sold"}, "none"),
+        ({"dpd": 3, "zones": None}, "none"),
+        ({"dpd": 12, "zones": None}, "letter"),
+        ({"dpd": 3, "can_sms": None}, "none"),
+        ({"dpd": 6, "can_sms": None}, "call"),
+        ({"dpd": 3, "jurisdiction": "tw"}, "none"),
+        ({"dpd": 3, "all_in_ppm": 240_001}, "none"),
+        ({"dpd": 3, "all_in_ppm": None}, "none"),
+    ],
+)
+def test_what_is_unknown_or_in_the_way_never_permits(fresh_db: str, given: dict[str, Any], step: str) -> None:
+    assert decided(fresh_db, lend(fresh_db, **given))["step"] == step
+
+
+def test_three_connected_calls_a_day_are_the_most_over_all_loans(fresh_db: str) -> None:
+    # GB/T 45251-2025: at most three connected calls a day to one debtor, counted over the institution and its agencies.
+    loan = lend(fresh_db, dpd=6, can_sms=False)
+    for hour in (9, 11, 15):
+        contacted(fresh_db, loan, "call", f"2026-06-30T{hour:02}:00:00+08:00", "connected")
+    assert decided(fresh_db, loan)["connected_today"] == 3
+
+
+def test_seven_days_after_a_conversation_no_call(fresh_db: str) -> None:
+    # 12 CFR 1006.14(b)(2)(i)(B): the day of the conversation is the first of the seven.
+    loan = lend(fresh_db, "us", dpd=9, zones="America/New_York", can_sms=False)
+    contacted(fresh_db, loan, "call", "2026-06-24T12:00:00-04:00", "conversation")
+    assert decided(fresh_db, loan)["step"] == "none"
+    assert decided(fresh_db, loan, DAY + timedelta(days=1))["conversations_7d"] == 0
+
+
+def test_a_visit_needs_day_14_the_milder_steps_and_notice(fresh_db: str) -> None:
+    # Given texts, calls, a letter and a plan offer without effect and notice four days ago, then a visit on day 20.
+    loan = lend(fresh_db, dpd=20)
+    for day, step in ((12, "sms"), (14, "sms"), (16, "call"), (18, "call"), (20, "call"), (22, "letter")):
+        contacted(fresh_db, loan, step, f"2026-06-{day}T10:00:00+08:00")
+    contacted(fresh_db, loan, "plan_offer", "2026-06-24T10:00:00+08:00")
+    assert decided(fresh_db, loan)["step"] == "visit_notice"
+    contacted(fresh_db, loan, "visit_notice", "2026-06-26T10:00:00+08:00")
+    row = decided(fresh_db, loan)
+    assert (row["step"], row["dpd"]) == ("visit", 20)
+    # By day only, and within the house's own hours: 09:00 to 19:00 in Shanghai.
+    assert [row["earliest"].hour, row["latest"].hour] == [1, 11]
+    # Before that day's notice is three days old, nobody comes.
+    assert decided(fresh_db, loan, date(2026, 6, 28))["step"] != "visit"
+
+
+def test_a_borrower_with_two_loans_hears_of_one(fresh_db: str) -> None:
+    older, newer = lend(fresh_db, dpd=9), lend(fresh_db, dpd=3)
+    with psycopg.connect(fresh_db) as connection:
+        connection.execute(
+            "UPDATE account SET borrower_id = (SELECT borrower_id FROM account WHERE id = %s) WHERE id = %s",
+            (older, newer),
+        )
+    assert (decided(fresh_db, older)["step"], decided(fresh_db, newer)["step"]) == ("sms", "none")
+
+
+def test_the_same_night_gives_the_same_bytes_and_sql_alone_can_check_them(fresh_db: str) -> None:
+    for dpd in (0, 1, 8, 40):
+        lend(fresh_db, dpd=dpd)
+        lend(fresh_db, "us", dpd=dpd, zones="America/New_York|America/Chicago")
+    first, second = nightly(DAY, BOOK), nightly(DAY, BOOK, threads=1)
+    assert second.again and (second.run_id, second.decisions_sha256) == (first.run_id, first.decisions_sha256)
+    digest = sha256()
+    with psycopg.connect(fresh_db) as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        query = f"SELECT {', '.join(DECISION_COLUMNS)} FROM decision WHERE run_id = {first.run_id}"
+        copy = f'COPY ({query} ORDER BY jurisdiction COLLATE "C", account_id) TO STDOUT (FORMAT csv)'
+        with connection.cursor().copy(copy) as rows:
+            for block in rows:
+                digest.update(block)
+        assert connection.execute("SELECT count(*) FROM run").fetchone() == (1,)
+    assert digest.hexdigest() == first.decisions_sha256
+
+
+def test_without_a_book_the_night_says_what_to_do(fresh_db: str) -> None:
+    with pytest.raises(NothingToDecide, match="forbear import"):
+        nightly(DAY, BOOK)
+
+
+@pytest.mark.parametrize("lang", ["zh-Hans", "zh-Hant", "en"])
+def test_every_decision_can_be_explained(fresh_db: str, lang: str) -> None:
+    loan = lend(fresh_db, dpd=6)
+    run_id = nightly(DAY, BOOK).run_id
+    with engine().connect() as connection:
+        found = explain(connection, loan, run_id, lang, BOOK)
+    words = {verdict.step: verdict for verdict in found.verdicts}
+    assert found.step == "sms" and words["sms"].verdict == "chosen" and words["call"].verdict == "permitted"
+    assert {reason.rule_id for reason in words["sms"].reasons} >= {"cn.hours", "policy.spacing"}
+    assert "policy.visit-not-before" in {reason.rule_id for reason in words["visit"].reasons}
+    assert all(reason.article and reason.text for verdict in found.verdicts for reason in verdict.reasons)
+
+
+def test_a_run_is_not_explained_by_other_rules_than_its_own(fresh_db: str, tmp_path: Path) -> None:
+    loan = lend(fresh_db, dpd=6)
+    nightly(DAY, BOOK)
+    (tmp_path / "empty.toml").write_text("# nothing\n", "utf-8")
+    with engine().connect() as connection, pytest.raises(RulebookChanged):
+        explain(connection, loan, None, "en", load(tmp_path))
+
+
+def test_a_killed_night_has_written_nothing_and_the_next_is_whole(fresh_db: str) -> None:
+    with psycopg.connect(fresh_db) as connection:
+        lend(fresh_db, dpd=6)
+        connection.execute(
+            "INSERT INTO borrower (book_id, ref, zones, can_sms, can_call, can_write, stop_contact, bankrupt,"
+            " incapable) SELECT 1, 'x' || g, 'Asia/Shanghai', true, true, true, false, false, false"
+            " FROM generate_series(1, 60000) g"
+        )
+        connection.execute(
+            "INSERT INTO account (book_id, borrower_id, ref, product, status, opened_on, principal_minor, dispute_open)"
+            " SELECT 1, id, ref, 'instalment', 'open', '2026-01-01', 100, false FROM borrower WHERE ref LIKE 'x%'"
+        )
+        connection.commit()
+    body = "from forbear.cli import main; import sys; sys.argv[1:] = ['nightly', '--as-of', '2026-06-30']; main()"
+    for wait in (0.2, 0.5, 0.9):
+        running = subprocess.Popen([sys.executable, "-c", body], stdout=subprocess.DEVNULL, env=os.environ)
+        with psycopg.connect(fresh_db, autocommit=True) as connection:
+            query = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted"
+            while connection.execute(query).fetchone() == (0,) and running.poll() is None:
+                time.sleep(0.01)
+            time.sleep(wait / 2)
+            running.send_signal(signal.SIGKILL)
+            ended = running.wait()
+            if ended == -signal.SIGKILL:
+                time.sleep(0.3)
+                left = [connection.execute(f"SELECT count(*) FROM {t}").fetchone() for t in ("run", "decision")]
+                # Nothing, or (killed after its commit) all: never a part.
+                assert left in ([(0,), (0,)], [(1,), (60_001,)])
+    assert nightly(DAY, BOOK).accounts == 60_001
