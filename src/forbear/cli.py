@@ -318,6 +318,8 @@ def _print_explanation(found: explaining.Explanation, lang: str) -> None:
     if span := explaining.local_span(found, lang):
         line(say("hours", span=span))
     for verdict in found.verdicts:
+        if verdict.step == "none" != found.step:
+            continue
         line(f"\n{verdict.step_name}: {say(verdict.verdict)}")
         for reason in verdict.reasons:
             source = f"{reason.instrument} {reason.article}"
