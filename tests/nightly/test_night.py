@@ -121,6 +121,26 @@ def test_what_is_unknown_or_in_the_way_never_permits(fresh_db: str, given: dict[
     assert decided(fresh_db, lend(fresh_db, **given))["step"] == step
 
 
+def test_in_a_place_whose_law_is_not_yet_in_force_on_file_nobody_is_contacted(fresh_db: str) -> None:
+    # Nothing on file bound contacts in China before 2024-05-15.
+    loan = lend(fresh_db, dpd=9, opened_on=date(2023, 1, 1))
+    with psycopg.connect(fresh_db) as connection:
+        connection.execute("UPDATE book SET history_from = '2023-01-01'")
+        connection.execute("UPDATE instalment SET due_on = '2024-05-10' WHERE n = 1")
+    assert decided(fresh_db, loan, date(2024, 5, 14))["law_known"] is False
+    assert decided(fresh_db, loan, date(2024, 5, 14))["step"] == "none"
+    assert decided(fresh_db, loan, date(2024, 5, 15))["step"] == "sms"
+
+
+def test_contacts_that_are_not_on_record_are_not_taken_for_none(fresh_db: str) -> None:
+    # Given a book whose contacts are on record since yesterday only, then nobody is contacted today.
+    loan = lend(fresh_db, dpd=9)
+    with psycopg.connect(fresh_db) as connection:
+        connection.execute("UPDATE book SET history_from = %s", (DAY - timedelta(days=1),))
+    assert decided(fresh_db, loan)["step"] == "none"
+    assert decided(fresh_db, loan, DAY + timedelta(days=1))["step"] == "sms"
+
+
 def test_three_connected_calls_a_day_are_the_most_over_all_loans(fresh_db: str) -> None:
     # GB/T 45251-2025: at most three connected calls a day to one debtor, counted over the institution and its agencies.
     loan = lend(fresh_db, dpd=6, can_sms=False)

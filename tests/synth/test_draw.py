@@ -88,10 +88,11 @@ def test_every_amount_of_a_schedule_is_what_decimal_arithmetic_gives(
         with localcontext() as exact:
             exact.prec = 40
             balance = Decimal(int(tables["account"].at[loan, "principal_minor"]))
-            monthly = Decimal(int(tables["account"].at[loan, "annual_rate_ppm"])) / 12_000_000
+            rate = Decimal(int(tables["account"].at[loan, "annual_rate_ppm"]))
+            monthly = rate / 12_000_000
             every = _half_up(balance * monthly / (1 - (1 + monthly) ** -int(terms[loan])))
             for line in lines.itertuples():
-                interest = _half_up(balance * monthly)
+                interest = _half_up(balance * rate / 12_000_000)  # divided last, so that a half is a half
                 principal = balance if line.n == terms[loan] else every - interest
                 assert (line.principal_minor, line.interest_minor) == (principal, interest)
                 balance -= principal

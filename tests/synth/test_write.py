@@ -5,12 +5,14 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from datetime import date
 
 import psycopg
 import pytest
 import sqlalchemy as sa
 
+from forbear import cli
 from forbear.store.engine import arrow_connection
 from forbear.synth.draw import Request
 from forbear.synth.errors import SynthError
@@ -31,13 +33,29 @@ ROWS = {
 }
 
 
+Synth = Callable[..., tuple[int, str, str]]
+
+
 def request(accounts: int = 1_100, seed: int = 7, place: str = "cn") -> Request:
     return Request(accounts, seed, AS_OF, parameters(place))
 
 
-def forbear(*args: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", "from forbear.cli import main; main()", *args]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+#: A process of its own, for what kills it or runs beside another.
+COMMAND = [sys.executable, "-c", "from forbear.cli import main; main()", "synth"]
+
+
+@pytest.fixture
+def synth(fresh_db: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Synth:
+    """The command as typed, in this process: its exit code, what it printed, what it said on stderr."""
+
+    def run(*options: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["forbear", "synth", *options])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        said = capsys.readouterr()
+        return int(ended.value.code or 0), said.out, said.err
+
+    return run
 
 
 def rows_of(url: str) -> dict[str, list[tuple[str, ...]]]:
@@ -55,10 +73,11 @@ def counts(url: str) -> dict[str, int]:
         return found
 
 
-def test_the_command_writes_a_book_that_says_it_is_synthetic(fresh_db: str) -> None:
+def test_the_command_writes_a_book_that_says_it_is_synthetic(fresh_db: str, synth: Synth) -> None:
     # Given an empty database, when the command is given, then the book is there, flagged, named so, and explained.
-    done = forbear("synth", "--accounts", "1100", "--jurisdiction", "us", "--seed", "7", "--name", "small")
-    assert done.returncode == 0 and "synthetic-small (synthetic, no real borrower)" in done.stdout
+    options = ("--accounts", "1100", "--jurisdiction", "us", "--name", "small", "--seed")
+    code, out, _ = synth(*options, "7")
+    assert code == 0 and "synthetic-small (synthetic, no real borrower)" in out
     with psycopg.connect(fresh_db) as connection:
         query = "SELECT name, jurisdiction, lender_type, collector, currency, synthetic, snapshot_on FROM book"
         assert connection.execute(query).fetchall() == [
@@ -71,11 +90,10 @@ def test_the_command_writes_a_book_that_says_it_is_synthetic(fresh_db: str) -> N
     assert (written["borrower"], written["account"]) == (1_000, 1_100)
 
     # When it is given again, then nothing is changed; a book of that name drawn otherwise is refused in one line.
-    again = forbear("synth", "--accounts", "1100", "--jurisdiction", "us", "--seed", "7", "--name", "small")
-    assert again.returncode == 0 and "nothing was changed" in again.stdout
-    other = forbear("synth", "--accounts", "1100", "--jurisdiction", "us", "--seed", "8", "--name", "small")
-    assert other.returncode == 1
-    assert "--name synthetic-small: a book of that name is there, drawn otherwise." in other.stderr
+    code, out, _ = synth(*options, "7")
+    assert code == 0 and "nothing was changed" in out
+    code, _, err = synth(*options, "8")
+    assert code == 1 and "--name synthetic-small: a book of that name is there, drawn otherwise." in err
     assert counts(fresh_db) == written
 
 
@@ -150,24 +168,23 @@ def test_a_row_without_its_parent_is_found_before_the_commit(fresh_db: str) -> N
 
 
 def test_a_book_killed_in_the_middle_leaves_nothing_and_comes_whole_the_next_time(fresh_db: str) -> None:
-    # Given a book of three chunks, when the process is killed while the second goes in, then no row of it is seen;
+    # Given a book of two chunks, when the process is killed while the second goes in, then no row of it is seen;
     # when the same command is given again, then the book is whole.
-    body = "from forbear.cli import main; main()"
-    command = [sys.executable, "-c", body, "synth", "--accounts", "120000", "--jurisdiction", "cn", "--seed", "7"]
+    command = [*COMMAND, "--accounts", "80000", "--jurisdiction", "cn", "--seed", "7"]
     running = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     with psycopg.connect(fresh_db, autocommit=True) as watch:
         until = time.monotonic() + 60
-        while _megabytes(watch) < 40 and running.poll() is None:
+        while _megabytes(watch) < 30 and running.poll() is None:
             assert time.monotonic() < until
             time.sleep(0.02)
         assert running.poll() is None, "it ended before it could be killed"
         running.send_signal(signal.SIGKILL)
         running.wait()
-        assert _megabytes(watch) >= 40
+        assert _megabytes(watch) >= 30
     assert set(counts(fresh_db).values()) == {0}
     assert subprocess.run(command, capture_output=True, check=False).returncode == 0
     whole = counts(fresh_db)
-    assert (whole["book"], whole["derivation"], whole["account"], whole["borrower"]) == (1, 1, 120_000, 109_091)
+    assert (whole["book"], whole["derivation"], whole["account"], whole["borrower"]) == (1, 1, 80_000, 72_728)
 
 
 def _megabytes(connection: psycopg.Connection[tuple[int]]) -> float:
@@ -200,12 +217,12 @@ def test_a_synthetic_book_stands_beside_a_real_one(fresh_db: str) -> None:
         (["--lender-type", "shark"], "--lender-type shark: no such word; give one of bank,"),
     ],
 )
-def test_a_wrong_option_is_one_line_and_nothing_is_written(fresh_db: str, options: list[str], said: str) -> None:
+def test_a_wrong_option_is_one_line_and_nothing_is_written(
+    fresh_db: str, synth: Synth, options: list[str], said: str
+) -> None:
     # Given an option with a word that is not there, then one line names it, and the database stays empty.
-    done = forbear("synth", "--accounts", "10", "--seed", "1", "--jurisdiction", "cn", *options)
-    assert done.returncode == 1
-    line = done.stderr.strip().splitlines()[-1]
-    assert line.startswith(said)
+    code, _, err = synth("--accounts", "10", "--seed", "1", "--jurisdiction", "cn", *options)
+    assert code == 1 and err.strip().splitlines()[-1].startswith(said)
     assert set(counts(fresh_db).values()) == {0}
 
 
@@ -218,8 +235,7 @@ def test_every_synthetic_name_says_so() -> None:
 
 def test_a_second_process_waits_for_the_first_and_changes_nothing(fresh_db: str) -> None:
     # Given the same command typed twice at once, then one draws the book and the other finds it.
-    command = [sys.executable, "-c", "from forbear.cli import main; main()"]
-    command += ["synth", "--accounts", "11000", "--jurisdiction", "cn", "--seed", "7"]
+    command = [*COMMAND, "--accounts", "11000", "--jurisdiction", "cn", "--seed", "7"]
     both = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) for _ in range(2)]
     said = sorted(each.communicate()[0] for each in both)
     assert [each.returncode for each in both] == [0, 0]

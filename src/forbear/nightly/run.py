@@ -264,7 +264,7 @@ def fact_table(duck: Any, as_of: date, book: Rulebook) -> ir.Table:
         duck.table("cap"),
         as_of,
         book.vocabulary.never,
-        book.jurisdictions,
+        book.lawful_places(as_of),
     )
 
 

@@ -54,10 +54,13 @@ class Rulebook:
     series: Mapping[str, Series]
     sha256: str
 
-    @property
-    def jurisdictions(self) -> frozenset[str]:
-        """The places whose law is on file."""
-        return frozenset(r.instrument.jurisdiction for r in self.rules if r.instrument.kind == "law")
+    def lawful_places(self, day: date) -> frozenset[str]:
+        """The places of whose law on contacts something is on file that is in force on `day`."""
+        return frozenset(
+            rule.instrument.jurisdiction
+            for rule in self.rules
+            if rule.instrument.kind == "law" and rule.steps and rule.in_force(day)
+        )
 
     @functools.cached_property
     def by_id(self) -> Mapping[str, Rule]:
