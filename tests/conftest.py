@@ -1,6 +1,7 @@
 """Fixtures: a real PostgreSQL for the whole session, and a fresh migrated database for each test."""
 
 import os
+import tempfile
 import uuid
 from collections.abc import Iterator
 
@@ -13,15 +14,22 @@ from forbear.store.server import database_url
 
 
 @pytest.fixture(scope="session")
-def database(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The address of a server: FORBEAR_TEST_DATABASE_URL if given, else an embedded one in a temp folder."""
+def database() -> Iterator[str]:
+    """The address of a server: FORBEAR_TEST_DATABASE_URL if given, else an embedded one in a folder of its own.
+
+    Not in pytest's own folder: pytest closes that to all but this user at each start, and the server of
+    root's tests runs as another user.
+    """
     if given := os.environ.get("FORBEAR_TEST_DATABASE_URL"):
-        return given
-    home = tmp_path_factory.mktemp("home")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("FORBEAR_HOME", str(home))
-        patch.delenv("FORBEAR_DATABASE_URL", raising=False)
-        return database_url()
+        yield given
+        return
+    with tempfile.TemporaryDirectory(prefix="forbear-test-", ignore_cleanup_errors=True) as folder:
+        os.chmod(folder, 0o755)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("FORBEAR_HOME", folder)
+            patch.delenv("FORBEAR_DATABASE_URL", raising=False)
+            url = database_url()
+        yield url
 
 
 @pytest.fixture(scope="session")
