@@ -25,7 +25,7 @@ SEED = 7
 
 
 def main() -> None:
-    """Measure and print; the table is also written to benchmarks/results/nightly.md."""
+    """Measure and print; the table is also written to benchmarks/results/nightly-latest.md."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sizes", default="100000,1000000,5000000")
     parser.add_argument("--jurisdiction", default="cn")
@@ -188,7 +188,7 @@ def _report(rows: list[dict[str, Any]], engines: dict[str, Any]) -> None:
     text = "\n".join(lines) + "\n"
     print(text)
     (HERE / "results").mkdir(exist_ok=True)
-    (HERE / "results" / "nightly.md").write_text(text, "utf-8")
+    (HERE / "results" / "nightly-latest.md").write_text(text, "utf-8")
 
 
 if __name__ == "__main__":
