@@ -3,15 +3,17 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-UV := UV_PYTHON_DOWNLOADS=never UV_NO_CONFIG=1 $(BIN)/uv
-PIP_SYNC := $(UV) pip install --quiet --python $(BIN)/python --require-hashes
+# The system's certificates, where Debian keeps them: behind a company's proxy uv's own list is not enough.
+CERTS := $(if $(wildcard /etc/ssl/certs/ca-certificates.crt),UV_SYSTEM_CERTS=1)
+UV := UV_PYTHON_DOWNLOADS=never UV_NO_CONFIG=1 $(CERTS) $(BIN)/uv
+PIP := --quiet --python $(BIN)/python --require-hashes
 
 .PHONY: help setup demo test bench lock
 help:
 	@echo "make demo   a real loan book, one night, the console"
 	@echo "make test   all checks and tests"
 	@echo "make bench  the benchmarks (installs zen-engine and openfisca-core)"
-	@echo "make lock   compile requirements/ again from pyproject.toml"
+	@echo "make lock   compile requirements/ again from pyproject.toml (LOCK_ARGS=--upgrade for newer versions)"
 
 setup: $(VENV)/.base
 
@@ -23,12 +25,12 @@ $(BIN)/uv: requirements/uv.txt
 	@touch $@
 
 $(VENV)/.base: $(BIN)/uv requirements/base.txt pyproject.toml
-	@$(PIP_SYNC) -r requirements/base.txt
+	@$(UV) pip sync $(PIP) requirements/uv.txt requirements/base.txt
 	@$(BIN)/python scripts/link.py
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.base requirements/dev.txt
-	@$(PIP_SYNC) -r requirements/dev.txt
+	@$(UV) pip sync $(PIP) requirements/uv.txt requirements/dev.txt
 	@touch $@
 
 demo: setup
@@ -43,10 +45,10 @@ test: $(VENV)/.dev
 	$(BIN)/pytest
 
 bench: $(VENV)/.base
-	@$(PIP_SYNC) -r requirements/bench.txt
+	@$(UV) pip install $(PIP) -r requirements/bench.txt
 	$(BIN)/python benchmarks/nightly.py $(BENCH_ARGS)
 
-COMPILE := $(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 --no-header pyproject.toml
+COMPILE := $(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 --no-header $(LOCK_ARGS) pyproject.toml
 lock: $(BIN)/uv
 	$(COMPILE) -o requirements/base.txt
 	$(COMPILE) -c requirements/base.txt --extra dev -o requirements/dev.txt

@@ -1,6 +1,7 @@
 """The house: what is pinned is hashed, no address is recorded, dependencies are justified, no clock is read."""
 
 import ast
+import hashlib
 import re
 import subprocess
 import tomllib
@@ -42,3 +43,14 @@ def test_the_pure_rooms_never_read_the_clock(room: str) -> None:
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if isinstance(node, ast.Attribute):
                 assert node.attr not in ("now", "today", "utcnow"), f"{path.name}:{node.lineno}"
+
+
+VENDORED = [*sorted(ROOT.glob("src/**/vendor/*.js")), *sorted(ROOT.glob("tests/vendor/*.js"))]
+
+
+@pytest.mark.parametrize("path", VENDORED, ids=lambda path: path.name)
+def test_vendored_files_are_the_published_ones(path: Path) -> None:
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    readme = (path.parent / "README.md").read_text("utf-8")
+    assert re.search(rf"^\| {re.escape(path.name)} .*{digest}", readme, re.MULTILINE)
+    assert (path.parent / path.name.replace(".min.js", ".LICENSE")).is_file()
