@@ -13,7 +13,6 @@ from typing import Annotated
 
 import sqlalchemy as sa
 import typer
-import uvicorn
 from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress
 from rich.table import Table
@@ -33,7 +32,7 @@ from forbear.store.tables import account, book
 from forbear.synth.draw import DEFAULT_AS_OF, MAX_ACCOUNTS, Request
 from forbear.synth.parameters import jurisdictions, parameters
 from forbear.synth.write import write as write_synthetic
-from forbear.web.app import console
+from forbear.web import serve as console
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 out = Console()
@@ -188,21 +187,19 @@ def quarantine_drop(kept_id: Annotated[int, typer.Argument(metavar="ID")]) -> No
     _say("Dropped.")
 
 
-_LOOPBACK = frozenset(("127.0.0.1", "::1", "localhost"))
-
-
 @app.command()
 def serve(
     host: Annotated[str, typer.Option(help="the address to listen on")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=1, max=65535)] = 8018,
-    allow_remote: Annotated[bool, typer.Option("--allow-remote", help="listen for others than this machine")] = False,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one")] = 8018,
+    allow_remote: Annotated[
+        bool, typer.Option("--allow-remote", help="also listen for other machines: behind a proxy that has a login")
+    ] = False,
 ) -> None:
     """Serve the console. It has no login yet, so it listens on this machine only, unless told otherwise."""
-    if host not in _LOOPBACK and not allow_remote:
-        raise UserError("The console has no login yet. Add --allow-remote only behind a proxy that has one.")
+    listening = console.listen(host, port, allow_remote)
     migrate()
-    _say(f"The console is at http://{host}:{port}/ (it has no login; Ctrl-C ends it).")
-    uvicorn.run(console(rulebook()), host=host, port=port, log_level="warning")
+    _say(f"The console is at {console.address(listening)} (it has no login yet; Ctrl-C ends it).")
+    console.run(listening, rulebook(), allow_remote)
 
 
 #: The demo's day: that of the picture of its book.

@@ -270,6 +270,14 @@ decision = sa.Table(
     sa.Column("agreed_from_min", sa.SmallInteger),
     sa.Column("agreed_to_min", sa.SmallInteger),
     *FACT_COLUMNS,
+    # The work list, longest past due first: contact steps only, so that most decisions cost nothing here.
+    sa.Index(
+        "decision_work",
+        "run_id",
+        "dpd",
+        "account_id",
+        postgresql_where=sa.text("step NOT IN ('hardship_hold', 'none')"),
+    ),
 )
 
 #: The dictionary of a run's bit sets, in words: joined to decision by SQL alone, without our code.

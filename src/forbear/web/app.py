@@ -1,213 +1,353 @@
-"""The console's pages: tonight's run, the work list, an account. Read only, on this machine only, no login yet."""
+"""The console: tonight's run, the work list, an account. Read only; a reader's language on every page.
 
-from collections.abc import Awaitable, Callable, Iterator
+It has no login yet: `forbear.web.serve` keeps it on this machine.
+"""
+
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
-from zoneinfo import ZoneInfo
+from urllib.parse import parse_qs, urlencode
 
-import sqlalchemy as sa
-from babel.dates import format_date, format_datetime
-from babel.numbers import format_decimal
-from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response
+from fastapi import FastAPI, HTTPException, Query, Request
+from fastapi import Path as InPath
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import HTMLResponse
+from fastapi.responses import HTMLResponse, RedirectResponse
 from fastapi.staticfiles import StaticFiles
-from fastapi.templating import Jinja2Templates
-from starlette.exceptions import HTTPException as PageError
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException as StarletteHTTPException
+from starlette.types import ASGIApp
 
 from forbear.errors import ForbearError
-from forbear.nightly.errors import NoDecision, RulebookChanged
-from forbear.nightly.explain import explain, local_span, locale, money
-from forbear.nightly.report import BUCKETS
+from forbear.locale import LANGUAGES, Language, negotiate
+from forbear.nightly.errors import RulebookChanged
+from forbear.nightly.explain import Explanation, FactShown, explain
+from forbear.nightly.report import BUCKETS, Bucket
 from forbear.rulebook.load import Rulebook
-from forbear.store.engine import engine
-from forbear.store.errors import StoreError, one_line
-from forbear.store.tables import account, decision
-from forbear.web import queries
-from forbear.web.charts import held_back_chart, steps_chart
-from forbear.web.i18n import LOCALES, NAMES, translator, wanted
+from forbear.rulebook.models import Rule, Step
+from forbear.store.errors import StoreError
+from forbear.web import charts, reads
+from forbear.web.format import Formats
+from forbear.web.guard import LOOPBACK, Guard
+from forbear.web.reads import Filter, Origin, Place, Run
+from forbear.web.summary import OUTCOMES, Held, Outcome, grid, held_back, matching, outcomes
+from forbear.web.timeline import timeline
 
 _HERE = Path(__file__).parent
 _COOKIE = "forbear_lang"
-#: Scripts and all else come from this host alone, and no script stands in a page. Vega's SVG sets
-#: style attributes, hence that one exception.
-_HEADERS = {
-    "Content-Security-Policy": "default-src 'self'; style-src-attr 'unsafe-inline'; img-src 'self' data:;"
-    " frame-ancestors 'none'; base-uri 'none'; form-action 'self'",
-    "Cache-Control": "no-store",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-    "Cross-Origin-Opener-Policy": "same-origin",
-}
+_YEAR_SECONDS = 365 * 24 * 3600
+#: Lines of a page of the work list.
+PAGE_LINES = 50
+#: Longest account number that the search box takes, in bytes of its form.
+_MOST_BYTES = 2_000
+
+# A number that PostgreSQL can hold; an empty choice of a form is the text "".
+Number = Annotated[int, InPath(ge=1, le=2**63 - 1)]
+Choice = Annotated[str, Query(pattern=r"^[0-9]{0,18}$")]
+Word = Annotated[str, Query(pattern=r"^[a-z0-9_-]{0,40}$")]
+After = Annotated[str, Query(pattern=r"^([0-9]{1,9}\.[0-9]{1,18})?$")]
 
 
-def _connection() -> Iterator[sa.Connection]:
-    with one_line(), engine().connect() as connection:
-        connection.execute(sa.text("SET TRANSACTION READ ONLY"))
-        yield connection
+def console(rulebook: Rulebook, hosts: tuple[str, ...] = LOOPBACK) -> ASGIApp:
+    """The console as an application.
 
-
-Connection = Annotated[sa.Connection, Depends(_connection)]
-Number = Annotated[int | None, Query(ge=1)]
-#: A form sends an empty text for "all books".
-BookNumber = Annotated[str | None, Query(pattern="^[0-9]{0,15}$")]
-
-
-def console(rulebook: Rulebook) -> FastAPI:
-    """The console as an application, with the rulebook by which it explains."""
+    Args:
+        rulebook: the rules by which decisions are explained.
+        hosts: the names under which it answers.
+    """
     app = FastAPI(title="Forbear", docs_url=None, redoc_url=None, openapi_url=None)
-    app.mount("/static", StaticFiles(directory=_HERE / "static"), name="static")
-    templates = Jinja2Templates(directory=_HERE / "templates")
+    app.mount("/static", StaticFiles(directory=_HERE / "static"))
+    pages = _Pages(rulebook)
     steps = rulebook.vocabulary.steps
-
-    @app.middleware("http")
-    async def _guard(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
-        response = await call_next(request)
-        response.headers.update(_HEADERS)
-        if (asked := request.query_params.get("lang")) in LOCALES:
-            response.set_cookie(_COOKIE, str(asked), samesite="lax", httponly=True)
-        return response
-
-    def page(request: Request, name: str, status: int = 200, **values: Any) -> HTMLResponse:
-        asked, kept = request.query_params.get("lang"), request.cookies.get(_COOKIE)
-        lang = wanted(asked, kept, request.headers.get("accept-language"))
-        here = locale(lang)
-
-        def span(row: Any) -> str:
-            """The lawful hours by the borrower's clock; the first zone's reading, where there are several."""
-            zone = ZoneInfo(row.zones.split("|")[0])
-            times = (format_datetime(at, "HH:mm", tzinfo=zone, locale=here) for at in (row.earliest, row.latest))
-            return " – ".join(times)
-
-        def address(**changes: object) -> str:
-            return str(request.url.include_query_params(**changes).replace(scheme="", netloc=""))
-
-        return templates.TemplateResponse(
-            request,
-            name,
-            {
-                "_": translator(lang),
-                "lang": lang,
-                "names": NAMES,
-                "steps": steps,
-                "buckets": BUCKETS,
-                "rules": rulebook.by_id,
-                "money": lambda minor, currency: money(minor, currency, lang),
-                "number": lambda n: format_decimal(n, locale=here),
-                "day": lambda on: format_date(on, "medium", locale=here),
-                "span": span,
-                "address": address,
-                **values,
-            },
-            status_code=status,
-        )
-
-    def chosen(connection: sa.Connection, run_id: int | None) -> tuple[list[queries.Run], queries.Run | None]:
-        found = list(queries.runs(connection))
-        if run_id is None:
-            return found, found[0] if found else None
-        one = next((run for run in found if run.id == run_id), None)
-        if one is None:
-            raise HTTPException(404)
-        return found, one
+    quiet = [step.id for step in steps.values() if not step.contact]
+    contact = [step.id for step in steps.values() if step.contact]
 
     @app.get("/")
-    def tonight(request: Request, connection: Connection, run: Number = None, book: BookNumber = None) -> HTMLResponse:
-        runs, one = chosen(connection, run)
-        if one is None:
-            return page(request, "empty.html")
-        book_id = int(book) if book else None
-        counts = queries.counts(connection, one.id, book_id)
-        held = queries.held_back(connection, one.id, book_id)
-        lang = wanted(
-            request.query_params.get("lang"), request.cookies.get(_COOKIE), request.headers.get("accept-language")
-        )
-        return page(
+    def tonight(request: Request, run: Choice = "", book: Choice = "") -> HTMLResponse:
+        """One run in figures."""
+        with reads.reading() as connection:
+            runs, books, chosen = reads.runs(connection), reads.books(connection), _run(connection, run)
+        if chosen is None:
+            return pages.render(request, "empty.html", books=books)
+        one = next((b for b in books if str(b.id) == book), None)
+        if book and one is None:
+            raise HTTPException(404)
+        counted = reads.tally(chosen)
+        tally = counted.of_book(one.id if one else None)
+        to, _ = pages.formats(request), pages.gettext(request)
+        parts = outcomes(tally, rulebook.vocabulary, len(BUCKETS))
+        counts = grid(tally)
+        held = held_back(tally, rulebook.vocabulary)
+        names: Mapping[Outcome, str] = {
+            "contact": _("To contact"),
+            "hold": _("On hardship hold"),
+            "left_alone": _("Past due, no contact"),
+            "not_due": _("Nothing past due"),
+        }
+
+        def label(line: Held) -> str:
+            rule = rulebook.by_id.get(line.rule)
+            words = to.text(rule.text) if rule else line.rule
+            missing = _("a fact is missing")
+            return f"{words} [{missing}]" if line.says == "unknown" else words
+
+        return pages.render(
             request,
             "tonight.html",
-            runs=runs,
-            run=one,
-            books=queries.books(connection),
-            book=book_id,
+            run=chosen,
+            runs=runs if chosen in runs else (chosen, *runs),
+            books=books,
+            book=one,
+            synthetic=[b for b in ([one] if one else books) if b.synthetic and b.id in counted.books],
+            parts=parts,
+            sums={outcome: sum(part[outcome] for part in parts) for outcome in OUTCOMES},
+            outcome_names=names,
             counts=counts,
             held=held,
+            bars=charts.MOST_BARS,
             charts={
-                "steps": steps_chart(counts, steps, lang, translator(lang)),
-                "held": held_back_chart(held, steps, rulebook.by_id, lang, translator(lang)),
+                "steps": charts.steps_chart(counts, rulebook.vocabulary, to, _),
+                "arrears": charts.arrears_chart(parts, names, to),
+                "held": charts.held_chart(held, label, _),
             },
         )
 
     @app.get("/work")
     def work(
         request: Request,
-        connection: Connection,
-        run: Number = None,
-        book: BookNumber = None,
-        step: str | None = None,
-        bucket: str | None = None,
-        after: Annotated[int, Query(ge=0)] = 0,
+        run: Choice = "",
+        book: Choice = "",
+        step: Word = "",
+        bucket: Word = "",
+        jurisdiction: Word = "",
+        after: After = "",
     ) -> HTMLResponse:
-        _, one = chosen(connection, run)
-        if one is None:
-            return page(request, "empty.html")
-        if (step and step not in steps) or (bucket and bucket not in {b.id for b in BUCKETS}):
+        """The accounts with a contact step."""
+        span = _bucket(bucket)
+        if step and step not in contact:
             raise HTTPException(404)
-        book_id = int(book) if book else None
-        rows = queries.work_list(connection, one.id, book_id, step or None, bucket or None, after)
-        more = rows[-1].account_id if len(rows) == queries.PAGE_ROWS else None
-        name = "work_rows.html" if request.headers.get("hx-request") else "work.html"
-        books = queries.books(connection)
-        return page(
+        only = Filter(int(book) if book else None, jurisdiction or None, span, step or None)
+        with reads.reading() as connection:
+            books, chosen = reads.books(connection), _run(connection, run)
+            if chosen is None:
+                return pages.render(request, "empty.html", books=books)
+            # One line more than is shown tells whether there is a next page.
+            found = reads.work(connection, chosen, quiet, only, _place(after), PAGE_LINES + 1)
+        lines = found[:PAGE_LINES]
+        chosen_words = {"run": run, "book": book, "step": step, "bucket": bucket, "jurisdiction": jurisdiction}
+        more = None
+        if len(found) > PAGE_LINES:
+            last = lines[-1].place
+            words = {name: word for name, word in chosen_words.items() if word}
+            more = "/work?" + urlencode(words | {"after": f"{last.dpd}.{last.account_id}"})
+        if request.headers.get("hx-request") == "true" and after:
+            return pages.render(request, "work_lines.html", run=chosen, lines=lines, more=more)
+        tally = reads.tally(chosen)
+        place_of_bucket = BUCKETS.index(span) if span else None
+        return pages.render(
             request,
-            name,
-            run=one,
-            books=books,
-            book=book_id,
-            step=step,
-            bucket=bucket,
-            rows=rows,
+            "work.html",
+            run=chosen,
+            books=[b for b in books if b.id in tally.books],
+            jurisdictions=tally.jurisdictions,
+            contact_steps=contact,
+            only=chosen_words,
+            total=matching(tally, [step] if step else contact, only.book, only.jurisdiction, place_of_bucket),
+            lines=lines,
             more=more,
+            later=bool(after),
         )
 
     @app.get("/accounts/{account_id}")
-    def one_account(request: Request, connection: Connection, account_id: int, run: Number = None) -> HTMLResponse:
-        lang = wanted(
-            request.query_params.get("lang"), request.cookies.get(_COOKIE), request.headers.get("accept-language")
-        )
-        if connection.execute(sa.select(account.c.id).where(account.c.id == account_id)).first() is None:
-            raise HTTPException(404)
-        try:
-            found = explain(connection, account_id, run, lang, rulebook)
-        except NoDecision:
-            return page(request, "empty.html")
-        except RulebookChanged:
-            return page(request, "error.html", status=409, problem="rules")
-        currency = connection.execute(
-            sa.text("SELECT b.currency FROM book b JOIN account a ON a.book_id = b.id WHERE a.id = :id"),
-            {"id": account_id},
-        ).scalar_one()
-        arrears = connection.execute(
-            sa.select(decision.c.arrears, decision.c.owed, decision.c.dpd).where(
-                decision.c.account_id == account_id, decision.c.run_id == found.run_id
-            )
-        ).one()
-        return page(
+    def account(request: Request, account_id: Number, run: Choice = "") -> HTMLResponse:
+        """One account: what was decided, why, and what came before."""
+        found: Explanation | None = None
+        changed = False
+        with reads.reading() as connection:
+            one = reads.account(connection, account_id)
+            if one is None:
+                raise HTTPException(404)
+            history = reads.history(connection, account_id)
+            origins = reads.origins(connection, account_id)
+            decided = next((d for d in history.decided if run in ("", str(d.run_id))), None)
+            if run and decided is None:
+                raise HTTPException(404)
+            if decided:
+                try:
+                    found = explain(connection, account_id, decided.run_id, pages.language(request).tag, rulebook)
+                except RulebookChanged:
+                    changed = True
+        return pages.render(
             request,
             "account.html",
+            account=one,
+            decided=decided,
+            newest=history.decided[:1] == (decided,),
             found=found,
-            hours=local_span(found, lang),
-            currency=currency,
-            standing=arrears,
-            events=queries.timeline(connection, account_id, found.as_of),
+            changed=changed,
+            against_all=_against_all(found, contact),
+            kinds=_kinds(origins),
+            fact_groups=_fact_groups(found.facts, origins) if found else (),
+            timeline=timeline(history, decided.as_of if decided else None),
         )
 
-    @app.exception_handler(PageError)
+    @app.post("/find")
+    async def find(request: Request) -> Any:
+        """The account with a lender's number. By POST, so that the number is in no address and no log."""
+        body = b""
+        async for part in request.stream():
+            body += part
+            if len(body) > _MOST_BYTES:
+                raise HTTPException(413)
+        given = parse_qs(body.decode("utf-8", "replace")).get("ref", [""])[0].strip()
+        found = await run_in_threadpool(_called, given)
+        if len(found) == 1:
+            return RedirectResponse(f"/accounts/{found[0].id}", status_code=303)
+        return pages.render(request, "found.html", given=given, found=found, status=200 if found else 404)
+
+    @app.exception_handler(StarletteHTTPException)
+    def _refused(request: Request, error: StarletteHTTPException) -> HTMLResponse:
+        return pages.render(request, "error.html", status=error.status_code, problem="missing")
+
     @app.exception_handler(RequestValidationError)
-    def _missing(request: Request, error: Exception) -> HTMLResponse:
-        return page(request, "error.html", status=404, problem="missing")
+    def _misread(request: Request, error: RequestValidationError) -> HTMLResponse:
+        return pages.render(request, "error.html", status=404, problem="missing")
+
+    @app.exception_handler(StoreError)
+    def _away(request: Request, error: StoreError) -> HTMLResponse:
+        return pages.render(request, "error.html", status=503, problem="database")
 
     @app.exception_handler(ForbearError)
-    def _away(request: Request, error: ForbearError) -> HTMLResponse:
-        return page(request, "error.html", status=503, problem="database" if isinstance(error, StoreError) else "rules")
+    @app.exception_handler(Exception)
+    def _fault(request: Request, error: Exception) -> HTMLResponse:
+        return pages.render(request, "error.html", status=500, problem="fault")
 
-    return app
+    return Guard(app, hosts)
+
+
+class _Pages:
+    """Renders templates in the language of the reader who asks."""
+
+    def __init__(self, rulebook: Rulebook) -> None:
+        self._rules: Mapping[str, Rule] = rulebook.by_id
+        self._steps: Mapping[str, Step] = rulebook.vocabulary.steps
+        self._environments = {tag: self._environment(language) for tag, language in LANGUAGES.items()}
+        self._formats = {tag: Formats(language) for tag, language in LANGUAGES.items()}
+
+    def _environment(self, language: Language) -> Environment:
+        made = Environment(
+            loader=FileSystemLoader(_HERE / "templates"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            extensions=["jinja2.ext.i18n"],
+        )
+        made.policies["ext.i18n.trimmed"] = True
+        made.install_gettext_translations(language.catalogue, newstyle=True)  # type: ignore[attr-defined]
+        return made
+
+    def language(self, request: Request) -> Language:
+        """The language asked for in the address, else the one remembered, else what the browser prefers."""
+        for tag in (request.query_params.get("lang"), request.cookies.get(_COOKIE)):
+            if tag in LANGUAGES:
+                return LANGUAGES[str(tag)]
+        return negotiate(request.headers.get("accept-language", ""))
+
+    def formats(self, request: Request) -> Formats:
+        """How values are written for this reader."""
+        return self._formats[self.language(request).tag]
+
+    def gettext(self, request: Request) -> charts.Gettext:
+        """The reader's word for an English one."""
+        return self.language(request).catalogue.gettext
+
+    def render(self, request: Request, template: str, status: int = 200, **values: Any) -> HTMLResponse:
+        """A page. Its choice of language is remembered."""
+        language = self.language(request)
+
+        def step_name(step: str) -> str:
+            found = self._steps.get(step)
+            return found.name[language.tag] if found else step
+
+        page = self._environments[language.tag].get_template(template)
+        text = page.render(
+            language=language,
+            languages=LANGUAGES.values(),
+            to=self._formats[language.tag],
+            buckets=BUCKETS,
+            steps=self._steps,
+            rules=self._rules,
+            step_name=step_name,
+            # A page that answered a form has no address of its own to come back to.
+            here="/" if request.method == "POST" else request.url.path,
+            query=[] if request.method == "POST" else [p for p in request.query_params.multi_items() if p[0] != "lang"],
+            with_query=lambda pairs: "?" + urlencode(pairs),
+            **values,
+        )
+        headers = {"Vary": "Accept-Language, Cookie, HX-Request"}
+        answer = HTMLResponse(text, status_code=status, headers=headers)
+        if request.query_params.get("lang") == language.tag:
+            answer.set_cookie(_COOKIE, language.tag, max_age=_YEAR_SECONDS, samesite="lax", httponly=True)
+        return answer
+
+
+def _run(connection: Any, given: str) -> Run | None:
+    """The run asked for, or tonight's. A number that no run has is an address that no page has."""
+    found = reads.run(connection, int(given) if given else None)
+    if given and found is None:
+        raise HTTPException(404)
+    return found
+
+
+def _called(ref: str) -> tuple[reads.Account, ...]:
+    with reads.reading() as connection:
+        return reads.accounts_called(connection, ref)
+
+
+def _bucket(given: str) -> Bucket | None:
+    if not given:
+        return None
+    for bucket in BUCKETS:
+        if bucket.id == given:
+            return bucket
+    raise HTTPException(404)
+
+
+def _place(after: str) -> Place | None:
+    if not after:
+        return None
+    dpd, _, account_id = after.partition(".")
+    return Place(int(dpd), int(account_id))
+
+
+def _against_all(found: Explanation | None, contact: list[str]) -> frozenset[str]:
+    """The rules that stand against every step that would reach out, where no such step was taken."""
+    if found is None or found.step in contact:
+        return frozenset()
+    against = [
+        {reason.rule_id for reason in verdict.reasons if reason.says not in ("permits", "hours")}
+        for verdict in found.verdicts
+        if verdict.step in contact
+    ]
+    return frozenset(set.intersection(*against)) if against else frozenset()
+
+
+def _kinds(origins: Sequence[Origin]) -> dict[str, list[str]]:
+    """For each fact that is not observed, how it came to be: derived, assumed, or both."""
+    kinds: dict[str, list[str]] = {}
+    for origin in origins:
+        for fact in origin.facts:
+            if origin.kind not in kinds.setdefault(fact, []):
+                kinds[fact].append(origin.kind)
+    return kinds
+
+
+def _fact_groups(
+    facts: Sequence[FactShown], origins: Sequence[Origin]
+) -> list[tuple[tuple[Origin, ...], list[FactShown]]]:
+    """The facts observed, then those that rest on the same sentences of the mapping, under these sentences."""
+    groups: dict[tuple[int, ...], list[FactShown]] = {(): []}
+    for fact in facts:
+        groups.setdefault(tuple(k for k, origin in enumerate(origins) if fact.id in origin.facts), []).append(fact)
+    return [(tuple(origins[k] for k in key), group) for key, group in groups.items() if group]
