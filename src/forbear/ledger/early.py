@@ -5,6 +5,7 @@ Code art. 677), so of the running period the part that has passed; nothing of la
 """
 
 from dataclasses import replace
+from datetime import date
 from typing import Literal
 
 from forbear.ledger.daycount import YEAR, units
