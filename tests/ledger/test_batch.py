@@ -1,7 +1,9 @@
 """The batch has the figures of the single loan, to the cent; and over 10^6 loans no cent is lost."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date, timedelta
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -9,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forbear.ledger.allocate import ORDERS
-from forbear.ledger.batch import NEVER, Book, restate
+from forbear.ledger.batch import NEVER, Book, restate, schedules
 from forbear.ledger.models import DayCount, Disbursed, Instalment, Kind, Late, Paid, Product, Terms
+from forbear.ledger.products import due_dates, schedule
 from forbear.ledger.state import fold
 
 EPOCH, OPENED = date(1970, 1, 1), date(2024, 1, 15)
@@ -92,3 +95,49 @@ def test_a_batch_has_the_figures_of_its_loans(
             for kind in (Kind.PRINCIPAL, Kind.INTEREST, Kind.FEE)
         }
         assert {name: int(getattr(owed, name)[k]) for name in wanted} == wanted
+
+
+SHAPES = [Product.EQUAL_INSTALMENTS, Product.EQUAL_PRINCIPAL, Product.INTEREST_ONLY]
+MILLION = 1_000_000
+MOST = 18
+
+
+@pytest.mark.parametrize("product", SHAPES)
+def test_no_cent_is_lost_by_rounding_over_a_million_random_loans(product: Product) -> None:
+    # From 0.01 to 100,000,000.00, from 0 to 48% a year, of 1 to 18 months of their own days; every line is whole.
+    rng = np.random.default_rng(4)
+    loans = MILLION // 20
+    for _ in range(20):
+        principal = np.exp(rng.uniform(0, np.log(10**10), loans)).astype(np.int64)
+        rate = rng.integers(0, 480_001, loans)
+        periods = rng.integers(1, MOST + 1, loans)
+        parts = rng.integers(28, 32, (MOST, loans))
+        made = schedules(product, principal, rate, periods, parts, 365)
+        assert (made.principal >= 0).all() and (made.interest >= 0).all()
+        assert (made.principal.sum(axis=0) == principal).all()
+        # Each interest is that of the balance, to the half of a minor unit.
+        left = principal - np.cumsum(made.principal, axis=0) + made.principal
+        error = np.abs(left * (rate / 1e6) * (parts / 365) - made.interest)
+        assert (error <= 0.5 + left * 1e-13).all()
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.sampled_from(SHAPES),
+    st.lists(st.tuples(st.integers(1, 10**12), st.integers(0, 4_000_000), st.integers(1, 24)), min_size=1, max_size=20),
+)
+def test_schedules_of_a_batch_are_those_of_single_loans(product: Product, loans: list[tuple[int, int, int]]) -> None:
+    principal, rate, periods = (np.array(column, dtype=np.int64) for column in zip(*loans, strict=True))
+    first = date(2024, 2, 15)
+    contracts = [
+        Terms(product, "CNY", amount, ppm, OPENED, first, count, day_count=DayCount.ACT_365)
+        for amount, ppm, count in loans
+    ]
+    longest = due_dates(replace(contracts[0], count=24))
+    days = [OPENED, *longest]
+    parts = np.array([[(b - a).days] * len(loans) for a, b in pairwise(days)])
+    made = schedules(product, principal, rate, periods, parts, 365)
+    for k, terms in enumerate(contracts):
+        single = schedule(terms)
+        assert made.principal[: terms.count, k].tolist() == [line.principal for line in single]
+        assert made.interest[: terms.count, k].tolist() == [line.interest for line in single]

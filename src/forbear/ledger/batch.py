@@ -14,7 +14,8 @@ import numpy.typing as npt
 
 from forbear.ledger.allocate import SCHEDULED, Order, Stage
 from forbear.ledger.daycount import YEAR, units_of
-from forbear.ledger.models import PPM, DayCount, Kind
+from forbear.ledger.models import PPM, DayCount, Kind, LedgerError, Product
+from forbear.ledger.products import annuity
 
 Ints = npt.NDArray[np.int64]
 #: The day of what never happens.
@@ -125,6 +126,62 @@ def _restate(book: Book, as_of: int, order: Order, count: DayCount, compounding:
         walk.go(as_of)
         walk.fill(owed, late, as_of)
     return owed
+
+
+@dataclass(frozen=True)
+class Lines:
+    """Principal and interest in minor units, a row for each period and a column for each loan."""
+
+    principal: Ints
+    interest: Ints
+
+
+def schedules(product: Product, principal: Ints, rate_ppm: Ints, periods: Ints, parts: Ints, year: int) -> Lines:
+    """Many schedules at once: those of products.schedule, to the cent.
+
+    product: EQUAL_INSTALMENTS, EQUAL_PRINCIPAL or INTEREST_ONLY (LedgerError). parts: of each period (row) of each
+    loan (column) the units of which `year` make a year; whole months have 1 and 12. The result has their shape.
+    """
+    rows, loans = parts.shape
+    share = np.zeros(loans, dtype=np.int64)
+    if product is Product.EQUAL_INSTALMENTS:
+        share = _annuities(principal, rate_ppm, periods, parts, year)
+    elif product is Product.EQUAL_PRINCIPAL:
+        share = (2 * principal + periods) // (2 * periods)
+    elif product is not Product.INTEREST_ONLY:
+        raise LedgerError(f"batch: schedules of {product} are made one by one")
+    left = principal.copy()
+    repaid, interest = np.zeros((2, rows, loans), dtype=np.int64)
+    for k in range(rows):
+        interest[k] = _by_days(left, rate_ppm, parts[k], year)
+        to_principal = share - interest[k] if product is Product.EQUAL_INSTALMENTS else share
+        repaid[k] = np.where(periods == k + 1, left, np.minimum(np.maximum(to_principal, 0), left))
+        left -= repaid[k]
+    return Lines(repaid, interest)
+
+
+def _annuities(principal: Ints, rate_ppm: Ints, periods: Ints, parts: Ints, year: int) -> Ints:
+    discount = np.cumprod(1 / (1 + rate_ppm * parts / (year * PPM)), axis=0)
+    worth = np.where(np.arange(len(parts))[:, None] < periods, discount, 0).sum(axis=0)
+    exact = principal / worth
+    share: Ints = np.floor(exact + 0.5).astype(np.int64)
+    # Where a float can't tell on which side of a half cent the instalment lies, whole numbers tell.
+    doubt = np.abs(exact + 0.5 - np.rint(exact + 0.5)) <= exact * periods * _FLOAT_ERROR
+    for k in np.flatnonzero(doubt):
+        share[k] = annuity(int(principal[k]), int(rate_ppm[k]), [(int(part), year) for part in parts[: periods[k], k]])
+    return share
+
+
+#: More than the relative error that one period adds to a product and to a sum of floats.
+_FLOAT_ERROR = 1e-15
+
+
+def _by_days(base: Ints, rate_ppm: Ints, units: Ints, year: int) -> Ints:
+    """half_up(base * rate * units / (year * 10^6)); within the bounds of models.py it can't pass 64 bits."""
+    # The product may: so divide first, and carry what is left of the division along.
+    whole, rest = np.divmod(base * rate_ppm, year * PPM)
+    amount: Ints = whole * units + _half_up(rest * units, year * PPM)
+    return amount
 
 
 class _Walk:
@@ -241,11 +298,7 @@ class _Walk:
         if self.compounding:
             base = base + self.left[Kind.INTEREST][at]
         units = units_of(self.since[at], np.maximum(to, self.since[at]), self.count)
-        year = YEAR[self.count] * PPM
-        # base * rate * units may pass 64 bits: divide first, and carry what is left of the division along.
-        whole, rest = np.divmod(base * self.rate[at], year)
-        running: Ints = whole * units + _half_up(rest * units, year)
-        return running
+        return _by_days(base, self.rate[at], units, YEAR[self.count])
 
     def _allocate(self, who: Ints, amount: Ints, on: Ints) -> Ints:
         """Settle debts with `amount`, the order's stages one after the other; what is left over."""
