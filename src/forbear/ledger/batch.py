@@ -84,11 +84,22 @@ class Owed:
     credit: Ints
 
 
-def restate(book: Book, as_of: int, order: Order, count: DayCount, compounding: bool = False) -> Owed:
-    """What is owed at the end of `as_of`; loans whose contract counts or allocates otherwise go in another call."""
+def restate(
+    book: Book,
+    as_of: int,
+    order: Order,
+    count: DayCount,
+    compounding: bool = False,
+    more: npt.NDArray[np.bool_] | None = None,
+) -> Owed:
+    """What is owed at the end of `as_of`; loans whose contract counts or allocates otherwise go in another call.
+
+    more: loans that have instalments still to come which the book leaves out (for an order with `ahead`).
+    """
     loans = len(book.first) - 1
+    more = np.zeros(loans, dtype=np.bool_) if more is None else more
     edges = [*range(0, loans, CHUNK), loans]
-    parts = [_restate(book.part(lo, hi), as_of, order, count, compounding) for lo, hi in pairwise(edges)]
+    parts = [_restate(book.part(lo, hi), as_of, order, count, compounding, more[lo:hi]) for lo, hi in pairwise(edges)]
     names = Owed.__dataclass_fields__
     return Owed(**{name: np.concatenate([getattr(part, name) for part in parts] or [_NONE]) for name in names})
 
@@ -96,7 +107,9 @@ def restate(book: Book, as_of: int, order: Order, count: DayCount, compounding: 
 _NONE: Ints = np.zeros(0, dtype=np.int64)
 
 
-def _restate(book: Book, as_of: int, order: Order, count: DayCount, compounding: bool) -> Owed:
+def _restate(
+    book: Book, as_of: int, order: Order, count: DayCount, compounding: bool, more: npt.NDArray[np.bool_]
+) -> Owed:
     loans = len(book.first) - 1
     owner = np.repeat(np.arange(loans), np.diff(book.first))
     has_due = book.due_on <= as_of
@@ -122,7 +135,7 @@ def _restate(book: Book, as_of: int, order: Order, count: DayCount, compounding:
         begin = np.flatnonzero(short)[np.searchsorted(owner[short], late)]
         paid_before = np.searchsorted(places, late * line + book.due_on[begin], side="left")
         held = paid_through[paid_before] - paid_base[late] - (through[begin] - base[late])
-        walk = _Walk(book, late, begin, paid_before, paid_until[late], held, order, count, compounding)
+        walk = _Walk(book, late, begin, paid_before, paid_until[late], held, order, count, compounding, more)
         walk.go(as_of)
         walk.fill(owed, late, as_of)
     return owed
@@ -198,6 +211,7 @@ class _Walk:
         order: Order,
         count: DayCount,
         compounding: bool,
+        more: npt.NDArray[np.bool_],
     ) -> None:
         size = book.first[loans + 1] - begin
         self.first = np.concatenate([[0], np.cumsum(size)])
@@ -218,6 +232,7 @@ class _Walk:
         self.paid_from, self.paid_until = paid_from.copy(), paid_until
         self.credit = credit.copy()
         self.order, self.count, self.compounding = order, count, compounding
+        self.more = more[loans]
         begin_at, self.end = self.first[:-1], self.first[1:]
         self.next_due = begin_at.copy()  # the first that has not fallen due
         self.next_fee = begin_at.copy()  # the first whose days of grace have not ended
@@ -306,7 +321,7 @@ class _Walk:
         beyond = np.zeros(len(who), dtype=np.bool_)
         if self.order.beyond:
             beyond = self._dpd(who, on) > self.order.beyond[0]
-        waits = self.next_due[who] < self.end[who] if self.order.ahead else np.zeros(len(who), dtype=np.bool_)
+        waits = ((self.next_due[who] < self.end[who]) | self.more[who]) & self.order.ahead
         for stages, chosen in ((self.order.stages, ~beyond), (self.order.beyond and self.order.beyond[1], beyond)):
             for stage in stages or ():
                 these = chosen if set(stage) <= set(SCHEDULED) else chosen & ~waits

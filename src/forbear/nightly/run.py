@@ -44,8 +44,8 @@ MEMORY_LIMIT = "2500MB"
 #: What the night asks of the book; {lo} and {hi} bound the account ids of a chunk, {as_of} is the day.
 QUERIES = {
     "accounts": """
-        SELECT a.id AS account_id, a.borrower_id, a.status, a.opened_on, a.penalty_rate_ppm, a.late_fee_minor,
-               a.late_fee_ppm, a.grace_days, a.all_in_ppm, a.dispute_open, a.promise_due_on, a.plan_until,
+        SELECT a.id AS account_id, a.borrower_id, a.status, a.opened_on, a.principal_minor, a.penalty_rate_ppm,
+               a.late_fee_minor, a.late_fee_ppm, a.grace_days, a.all_in_ppm, a.dispute_open, a.promise_due_on, a.plan_until,
                b.zones, b.can_sms, b.can_call, b.can_write, b.sms_consent, b.agreed_from_min, b.agreed_to_min,
                b.stop_contact, b.attorney, b.bankrupt, b.incapable, b.hardship_until, a.book_id
         FROM account a JOIN borrower b ON b.id = a.borrower_id
@@ -54,7 +54,7 @@ QUERIES = {
         SELECT account_id, n, due_on, principal_minor, interest_minor FROM instalment
         WHERE account_id >= {{lo}} AND account_id < {{hi}} AND due_on <= {{as_of}} + {HORIZON_DAYS}""",
     "payments": """
-        SELECT account_id, amount_minor FROM payment
+        SELECT account_id, paid_on, amount_minor FROM payment
         WHERE account_id >= {lo} AND account_id < {hi} AND paid_on <= {as_of}""",
     "contacts": """
         SELECT account_id, at, step, outcome FROM contact
@@ -180,11 +180,12 @@ def _read(connection: psycopg.Connection[Any], duck: Any, as_of: date, stages: S
 def _keep(duck: Any, chunk: dict[str, pa.Table], as_of: date, first: bool) -> None:
     """Add a chunk to the tables of the night: the schedule as positions only, the rest as it is."""
     chunk["contacts"] = _utc(chunk["contacts"])
-    paid = ibis.memtable(chunk["payments"])
-    paid = paid.group_by("account_id").aggregate(paid_minor=paid.amount_minor.sum().cast("int64"))
-    accounts = ibis.memtable(chunk["accounts"])
-    where = positions(ibis.memtable(chunk["instalments"]), paid, accounts, as_of)
-    made = {"account_row": accounts, "position": where, "contact": ibis.memtable(chunk["contacts"])}
+    where = positions(chunk["instalments"], chunk["payments"], chunk["accounts"], as_of)
+    made = {
+        "account_row": ibis.memtable(chunk["accounts"]),
+        "position": ibis.memtable(where),
+        "contact": ibis.memtable(chunk["contacts"]),
+    }
     for name, rows in made.items():
         if first:
             duck.create_table(name, rows)
