@@ -159,9 +159,7 @@ def _timeline(events: Iterable[Event]) -> list[Event]:
     by_key: dict[str, Event] = {}
     for event in events:
         if not _positive(event):
-            raise LedgerError(
-                f"event {event.key}: its amount must be more than nothing; write what took it back instead"
-            )
+            raise LedgerError(f"event {event.key}: its amount must be more than nothing; reverse what was wrong")
         if by_key.setdefault(event.key, event) != event:
             raise LedgerError(f"event {event.key}: its key was used for something else; give each event its own key")
     gone = set()
