@@ -21,6 +21,7 @@ from forbear.ledger.early import payoff, repay, settle
 from forbear.ledger.models import (
     Account,
     Charged,
+    ChargedBack,
     DayCount,
     Disbursed,
     Event,
@@ -223,6 +224,12 @@ def test_a_plan_fits_what_is_really_owed_when_a_payment_comes_to_light() -> None
     assert [debt.owed[Kind.PRINCIPAL] for debt in found.debts if not debt.due] == [10_000, 10_000]
 
 
+def test_a_plan_over_a_debt_that_was_repaid_charges_nothing() -> None:
+    plan = Rescheduled("plan", APR, (Instalment(date(2026, 5, 20), 10_000, 300),), Reason.PLAN)
+    found = state(date(2026, 6, 1), plan, Paid("found", FEB, 31_500))
+    assert (found.outstanding, found.dpd, found.credit) == (0, 0, 0)
+
+
 def test_cure_needs_its_days_without_arrears() -> None:
     paid_on = FEB + timedelta(days=40)
     events = (Paid("p", paid_on, 21_000), Paid("q", APR, 10_500))
@@ -314,6 +321,11 @@ def test_what_can_not_be_is_refused_in_one_line() -> None:
         state(APR, Paid("p", JAN - timedelta(days=1), 1))
     with pytest.raises(LedgerError, match="event p: its amount must be more than nothing"):
         state(APR, Paid("p", FEB, -1))
+    twice = [ChargedBack(f"cb{k}", MAR, "p") for k in range(2)]
+    with pytest.raises(LedgerError, match="event cb1: that has happened already"):
+        state(APR, Paid("p", FEB, 1), *twice)
+    with pytest.raises(LedgerError, match="event c: the debt was sold on 2026-03-10"):
+        state(APR, Sold("s", MAR, 1, "x"), Charged("c", APR, Kind.FEE, 1))
     with pytest.raises(LedgerError, match="the new schedule is empty"):
         state(APR, Rescheduled("plan", MAR, (), Reason.PLAN))
     with pytest.raises(LedgerError, match="late, day_count"):

@@ -98,7 +98,9 @@ def histories(draw: st.DrawFn) -> tuple[Terms, list[Event]]:
     if draw(st.booleans()):
         events.append(WrittenOff("written-off", draw(DAYS)))
     if draw(st.integers(0, 3)) == 0:
-        events.append(Sold("sold", draw(DAYS), draw(AMOUNT), "an assignee"))
+        # After a sale there are payments still, and what takes them back; all else came before.
+        last = max((e.on for e in events if not isinstance(e, Paid | ChargedBack | Reversed)), default=OPENED)
+        events.append(Sold("sold", last + timedelta(days=draw(st.integers(0, 90))), draw(AMOUNT), "an assignee"))
     return terms, draw(st.permutations(events))
 
 

@@ -4,6 +4,7 @@ Amounts are whole minor units of the loan's currency; rates are parts per millio
 borrower's local day. Nothing here reads a clock: the day asked about is always an argument.
 """
 
+import functools
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
@@ -22,6 +23,7 @@ class LedgerError(ValueError):
     """What the ledger refuses: one line that names the field or the event, and the remedy."""
 
 
+@functools.cache
 def minor_digits(currency: str) -> int:
     """Decimal places of an ISO 4217 currency (CNY 2, JPY 0, KWD 3), as CLDR keeps them, through Babel.
 

@@ -149,6 +149,8 @@ def fold(terms: Terms, schedule: Sequence[Instalment], events: Iterable[Event], 
         if event.on < terms.opened_on:
             raise LedgerError(f"event {event.key}: {event.on} lies before the loan was opened, {terms.opened_on}")
         loan.advance(event.on)
+        if loan.sold_on and not isinstance(event, Paid | ChargedBack):
+            raise LedgerError(f"event {event.key}: the debt was sold on {loan.sold_on}; what follows is the assignee's")
         loan.apply(event)
     loan.advance(as_of)
     return loan.state(as_of)
@@ -172,9 +174,16 @@ def _timeline(events: Iterable[Event]) -> list[Event]:
             if isinstance(event, Reversed):
                 gone |= {event.key, event.of}
     gone |= {e.key for e in by_key.values() if isinstance(e, ChargedBack) and e.of in gone}
-    return sorted(
+    kept = sorted(
         (event for event in by_key.values() if event.key not in gone), key=lambda e: (e.on, _RANK[type(e)], e.key)
     )
+    once: set[object] = set()
+    for event in kept:
+        what = event.of if isinstance(event, ChargedBack) else type(event)
+        if isinstance(event, ChargedBack | WrittenOff | Sold) and what in once:
+            raise LedgerError(f"event {event.key}: that has happened already; reverse one of the two")
+        once.add(what)
+    return kept
 
 
 def _positive(event: Event) -> bool:
@@ -547,7 +556,8 @@ class _Loan:
 def fit(event: Rescheduled, principal: int) -> list[Instalment]:
     """The event's schedule for the principal that is really unpaid: the last instalments give or take the difference.
 
-    An instalment that is left without principal falls away with its interest; the first one stays.
+    An instalment that is left without principal falls away with its interest; the first one stays, for what else
+    was unpaid.
     """
     if not event.schedule:
         raise LedgerError(f"event {event.key}: the new schedule is empty; give at least one instalment")
@@ -555,6 +565,8 @@ def fit(event: Rescheduled, principal: int) -> list[Instalment]:
     spare = sum(line.principal for line in lines) - principal
     while spare >= lines[-1].principal and len(lines) > 1:
         spare -= lines.pop().principal
+    if principal == 0:
+        return [Instalment(lines[0].due_on, 0, 0)]
     lines[-1] = replace(lines[-1], principal=lines[-1].principal - spare)
     return lines
 
