@@ -126,7 +126,7 @@ def explain(
 
 def _explained(row: Any, compiled: Compiled, lang: str, how: dict[str, tuple[str, str]]) -> Explanation:
     vocabulary = compiled.vocabulary
-    facts: dict[str, FactValue] = {name: row[name] for name in vocabulary.facts}
+    facts: dict[str, FactValue] = {f.id: row[f.id] for f in vocabulary.facts.values() if f.asked == "night"}
     agreed = None if row["agreed_from_min"] is None else Hours(row["agreed_from_min"], row["agreed_to_min"])
     found = compiled.find(facts, row["zones"] if row["place_known"] else None, agreed)
     allowed = permitted(compiled, found)
@@ -135,7 +135,7 @@ def _explained(row: Any, compiled: Compiled, lang: str, how: dict[str, tuple[str
     assert asked_again == written, f"run {row['run_id']}, account {row['account_id']}: {asked_again} is not {written}"
 
     verdicts = []
-    for step in vocabulary.steps.values():
+    for step in compiled.steps:
         against: list[tuple[Rule, Said]] = []
         allowing: list[tuple[Rule, Said]] = []
         for bit, rule in enumerate(compiled.rules):
@@ -182,6 +182,7 @@ def _explained(row: Any, compiled: Compiled, lang: str, how: dict[str, tuple[str
                 *(how.get(fact.id) or ("observed", None)),
             )
             for fact in vocabulary.facts.values()
+            if fact.asked == "night"
         ),
     )
 

@@ -27,6 +27,7 @@ from psycopg import sql
 from forbear.ledger.position import HORIZON_DAYS, positions
 from forbear.nightly import facts as f
 from forbear.nightly.errors import NothingToDecide
+from forbear.rulebook.calendar import public_holiday
 from forbear.rulebook.cap import find_cap
 from forbear.rulebook.compile import Compiled, compile_for
 from forbear.rulebook.hours import local_day
@@ -46,8 +47,9 @@ QUERIES = {
     "accounts": """
         SELECT a.id AS account_id, a.borrower_id, a.status, a.opened_on, a.penalty_rate_ppm, a.late_fee_minor,
                a.late_fee_ppm, a.grace_days, a.all_in_ppm, a.dispute_open, a.promise_due_on, a.plan_until,
-               b.zones, b.can_sms, b.can_call, b.can_write, b.sms_consent, b.agreed_from_min, b.agreed_to_min,
-               b.stop_contact, b.attorney, b.bankrupt, b.incapable, b.hardship_until, a.book_id
+               a.validation_sent_on, b.zones, b.can_sms, b.can_call, b.can_write, b.sms_consent, b.agreed_from_min,
+               b.agreed_to_min, b.stop_contact, b.attorney, b.bankrupt, b.incapable, b.hardship_until, b.unreachable,
+               b.workplace_forbidden, b.opted_out_sms, b.vulnerable, b.respite_until, a.book_id
         FROM account a JOIN borrower b ON b.id = a.borrower_id
         WHERE a.id >= {lo} AND a.id < {hi} AND a.opened_on <= {as_of} ORDER BY a.id""",
     "instalments": f"""
@@ -265,7 +267,17 @@ def fact_table(duck: Any, as_of: date, book: Rulebook) -> ir.Table:
         as_of,
         book.vocabulary.never,
         book.lawful_places(as_of),
+        _holidays(duck, as_of, book),
     )
+
+
+def _holidays(duck: Any, as_of: date, book: Rulebook) -> dict[str, bool | None]:
+    """Is the day a public holiday in each place whose rules ask?"""
+    return {
+        each.jurisdiction: public_holiday(book.calendars, each.jurisdiction, as_of)
+        for each in _compiled(duck, book, as_of)
+        if any("public_holiday" in rule.facts_read() for rule in each.rules)
+    }
 
 
 def _decisions(facts: ir.Table, compiled: Compiled, as_of: date) -> ir.Table:
@@ -384,7 +396,7 @@ def _write_findings(
 def reasons(compiled: Compiled, forbids: int, unknown: int, no_hours: int) -> dict[str, list[dict[str, str]]]:
     """For each step that something stands against, what: [{rule, says}], in the order of the bits."""
     said: dict[str, list[dict[str, str]]] = {}
-    for step in compiled.vocabulary.steps.values():
+    for step in compiled.steps:
         lines = [
             {"rule": rule.id, "says": says}
             for says, bits in (("forbids", forbids), ("unknown", unknown))
@@ -392,7 +404,7 @@ def reasons(compiled: Compiled, forbids: int, unknown: int, no_hours: int) -> di
             if bits & (1 << bit) and step.id in rule.steps
         ]
         if no_hours & (1 << step.bit):
-            lines += [{"rule": rule.id, "says": "no_hours"} for rule in compiled.hours_rules(step.id)]
+            lines += [{"rule": rule.id, "says": "no_hours"} for rule, _ in compiled.hours_of(step.id)]
         if lines:
             said[step.id] = lines
     return said

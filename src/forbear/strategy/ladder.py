@@ -15,7 +15,7 @@ def permitted(compiled: Compiled, findings: Findings) -> tuple[str, ...]:
     against = findings.forbids | findings.unknown
     return tuple(
         step.id
-        for step in compiled.vocabulary.steps.values()
+        for step in compiled.steps
         if not against & compiled.step_masks[step.id] and not findings.no_hours & (1 << step.bit)
     )
 
@@ -37,7 +37,7 @@ def decide(compiled: Compiled, facts: ir.Table) -> ir.Table:
         minutes of the UTC day, NULL where the step is no contact or the place is not known.
     """
     forbids, unknown = compiled.masks(facts)
-    spans = {step.id: compiled.minutes(step.id, facts) for step in compiled.vocabulary.steps.values() if step.contact}
+    spans = {step.id: compiled.minutes(step.id, facts) for step in compiled.steps if step.contact}
     closed = ibis.literal(0, "int16")
     for step, (opens, closes) in spans.items():
         empty = (opens + facts["first_min"] >= closes + facts["last_min"]).fill_null(False)
@@ -49,7 +49,7 @@ def decide(compiled: Compiled, facts: ir.Table) -> ir.Table:
             ((against & compiled.step_masks[step.id]) == 0) & ((asked["no_hours"] & (1 << step.bit)) == 0),
             step.id,
         )
-        for step in compiled.vocabulary.steps.values()
+        for step in compiled.steps
     ]
     decided = asked.mutate(step=ibis.cases(*ladder))
     return decided.mutate(
