@@ -123,6 +123,10 @@ def lendingclub(raw: LendingClub, snapshot_on: date) -> Drawn:
         attorney=False,
         bankrupt=False,
         incapable=False,
+        unreachable=False,
+        workplace_forbidden=False,
+        opted_out_sms=False,
+        vulnerable=False,
     )
     return Drawn(
         [person],
@@ -212,6 +216,10 @@ def uci_card(raw: Card, snapshot_on: date) -> Drawn:
         attorney=False,
         bankrupt=False,
         incapable=False,
+        unreachable=False,
+        workplace_forbidden=False,
+        opted_out_sms=False,
+        vulnerable=False,
     )
     return Drawn([person], [loan], lines)
 

@@ -137,6 +137,7 @@ class Drawer:
             x.dispute_open,
             x.promise_due_on,
             x.plan_until,
+            x.validation_sent_on,
             list(x.derived),
         )
 
@@ -157,6 +158,11 @@ BORROWER_COLUMNS = (
     "bankrupt",
     "incapable",
     "hardship_until",
+    "unreachable",
+    "workplace_forbidden",
+    "opted_out_sms",
+    "vulnerable",
+    "respite_until",
 )
 ACCOUNT_COLUMNS = (
     "ref",
@@ -173,5 +179,6 @@ ACCOUNT_COLUMNS = (
     "dispute_open",
     "promise_due_on",
     "plan_until",
+    "validation_sent_on",
     "derived",
 )

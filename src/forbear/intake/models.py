@@ -66,6 +66,11 @@ class Borrower(_Row):
     bankrupt: Flag = None
     incapable: Flag = None
     hardship_until: Day = None
+    unreachable: Flag = None
+    workplace_forbidden: Flag = None
+    opted_out_sms: Flag = None
+    vulnerable: Flag = None
+    respite_until: Day = None
 
 
 class Loan(_Row):
@@ -85,6 +90,7 @@ class Loan(_Row):
     dispute_open: Flag = None
     promise_due_on: Day = None
     plan_until: Day = None
+    validation_sent_on: Day = None
     currency: Annotated[str | None, Blank] = None
     derived: tuple[str, ...] = ()
 
@@ -114,7 +120,7 @@ class Contact(_Row):
     loan_ref: Ref
     ref: Ref
     at: Annotated[datetime, AfterValidator(_instant)]
-    step: Literal["reminder", "sms", "call", "letter", "plan_offer", "visit_notice", "visit"]
+    step: Literal["reminder", "sms", "email", "voice_message", "call", "letter", "plan_offer", "visit_notice", "visit"]
     outcome: Literal["connected", "conversation", "no_answer", "delivered", "failed"]
 
 

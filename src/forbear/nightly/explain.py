@@ -15,8 +15,9 @@ from babel import Locale
 from babel.dates import format_datetime
 from babel.numbers import format_currency, format_decimal, format_percent, get_currency_precision
 
-from forbear.nightly.errors import NoDecision, RulebookChanged
-from forbear.rulebook.compile import Compiled, compile_for
+from forbear.nightly.errors import NoDecision
+from forbear.nightly.history import as_asked, kept
+from forbear.rulebook.compile import Compiled
 from forbear.rulebook.load import Rulebook
 from forbear.rulebook.models import Fact, FactValue, Hours, Rule
 from forbear.store.tables import account, book, decision, derivation, run
@@ -88,7 +89,8 @@ def explain(
 ) -> Explanation:
     """The decision for an account in a run (None: its newest), in `lang` (zh-Hans, zh-Hant or en).
 
-    Raises NoDecision, and RulebookChanged where the rules on file are no longer those of the run.
+    The rules are those of the run, though others be on file now. Raises NoDecision, and RulebookChanged
+    where they were not kept.
     """
     query = (
         sa.select(
@@ -115,18 +117,14 @@ def explain(
     row = connection.execute(query).mappings().first()
     if row is None:
         raise NoDecision(f"No decision is on file for account {account_id}. Run forbear nightly first.")
-    compiled = compile_for(rulebook, row["jurisdiction"], row["as_of"])
-    if row["rulebook_sha256"] != rulebook.sha256:
-        raise RulebookChanged(
-            f"Run {row['run_id']} used the rulebook {row['rulebook_sha256'][:12]}; on file is"
-            f" {rulebook.sha256[:12]}. Run the night again, or explain with the rules of that day."
-        )
+    used = kept(connection, row["rulebook_sha256"], rulebook)
+    compiled = as_asked(used, row["jurisdiction"], row["as_of"], row["rule_bits"])
     return _explained(row, compiled, lang, _how(connection, row, lang))
 
 
 def _explained(row: Any, compiled: Compiled, lang: str, how: dict[str, tuple[str, str]]) -> Explanation:
     vocabulary = compiled.vocabulary
-    facts: dict[str, FactValue] = {name: row[name] for name in vocabulary.facts}
+    facts: dict[str, FactValue] = {f.id: row[f.id] for f in vocabulary.facts.values() if f.asked == "night"}
     agreed = None if row["agreed_from_min"] is None else Hours(row["agreed_from_min"], row["agreed_to_min"])
     found = compiled.find(facts, row["zones"] if row["place_known"] else None, agreed)
     allowed = permitted(compiled, found)
@@ -135,7 +133,7 @@ def _explained(row: Any, compiled: Compiled, lang: str, how: dict[str, tuple[str
     assert asked_again == written, f"run {row['run_id']}, account {row['account_id']}: {asked_again} is not {written}"
 
     verdicts = []
-    for step in vocabulary.steps.values():
+    for step in compiled.steps:
         against: list[tuple[Rule, Said]] = []
         allowing: list[tuple[Rule, Said]] = []
         for bit, rule in enumerate(compiled.rules):
@@ -182,6 +180,7 @@ def _explained(row: Any, compiled: Compiled, lang: str, how: dict[str, tuple[str
                 *(how.get(fact.id) or ("observed", None)),
             )
             for fact in vocabulary.facts.values()
+            if fact.asked == "night"
         ),
     )
 

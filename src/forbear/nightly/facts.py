@@ -1,5 +1,6 @@
 """Turns the rows of a book into the facts of the vocabulary, one row an account, as Ibis expressions."""
 
+from collections.abc import Mapping
 from datetime import date
 
 import ibis
@@ -69,6 +70,7 @@ def by_borrower(contacts: ir.Table, as_of: date, never: int) -> ir.Table:
     return contacts.group_by("borrower_id").aggregate(
         connected_today=connected.sum().fill_null(0).cast("int32"),
         days_since_contact=today.delta(contacts.on.max(), unit="day").fill_null(never).cast("int32"),
+        contacts_7d=(today.delta(contacts.on, unit="day") < 7).sum().fill_null(0).cast("int32"),
     )
 
 
@@ -103,8 +105,12 @@ def facts(
     as_of: date,
     never: int,
     lawful_places: frozenset[str],
+    public_holidays: Mapping[str, bool | None],
 ) -> ir.Table:
-    """The facts of each account on `as_of`: what `rulebook.compile` and `strategy.ladder` read."""
+    """The facts of each account on `as_of`: what `rulebook.compile` and `strategy.ladder` read.
+
+    `public_holidays` says of each place whether `as_of` is one; None where its calendar is not known.
+    """
     joined = accounts
     for other, key in (
         (positions, "account_id"),
@@ -178,4 +184,24 @@ def facts(
         days_since_letter=since("days_since_letter"),
         days_since_visit_notice=since("days_since_visit_notice"),
         days_since_visit=since("days_since_visit"),
+        unreachable=t.unreachable,
+        workplace_forbidden=t.workplace_forbidden,
+        opted_out_sms=t.opted_out_sms,
+        vulnerable=t.vulnerable,
+        respite_open=still(t.respite_until),
+        # Without a day on file it is not known whether the notice was sent.
+        validation_sent=ibis.ifelse(t.validation_sent_on <= today, True, None),
+        days_since_validation=ibis.ifelse(
+            t.validation_sent_on <= today, today.delta(t.validation_sent_on, unit="day"), never
+        )
+        .fill_null(never)
+        .cast("int32"),
+        public_holiday=_by_place(t.jurisdiction, public_holidays),
+        contacts_7d=counted("contacts_7d"),
     )
+
+
+def _by_place(place: ir.StringValue, known: Mapping[str, bool | None]) -> ir.BooleanValue:
+    """What is known of each place; NULL where nothing is."""
+    cases = [(place == name, value) for name, value in known.items() if value is not None]
+    return ibis.cases(*cases) if cases else ibis.null("boolean")

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -21,12 +21,15 @@ import ibis
 import ibis.expr.types as ir
 import psycopg
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 from psycopg import sql
 
 from forbear.ledger.position import HORIZON_DAYS, positions
 from forbear.nightly import facts as f
 from forbear.nightly.errors import NothingToDecide
+from forbear.nightly.history import files_of
+from forbear.rulebook.calendar import public_holiday
 from forbear.rulebook.cap import find_cap
 from forbear.rulebook.compile import Compiled, compile_for
 from forbear.rulebook.hours import local_day
@@ -46,7 +49,8 @@ MEMORY_LIMIT = "2500MB"
 QUERIES = {
     "accounts": """
         SELECT id AS account_id, borrower_id, status, opened_on, principal_minor, penalty_rate_ppm, late_fee_minor,
-               late_fee_ppm, grace_days, all_in_ppm, dispute_open, promise_due_on, plan_until, book_id
+               late_fee_ppm, grace_days, all_in_ppm, dispute_open, promise_due_on, plan_until, validation_sent_on,
+               book_id
         FROM account WHERE id >= {lo} AND id < {hi} AND opened_on <= {as_of} ORDER BY id""",
     "instalments": f"""
         SELECT account_id, n, due_on, principal_minor, interest_minor FROM instalment
@@ -62,7 +66,8 @@ QUERIES = {
 BORROWER_QUERIES = {
     "borrower": """
         SELECT id AS borrower_id, zones, can_sms, can_call, can_write, sms_consent, agreed_from_min, agreed_to_min,
-               stop_contact, attorney, bankrupt, incapable, hardship_until
+               stop_contact, attorney, bankrupt, incapable, hardship_until, unreachable, workplace_forbidden,
+               opted_out_sms, vulnerable, respite_until
         FROM borrower WHERE id >= {lo} AND id < {hi} ORDER BY id""",
 }
 _BOOKS = """
@@ -207,6 +212,45 @@ def _keep(duck: Any, made: Mapping[str, ir.Table], first: bool) -> None:
             duck.insert(name, rows)
 
 
+def read_accounts(accounts: Iterable[int], at: datetime, as_of: date, ahead_days: int) -> dict[str, pa.Table]:
+    """What the night reads of some accounts, and of the books: the tables that `facts_of` takes.
+
+    As it was known at the instant `at`, of the local day `as_of`; with instalments for `ahead_days` more.
+    """
+    ahead = {"instalments": as_of + timedelta(days=ahead_days)}
+    with one_line(), arrow_connection() as arrow, arrow.cursor() as cursor:
+        found = {}
+
+        def read(queries: Mapping[str, str], ids: Iterable[int]) -> None:
+            for name, query in queries.items():
+                parts = []
+                for each in ids:
+                    cursor.execute(query.format(lo=each, hi=each + 1, as_of=f"DATE '{ahead.get(name, as_of)}'"))
+                    parts.append(cursor.fetch_arrow_table())
+                found[name] = pa.concat_tables(parts)
+
+        read(QUERIES, list(accounts))
+        read(BORROWER_QUERIES, sorted(set(found["accounts"]["borrower_id"].to_pylist())))
+        found["contacts"] = found["contacts"].filter(pc.field("at") <= pa.scalar(at))
+        cursor.execute(_BOOKS)
+        return found | {"book": cursor.fetch_arrow_table()}
+
+
+def facts_of(read: dict[str, pa.Table], as_of: date, book: Rulebook) -> list[dict[str, Any]]:
+    """The facts of these accounts on a day, exactly as a night would have them. All of a borrower's must be there."""
+    duck = ibis.duckdb.connect()
+    duck.raw_sql("SET TimeZone = 'UTC'")
+    try:
+        duck.create_table("book", ibis.memtable(read["book"]))
+        _keep(duck, _positioned(read, as_of), first=True)
+        _keep(duck, {name: ibis.memtable(read[name]) for name in BORROWER_QUERIES}, first=True)
+        _sum_up(duck, as_of, book)
+        rows: list[dict[str, Any]] = fact_table(duck, as_of, book).to_pyarrow().to_pylist()
+        return rows
+    finally:
+        duck.disconnect()
+
+
 def _utc(contacts: pa.Table) -> pa.Table:
     """The instants of contacts as plain UTC timestamps: DuckDB's own zones need an extension."""
     at = contacts["at"].cast(pa.timestamp("us", "UTC")).cast(pa.timestamp("us"))
@@ -281,7 +325,17 @@ def fact_table(duck: Any, as_of: date, book: Rulebook) -> ir.Table:
         as_of,
         book.vocabulary.never,
         book.lawful_places(as_of),
+        _holidays(duck, as_of, book),
     )
+
+
+def _holidays(duck: Any, as_of: date, book: Rulebook) -> dict[str, bool | None]:
+    """Is the day a public holiday in each place whose rules ask?"""
+    return {
+        each.jurisdiction: public_holiday(book.calendars, each.jurisdiction, as_of)
+        for each in _compiled(duck, book, as_of)
+        if any("public_holiday" in rule.facts_read() for rule in each.rules)
+    }
 
 
 def _decisions(facts: ir.Table, compiled: Compiled, as_of: date) -> ir.Table:
@@ -314,6 +368,9 @@ def _write(
     stages: Stages,
 ) -> tuple[int, str, int]:
     """The run, its findings and its decisions, not yet committed: (run id, digest, count)."""
+    connection.execute(
+        "INSERT INTO rulebook (sha256, files) VALUES (%s, %s) ON CONFLICT DO NOTHING", (book.sha256, files_of(book))
+    )
     row = connection.execute(
         "INSERT INTO run (as_of, rulebook_sha256, rule_bits, decisions_sha256, accounts, started_at)"
         " VALUES (%s, %s, %s, '', 0, %s) RETURNING id",
@@ -400,7 +457,7 @@ def _write_findings(
 def reasons(compiled: Compiled, forbids: int, unknown: int, no_hours: int) -> dict[str, list[dict[str, str]]]:
     """For each step that something stands against, what: [{rule, says}], in the order of the bits."""
     said: dict[str, list[dict[str, str]]] = {}
-    for step in compiled.vocabulary.steps.values():
+    for step in compiled.steps:
         lines = [
             {"rule": rule.id, "says": says}
             for says, bits in (("forbids", forbids), ("unknown", unknown))
@@ -408,7 +465,7 @@ def reasons(compiled: Compiled, forbids: int, unknown: int, no_hours: int) -> di
             if bits & (1 << bit) and step.id in rule.steps
         ]
         if no_hours & (1 << step.bit):
-            lines += [{"rule": rule.id, "says": "no_hours"} for rule in compiled.hours_rules(step.id)]
+            lines += [{"rule": rule.id, "says": "no_hours"} for rule, _ in compiled.hours_of(step.id)]
         if lines:
             said[step.id] = lines
     return said

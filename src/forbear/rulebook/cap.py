@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from datetime import date
 
+from forbear.rulebook.book import Rulebook
 from forbear.rulebook.errors import CalendarUnknown
-from forbear.rulebook.load import Rulebook, Series
-from forbear.rulebook.models import Cap, Rule, at
+from forbear.rulebook.models import Cap, Rule, Series, at
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ def find_cap(book: Rulebook, jurisdiction: str, lender_type: str, opened_on: dat
         if cap is None:
             continue
         try:
-            here = CapFound(rule, _ppm(book, cap, opened_on))
+            here = CapFound(rule, ceiling(book, cap, opened_on))
         except CalendarUnknown as error:
             return CapFound(rule, None, str(error))
         if found is None or (found.ppm or 0) > (here.ppm or 0):
@@ -41,7 +41,8 @@ def find_cap(book: Rulebook, jurisdiction: str, lender_type: str, opened_on: dat
     return found
 
 
-def _ppm(book: Rulebook, cap: Cap, day: date) -> int:
+def ceiling(book: Rulebook, cap: Cap, day: date) -> int:
+    """The figure of a cap on `day`, in ppm a year. Raises CalendarUnknown where its series is not on file."""
     if cap.ppm is not None:
         return cap.ppm
     assert cap.series is not None and cap.times is not None

@@ -5,22 +5,37 @@ that it governs) and `unknown` (a fact is missing, so that it can't be told; tha
 Both are small, the same in the batch and for one case, and can be turned back into words.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import date, datetime
+import bisect
+import functools
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, time
 from functools import cached_property, reduce
 from typing import Any
 
 import ibis
 import ibis.expr.types as ir
 
+from forbear.rulebook.answer import Answer
+from forbear.rulebook.book import Rulebook
 from forbear.rulebook.errors import PackError
 from forbear.rulebook.hours import instant, local_day
-from forbear.rulebook.language import Arith, Compare, Const, FactRef, Logic, Node, Not, ValueRef, facts_read
-from forbear.rulebook.load import Rulebook
-from forbear.rulebook.models import Facts, Hours, Rule, Vocabulary, at
+from forbear.rulebook.language import (
+    Arith,
+    ByLender,
+    Compare,
+    Const,
+    FactRef,
+    Logic,
+    Node,
+    Not,
+    facts_read,
+    with_values,
+)
+from forbear.rulebook.models import Asked, Facts, Hours, Rule, Step, Vocabulary, at
+from forbear.rulebook.source import said
 
-#: Bits in a signed 64-bit column.
+#: Bits in a signed 64-bit column: as many rules may forbid at night.
 MAX_RULES = 63
 _DAY = Hours(0, 24 * 60)
 
@@ -38,12 +53,20 @@ class Findings:
 
 @dataclass(frozen=True, eq=False)
 class Compiled:
-    """The rules of one jurisdiction on one day, ready to be asked."""
+    """The rules of one jurisdiction on one day, ready to be asked by the night or by the gate."""
 
     jurisdiction: str
     day: date
     vocabulary: Vocabulary
-    rules: tuple[Rule, ...]  # in the order of their bits
+    rules: tuple[Rule, ...]  # in the order of their bits: those that forbid, then those of hours
+    asked: Asked = "night"
+    #: The closures made so far; days between which no law changes share them.
+    code: dict[str, Callable[..., Any]] = field(default_factory=dict, repr=False)
+
+    @cached_property
+    def steps(self) -> tuple[Step, ...]:
+        """The steps that are asked about, in the vocabulary's order."""
+        return tuple(step for step in self.vocabulary.steps.values() if step.asked in ("night", self.asked))
 
     @cached_property
     def step_masks(self) -> Mapping[str, int]:
@@ -56,20 +79,28 @@ class Compiled:
     # ---- a book ------------------------------------------------------------------------------------
 
     def masks(self, facts: ir.Table) -> tuple[ir.IntegerValue, ir.IntegerValue]:
-        """The columns `forbids` and `unknown` over a table with a column for each fact."""
+        """The columns `forbids` and `unknown` over a table with a column for each fact.
+
+        Raises PackError where more rules forbid than a column has bits.
+        """
+        forbidding = [rule for rule in self.rules if rule.forbid is not None]
+        if len(forbidding) > MAX_RULES:
+            raise PackError(
+                f"{len(forbidding)} rules forbid in {self.jurisdiction} on {self.day}; the limit is {MAX_RULES}."
+                " Join rules that share an article and steps."
+            )
         forbids, unknown = [ibis.literal(0, "int64")], [ibis.literal(0, "int64")]
         for bit, rule in enumerate(self.rules):
             if rule.forbid is None:
                 continue
             weight = ibis.literal(1 << bit, "int64")
-            condition, values = self._condition(rule), self._values(rule)
-            forbids.append(ibis.ifelse(_ibis(condition, facts, values), weight, 0))
-            if self._may_be_unknown(rule):
-                # Ibis 12 writes `NOT x IS NULL` for (not x) IS NULL, which SQL reads as NOT (x IS NULL);
-                # a negation is unknown just where its part is.
+            condition = self.condition(rule)
+            forbids.append(ibis.ifelse(_ibis(condition, facts), weight, 0))
+            if self.may_be_unknown(rule):
+                # Not x is unknown where x is. (Ibis writes NOT x IS NULL, which SQL reads as NOT (x IS NULL).)
                 while isinstance(condition, Not):
                     condition = condition.part
-                unknown.append(ibis.ifelse(_ibis(condition, facts, values).isnull(), weight, 0))
+                unknown.append(ibis.ifelse(_ibis(condition, facts).isnull(), weight, 0))
         return (
             reduce(lambda a, b: a + b, forbids).cast("int64"),
             reduce(lambda a, b: a + b, unknown).cast("int64"),
@@ -81,20 +112,22 @@ class Compiled:
         The table also holds agreed_from_min and agreed_to_min, the hours agreed with the borrower.
         """
         # Rules that bind the same accounts, with the same exception, are one span: the narrowest.
-        alike: dict[tuple[Any, ...], Hours] = {}
-        for rule, hours in self._hours(step):
-            key = (self._scope(rule), rule.unless, tuple(sorted(self._values(rule).items())))
+        alike: dict[tuple[Node, Node], Hours] = {}
+        for rule, hours in self.hours_of(step):
+            key = (self.scope(rule), self.exception(rule))
             so_far = alike.get(key, _DAY)
             alike[key] = Hours(max(so_far.opens, hours.opens), min(so_far.closes, hours.closes))
-        opens, closes = [], []
-        for (scope, unless, values), hours in alike.items():
+        opens: list[Any] = []
+        closes: list[Any] = []
+        for (scope, exception), hours in alike.items():
             own_opens, own_closes = ibis.literal(hours.opens, "int64"), ibis.literal(hours.closes, "int64")
-            if unless is not None:
-                agreed = _ibis(unless, facts, dict(values))
+            if exception != Const(False):
+                agreed = _ibis(exception, facts) & facts["agreed_from_min"].notnull()
                 own_opens = ibis.ifelse(agreed, facts["agreed_from_min"], own_opens)
                 own_closes = ibis.ifelse(agreed, facts["agreed_to_min"], own_closes)
             if scope != Const(True):
-                bound = _ibis(scope, facts, dict(values))
+                # Where it is not known whether the rule binds, it does.
+                bound = _ibis(scope, facts).fill_null(True)
                 own_opens = ibis.ifelse(bound, own_opens, _DAY.opens)
                 own_closes = ibis.ifelse(bound, own_closes, _DAY.closes)
             opens.append(own_opens)
@@ -107,127 +140,241 @@ class Compiled:
 
     # ---- one case ----------------------------------------------------------------------------------
 
-    @cached_property
-    def ask_one(self) -> Callable[[Facts], tuple[int, int]]:
-        """A closure from facts to (forbids, unknown)."""
-        lines = ["def ask(f):", "    forbids = unknown = 0"]
-        used = sorted({name for rule in self.rules for name in facts_read(self._condition(rule))})
-        lines += [f"    {name} = f[{name!r}]" for name in used]
-        for bit, rule in enumerate(self.rules):
-            source = _python(self._condition(rule), self._values(rule), self.vocabulary)
-            lines += [f"    said = {source}", f"    if said: forbids |= {1 << bit}"]
-            if self._may_be_unknown(rule):
-                lines += [f"    elif said is None: unknown |= {1 << bit}"]
-        lines += ["    return forbids, unknown"]
-        scope: dict[str, Any] = {"_all": _all, "_any": _any}
-        # The source comes out of the tree of this module alone: no text of a pack gets into it but by repr.
-        exec("\n".join(lines), scope)
-        ask: Callable[[Facts], tuple[int, int]] = scope["ask"]
-        return ask
+    def answer(self, step: str, facts: Facts, at: datetime, zones: str | None, agreed: Hours | None) -> Answer:
+        """What the rules say of one contact at one instant.
+
+        Args:
+            facts: every fact of the vocabulary that a rule reads; one that is left out is unknown. The mapping
+                is kept by the answer, not copied: it must not change afterwards.
+            at: an aware instant of the local day `day`; in one of the zones, where the place is not certain.
+            zones: IANA names joined by "|", or None where the borrower's place is not known.
+            agreed: the hours agreed with the borrower.
+
+        Raises ValueError where `at` is not of that day, and KeyError for a fact that the record can't lack.
+        """
+        forbids, unknown, hours, bound = (self.code.get(step) or self._closure(step))(facts, agreed)
+        local, minute = None, 0
+        if zones is None:
+            unknown |= bound  # without a place no hour is known to be lawful
+            off = False
+        else:
+            local = local_day(zones, self.day)
+            since = at - self._midnight
+            minute = since.days * 1440 + since.seconds // 60
+            if not local.last <= minute < 1440 + local.first:
+                raise ValueError(f"{at} is not of {self.day} in {zones}: compile the rules for its local day")
+            off = bound and not hours.opens + local.first <= minute < hours.closes + local.last
+        return Answer(
+            "forbidden" if forbids or off else "needs_human" if unknown else "permitted",
+            self, step, facts, agreed, forbids, unknown, bound, hours, local, minute,
+        )  # fmt: skip
 
     def find(self, facts: Facts, zones: str | None, agreed: Hours | None) -> Findings:
         """What the rules say of one case, with the lawful hours of each contact step on the day."""
-        forbids, unknown = self.ask_one(facts)
+        forbids, unknown, spans = (self.code.get("*") or self._closure("*"))(facts, agreed)
         windows: dict[str, tuple[datetime, datetime] | None] = {}
         no_hours = 0
-        for step in self.vocabulary.steps.values():
-            if not step.contact:
-                continue
-            if zones is None:
+        local = local_day(zones, self.day) if zones is not None else None
+        for step, (opens, closes) in zip(self._contacts, spans, strict=True):
+            if local is None:
                 windows[step.id] = None
                 continue
-            local = local_day(zones, self.day)
-            span = self.minutes_one(step.id, facts, agreed)
-            first, last = span.opens + local.first, span.closes + local.last
+            first, last = opens + local.first, closes + local.last
             if first >= last:
                 no_hours |= 1 << step.bit
             windows[step.id] = instant(self.day, first), instant(self.day, last)
         return Findings(forbids, unknown, no_hours, windows)
 
-    def minutes_one(self, step: str, facts: Facts, agreed: Hours | None) -> Hours:
-        """The lawful minutes of the local day of a step, for one case; they may be none (opens >= closes)."""
-        span = _DAY
-        for rule, hours in self._hours(step):
-            if not _evaluate(self._scope(rule), facts, self._values(rule)):
-                continue
-            if rule.unless is not None and _evaluate(rule.unless, facts, self._values(rule)) and agreed is not None:
-                hours = agreed
-            span = Hours(max(span.opens, hours.opens), min(span.closes, hours.closes))
-        return span
+    def ask_one(self, facts: Facts) -> tuple[int, int]:
+        """What the rules forbid of one case, and what they can't tell."""
+        forbids, unknown, _ = (self.code.get("*") or self._closure("*"))(facts, None)
+        return forbids, unknown
 
-    def hours_rules(self, step: str) -> tuple[Rule, ...]:
-        """The rules that set the hours of a step."""
-        return tuple(rule for rule, _ in self._hours(step))
+    def _closure(self, step: str) -> Callable[..., Any]:
+        """The closure that answers for one step, or, for "*", for all rules and the hours of each step."""
+        if step != "*" and step not in {each.id for each in self.steps}:
+            raise KeyError(f"the {self.asked} does not ask about the step {step!r}")
+        steps = self._contacts if step == "*" else (self.vocabulary.steps[step],)
+        governing = [(bit, r) for bit, r in enumerate(self.rules) if step == "*" or step in r.steps]
+        lines = ["forbids = unknown = 0"]
+        read: set[str] = set()
+        for bit, rule in governing:
+            if rule.forbid is None:
+                continue
+            condition = self.condition(rule)
+            read |= facts_read(condition)
+            told = said(condition, self.vocabulary)
+            lines.append(f"if {told.true}: forbids |= {1 << bit}")
+            if not told.sure:
+                lines.append(f"elif not ({told.false}): unknown |= {1 << bit}")
+        for k, each in enumerate(steps):
+            lines.append(f"opens{k}, closes{k}, bound{k} = 0, 1440, 0")
+            for rule, hours in self.hours_of(each.id):
+                more, names = self._hours_source(rule, hours, k)
+                lines += more
+                read |= names
+        if step == "*":
+            spans = "".join(f"(opens{k}, closes{k})," for k in range(len(steps)))
+            lines.append(f"return forbids, unknown, ({spans})")
+        else:
+            lines.append("return forbids, unknown, Hours(opens0, closes0), bound0")
+        return self._made(step, lines, read)
+
+    def own_hours(self, rule: Rule, facts: Facts, agreed: Hours | None) -> Hours:
+        """The lawful minutes of the local day by one rule that binds, for one case."""
+        key = f"hours of {rule.id}"
+        ask = self.code.get(key)
+        if ask is None:
+            hours = at(rule.hours, self.day)
+            assert hours is not None
+            lines, read = self._hours_source(rule, hours, 0)
+            ask = self._made(
+                key, ["opens0, closes0, bound0 = 0, 1440, 0", *lines, "return Hours(opens0, closes0)"], read
+            )
+        own: Hours = ask(facts, agreed)
+        return own
+
+    def _made(self, key: str, lines: list[str], read: Iterable[str]) -> Callable[..., Any]:
+        """The closure of these lines over the facts that they read, kept under `key`."""
+        facts = [
+            f"{name} = f[{name!r}]" if self.vocabulary.facts[name].known else f"{name} = get({name!r})"
+            for name in sorted(read)
+        ]
+        body = "".join(f"    {line}\n" for line in ["get = f.get", *facts, *lines])
+        scope: dict[str, Any] = {"Hours": Hours}
+        # The source comes out of trees alone: no text of a pack gets into it but by repr.
+        exec(f"def ask(f, agreed):\n{body}", scope)
+        self.code[key] = ask = scope["ask"]
+        made: Callable[..., Any] = ask
+        return made
+
+    def _hours_source(self, rule: Rule, hours: Hours, k: int) -> tuple[list[str], frozenset[str]]:
+        scope, bit = self.scope(rule), self.rules.index(rule)
+        read = facts_read(scope)
+        lines = [f"if not ({said(scope, self.vocabulary).false}):", f"    bound{k} |= {1 << bit}"]
+        own = [f"opens{k} = max(opens{k}, {hours.opens}); closes{k} = min(closes{k}, {hours.closes})"]
+        if rule.unless is None:
+            return [*lines, f"    {own[0]}"], read
+        exception = self.exception(rule)
+        true = said(exception, self.vocabulary).true
+        lines += [
+            f"    if agreed is not None and {true}:",
+            f"        opens{k} = max(opens{k}, agreed.opens); closes{k} = min(closes{k}, agreed.closes)",
+            f"    else: {own[0]}",
+        ]
+        return lines, read | facts_read(exception)
+
+    @cached_property
+    def _contacts(self) -> tuple[Step, ...]:
+        return tuple(step for step in self.steps if step.contact)
+
+    @cached_property
+    def _midnight(self) -> datetime:
+        return datetime.combine(self.day, time(), UTC)
 
     # ---- what both share ---------------------------------------------------------------------------
 
-    def _hours(self, step: str) -> list[tuple[Rule, Hours]]:
+    def hours_of(self, step: str) -> list[tuple[Rule, Hours]]:
+        """The rules that set the hours of a step, with the hours of the day."""
         found = []
         for rule in self.rules:
             if step in rule.steps and (hours := at(rule.hours, self.day)) is not None:
                 found.append((rule, hours))
         return found
 
-    def _values(self, rule: Rule) -> Mapping[str, int]:
-        values = {name: at(dated, self.day) for name, dated in rule.values.items()}
-        for name, value in values.items():
-            if value is None:
-                raise PackError(
-                    f"{rule.instrument.file}: {rule.id}: the value {name} has no entry for {self.day}, a day on"
-                    " which the rule is in force. Give it a value from the rule's first day on."
-                )
-        return values  # type: ignore[return-value]
-
-    def _scope(self, rule: Rule) -> Node:
-        """Whom the rule binds: its lender types and its `when`."""
+    def scope(self, rule: Rule) -> Node:
+        """Whom the rule binds: its lender types and its `when`, with the figures of the day."""
         parts: list[Node] = []
         if rule.lenders:
-            parts.append(Logic("or", tuple(Compare("==", FactRef("lender_type"), Const(x)) for x in rule.lenders)))
+            each = tuple(Compare("==", FactRef("lender_type"), Const(x)) for x in rule.lenders)
+            parts.append(Logic("or", each) if len(each) > 1 else each[0])
         if rule.scope is not None:
             parts.append(rule.scope)
-        return _every(parts)
+        if not parts:
+            return Const(True)
+        return self._dated(rule, Logic("and", tuple(parts)) if len(parts) > 1 else parts[0])
 
-    def _condition(self, rule: Rule) -> Node:
-        """When the rule forbids: bound, the default speaks, and no exception does.
+    def exception(self, rule: Rule) -> Node:
+        """The rule's `unless`, with the figures of the day."""
+        return Const(False) if rule.unless is None else self._dated(rule, rule.unless)
+
+    def condition(self, rule: Rule) -> Node:
+        """When the rule forbids: bound, the default speaks, and no exception does. Figures are those of the day.
 
         A rule of hours forbids by its clock alone, so its own bit stays unset; where the place is
         not known, the pack's rule on place_known speaks.
         """
         if rule.forbid is None:
             return Const(False)
-        parts = [self._scope(rule), rule.forbid]
+        parts = [self._dated(rule, rule.forbid)]
+        if rule.lenders or rule.scope is not None:
+            parts.insert(0, self.scope(rule))
         if rule.unless is not None:
-            parts.append(Not(rule.unless))
-        return _every(parts)
+            parts.append(Not(self.exception(rule)))
+        return Logic("and", tuple(parts)) if len(parts) > 1 else parts[0]
 
-    def _may_be_unknown(self, rule: Rule) -> bool:
-        return any(not self.vocabulary.facts[name].known for name in facts_read(self._condition(rule)))
+    def may_be_unknown(self, rule: Rule) -> bool:
+        """May a fact that the rule reads be unknown?"""
+        return any(not self.vocabulary.facts[name].known for name in facts_read(self.condition(rule)))
+
+    def _dated(self, rule: Rule, node: Node) -> Node:
+        return with_values(node, lambda name: self._figure(rule, name))
+
+    def _figure(self, rule: Rule, name: str) -> Node:
+        value = rule.values[name]
+        bound = rule.lenders or self.vocabulary.facts["lender_type"].values
+        figures = {lender: value.on(self.day, lender) for lender in bound}
+        if None in figures.values():
+            raise PackError(
+                f"{rule.instrument.file}: {rule.id}: the value {name} has no entry for {self.day}, a day on"
+                " which the rule is in force. Give it a value from the rule's first day on."
+            )
+        general = value.on(self.day)
+        if len(set(figures.values())) == 1:
+            return Const(next(iter(figures.values())) or 0)
+        own = tuple((lender, figure) for lender, figure in figures.items() if figure is not None and figure != general)
+        return ByLender(own, general or 0)
 
 
-def compile_for(book: Rulebook, jurisdiction: str, day: date) -> Compiled:
-    """The contact rules in force in a place on a day: its law, and the policies of every place."""
-    rules = tuple(
+def compile_for(book: Rulebook, jurisdiction: str, day: date, asked: Asked = "night") -> Compiled:
+    """The contact rules in force in a place on a day: its law, and the policies of every place.
+
+    The night is not asked rules that read a fact of the gate, nor about steps that only the gate knows.
+    Made once for each span of days between which no rule of the place begins, ends, or changes a figure.
+    Raises PackError where the night has more rules that forbid than a column has bits.
+    """
+    changes = _changes(book, jurisdiction)
+    k = bisect.bisect_right(changes, day)
+    return replace(_compiled(book, jurisdiction, changes[k - 1] if k else date.min, asked), day=day)
+
+
+@functools.lru_cache(maxsize=512)
+def _changes(book: Rulebook, jurisdiction: str) -> tuple[date, ...]:
+    """The days on which the law of a place changes, oldest first."""
+    rules = (rule for rule in book.rules if rule.instrument.jurisdiction in (jurisdiction, "*"))
+    return tuple(sorted(frozenset().union(*(rule.changes() for rule in rules))))
+
+
+@functools.lru_cache(maxsize=512)
+def _compiled(book: Rulebook, jurisdiction: str, day: date, asked: Asked) -> Compiled:
+    steps = {step.id for step in book.vocabulary.steps.values() if step.asked in ("night", asked)}
+    gate = {fact.id for fact in book.vocabulary.facts.values() if fact.asked == "gate"}
+    rules = [
         rule
-        for rule in book.rules
-        if rule.steps and rule.instrument.jurisdiction in (jurisdiction, "*") and rule.in_force(day)
-    )
-    if len(rules) > MAX_RULES:
+        for rule in book.in_force(jurisdiction, day)
+        if rule.steps & steps and (asked == "gate" or not rule.facts_read() & gate)
+    ]
+    rules.sort(key=lambda rule: (rule.forbid is None, rule.id))
+    forbidding = sum(rule.forbid is not None for rule in rules)
+    if asked == "night" and forbidding > MAX_RULES:
         raise PackError(
-            f"{len(rules)} contact rules are in force in {jurisdiction} on {day}; the limit is {MAX_RULES}."
+            f"{forbidding} rules that forbid are in force in {jurisdiction} on {day}; the limit is {MAX_RULES}."
             " Join rules that share an article and steps."
         )
-    return Compiled(jurisdiction, day, book.vocabulary, rules)
+    return Compiled(jurisdiction, day, book.vocabulary, tuple(rules), asked)
 
 
-def _every(parts: Sequence[Node]) -> Node:
-    """The conjunction of conditions, without those that are always true."""
-    spoken = tuple(part for part in parts if part != Const(True))
-    if len(spoken) > 1:
-        return Logic("and", spoken)
-    return spoken[0] if spoken else Const(True)
-
-
-# ---- the tree, three ways ---------------------------------------------------------------------------
+# ---- the tree as an Ibis expression -----------------------------------------------------------------
 
 
 _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
@@ -242,83 +389,21 @@ _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
 }
 
 
-def _ibis(node: Node, facts: ir.Table, values: Mapping[str, int]) -> Any:
+def _ibis(node: Node, facts: ir.Table) -> Any:
     """The node as an Ibis expression. SQL's NULL is Kleene's unknown, so the meaning carries over."""
     match node:
         case Const(value=value):
             return ibis.literal(value)
         case FactRef(id=name):
             return facts[name]
-        case ValueRef(id=name):
-            return ibis.literal(values[name])
+        case ByLender(figures=figures, otherwise=otherwise):
+            return ibis.cases(*((facts["lender_type"] == lender, n) for lender, n in figures), else_=otherwise)
         case Not(part=part):
-            return ~_ibis(part, facts, values)
+            return ~_ibis(part, facts)
         case Logic(op=op, parts=parts):
-            each = [_ibis(part, facts, values) for part in parts]
+            each = [_ibis(part, facts) for part in parts]
             return reduce((lambda a, b: a & b) if op == "and" else (lambda a, b: a | b), each)
         case Compare(op=op, left=left, right=right) | Arith(op=op, left=left, right=right):
-            return _OPERATORS[op](_ibis(left, facts, values), _ibis(right, facts, values))
-
-
-def _evaluate(node: Node, facts: Facts, values: Mapping[str, int]) -> Any:
-    """The node's value for one case, node by node; None is unknown."""
-    match node:
-        case Const(value=value):
-            return value
-        case FactRef(id=name):
-            return facts[name]
-        case ValueRef(id=name):
-            return values[name]
-        case Not(part=part):
-            said = _evaluate(part, facts, values)
-            return None if said is None else not said
-        case Logic(op=op, parts=parts):
-            return (_all if op == "and" else _any)([_evaluate(part, facts, values) for part in parts])
-        case Compare(op=op, left=left, right=right) | Arith(op=op, left=left, right=right):
-            a, b = _evaluate(left, facts, values), _evaluate(right, facts, values)
-            return None if a is None or b is None else _OPERATORS[op](a, b)
-
-
-def _python(node: Node, values: Mapping[str, int], vocabulary: Vocabulary) -> str:
-    """The node as Python source over local variables named as the facts; None is unknown."""
-
-    def known(each: Node) -> bool:
-        return all(vocabulary.facts[name].known for name in facts_read(each))
-
-    match node:
-        case Const(value=value):
-            return repr(value)
-        case FactRef(id=name):
-            return name
-        case ValueRef(id=name):
-            return repr(values[name])
-        case Not(part=part):
-            inner = _python(part, values, vocabulary)
-            return f"(not {inner})" if known(part) else f"(None if (x := {inner}) is None else not x)"
-        case Logic(op=op, parts=parts):
-            each = [_python(part, values, vocabulary) for part in parts]
-            if known(node):
-                return "(" + f" {op} ".join(each) + ")"
-            return f"{'_all' if op == 'and' else '_any'}(({', '.join(each)},))"
-        case Compare(op=op, left=left, right=right) | Arith(op=op, left=left, right=right):
-            a, b = _python(left, values, vocabulary), _python(right, values, vocabulary)
-            if known(node):
-                return f"({a} {op} {b})"
-            tests = " or ".join(
-                f"{name} is None" for name in sorted(facts_read(node)) if not vocabulary.facts[name].known
-            )
-            return f"(None if {tests} else {a} {op} {b})"
-
-
-def _all(parts: Any) -> bool | None:
-    """Kleene's conjunction: one False settles it, whatever is unknown."""
-    if False in parts:
-        return False
-    return None if None in parts else True
-
-
-def _any(parts: Any) -> bool | None:
-    """Kleene's disjunction: one True settles it, whatever is unknown."""
-    if True in parts:
-        return True
-    return None if None in parts else False
+            return _OPERATORS[op](_ibis(left, facts), _ibis(right, facts))
+        case _:
+            raise AssertionError(f"{node} was left without its figure")

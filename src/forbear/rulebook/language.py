@@ -6,8 +6,8 @@ It has three values: what needs an unknown fact is unknown, unless the rest alre
 """
 
 import ast
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 Type = Literal["bool", "int", "enum"]
@@ -67,7 +67,15 @@ class Arith:
     right: "Node"
 
 
-Node = Const | FactRef | ValueRef | Logic | Not | Compare | Arith
+@dataclass(frozen=True, slots=True)
+class ByLender:
+    """A figure of a day that differs by type of lender: what a ValueRef becomes when it is compiled."""
+
+    figures: tuple[tuple[str, int], ...]
+    otherwise: int
+
+
+Node = Const | FactRef | ValueRef | ByLender | Logic | Not | Compare | Arith
 
 _COMPARE: dict[type[ast.cmpop], Literal["==", "!=", "<", "<=", ">", ">="]] = {
     ast.Eq: "==",
@@ -85,11 +93,12 @@ class ConditionError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """What a condition may name: facts with their types and allowed texts, and the rule's own values."""
+    """What a condition may name: facts with their types and texts, the rule's values, the pack's definitions."""
 
     facts: Mapping[str, Type]
     texts: Mapping[str, tuple[str, ...]]
-    values: frozenset[str]
+    values: frozenset[str] = frozenset()
+    defined: Mapping[str, "Node"] = field(default_factory=dict)
 
 
 def parse(source: str, names: Names) -> Node:
@@ -111,9 +120,13 @@ def _node(tree: ast.expr, names: Names) -> Node:
         case ast.Name(id=name):
             if name in names.values:
                 return ValueRef(name)
+            if name in names.defined:
+                return names.defined[name]
             if name in names.facts:
                 return FactRef(name)
-            raise ConditionError(f"names {name!r}, which is neither a fact of vocabulary.toml nor a value of the rule")
+            raise ConditionError(
+                f"names {name!r}, which is neither a fact of vocabulary.toml, nor a value of the rule, nor defined"
+            )
         case ast.BoolOp(op=op, values=parts):
             nodes = tuple(_node(part, names) for part in parts)
             for node in nodes:
@@ -143,6 +156,10 @@ def _compare(op: Literal["==", "!=", "<", "<=", ">", ">="], left: Node, right: N
             allowed = names.texts.get(fact.id, ())
             if const.value not in allowed:
                 raise ConditionError(f"compares {fact.id} with {const.value!r}; it may be {', '.join(allowed)}")
+    if any(isinstance(side, Logic | Not | Compare) for side in (left, right)):
+        # Two conditions are the same where both hold or both do not: no engine is asked to compare truths.
+        same = Logic("or", (Logic("and", (left, right)), Logic("and", (Not(left), Not(right)))))
+        return same if op == "==" else Not(same)
     return Compare(op, left, right)
 
 
@@ -164,9 +181,36 @@ def _type(node: Node, names: Names) -> Type:
             return "int"
 
 
+def names_in(source: str) -> frozenset[str]:
+    """The names that a condition's text mentions; none where it can't be read."""
+    try:
+        return frozenset(node.id for node in ast.walk(ast.parse(source, mode="eval")) if isinstance(node, ast.Name))
+    except SyntaxError:
+        return frozenset()
+
+
+def with_values(node: Node, value: "Callable[[str], Node]") -> Node:
+    """The tree with each ValueRef replaced by what `value` gives for its name."""
+    match node:
+        case ValueRef(id=name):
+            return value(name)
+        case Logic(op=op, parts=parts):
+            return Logic(op, tuple(with_values(part, value) for part in parts))
+        case Not(part=part):
+            return Not(with_values(part, value))
+        case Compare(op=op, left=left, right=right):
+            return Compare(op, with_values(left, value), with_values(right, value))
+        case Arith(op=sign, left=left, right=right):
+            return Arith(sign, with_values(left, value), with_values(right, value))
+        case _:
+            return node
+
+
 def facts_read(node: Node | None) -> frozenset[str]:
     """The facts that a condition names."""
     match node:
+        case ByLender():
+            return frozenset(("lender_type",))
         case FactRef(id=name):
             return frozenset((name,))
         case Logic(parts=parts):

@@ -113,6 +113,12 @@ borrower = sa.Table(
     sa.Column("incapable", sa.Boolean),
     # Hardship asked for or granted, up to and including this day.
     sa.Column("hardship_until", sa.Date),
+    sa.Column("unreachable", sa.Boolean),
+    sa.Column("workplace_forbidden", sa.Boolean),
+    sa.Column("opted_out_sms", sa.Boolean),
+    sa.Column("vulnerable", sa.Boolean),
+    # A statutory respite (breathing space, moratorium), up to and including this day.
+    sa.Column("respite_until", sa.Date),
     sa.UniqueConstraint("book_id", "ref"),
     sa.CheckConstraint("(agreed_from_min IS NULL) = (agreed_to_min IS NULL)", name="agreed_both"),
     sa.CheckConstraint(
@@ -141,6 +147,7 @@ account = sa.Table(
     sa.Column("dispute_open", sa.Boolean),
     sa.Column("promise_due_on", sa.Date),
     sa.Column("plan_until", sa.Date),
+    sa.Column("validation_sent_on", sa.Date),
     # Which fields of this account were derived or assumed: codes of the table derivation.
     _required("derived", ARRAY(Text), server_default=sa.text("'{}'")),
     sa.UniqueConstraint("book_id", "ref"),
@@ -184,6 +191,15 @@ contact = sa.Table(
 )
 
 # ---- what was decided -------------------------------------------------------------------------------
+
+#: The rulebook of a run, whole: its files as they were read, the vocabulary first.
+rulebook = sa.Table(
+    "rulebook",
+    metadata,
+    sa.Column("sha256", Text, primary_key=True),
+    _required("files", JSONB),  # [{name, text}, ...], in order: forbear.rulebook.load.read gives it again
+    _required("kept_at", Instant, server_default=sa.func.now()),
+)
 
 #: One nightly run. Its decisions are committed with it, or neither is.
 run = sa.Table(
@@ -240,6 +256,16 @@ FACT_COLUMNS: tuple[sa.Column[object], ...] = (
     _required("days_since_letter", sa.Integer),
     _required("days_since_visit_notice", sa.Integer),
     _required("days_since_visit", sa.Integer),
+    # From here on: NULL too in runs from before these were facts.
+    sa.Column("unreachable", sa.Boolean),
+    sa.Column("workplace_forbidden", sa.Boolean),
+    sa.Column("opted_out_sms", sa.Boolean),
+    sa.Column("vulnerable", sa.Boolean),
+    sa.Column("respite_open", sa.Boolean),
+    sa.Column("validation_sent", sa.Boolean),
+    sa.Column("days_since_validation", sa.Integer),
+    sa.Column("public_holiday", sa.Boolean),
+    sa.Column("contacts_7d", sa.Integer),
 )
 
 #: One decision for one account: the step, its lawful hours, the rules that spoke, the facts they read.

@@ -16,7 +16,7 @@ def permitted(compiled: Compiled, findings: Findings) -> tuple[str, ...]:
     against = findings.forbids | findings.unknown
     return tuple(
         step.id
-        for step in compiled.vocabulary.steps.values()
+        for step in compiled.steps
         if not against & compiled.step_masks[step.id] and not findings.no_hours & (1 << step.bit)
     )
 
@@ -37,13 +37,13 @@ def decide(compiled: Compiled, facts: ir.Table) -> ir.Table:
     Returns: the same rows with forbids, unknown, no_hours, step, and earliest_min and latest_min:
         minutes of the UTC day, NULL where the step is no contact or the place is not known.
     """
-    steps = list(compiled.vocabulary.steps.values())
+    steps = compiled.steps
     forbids, unknown = compiled.masks(facts)
     # Steps that the same rules give their hours share one span, worked out once for each row.
     kinds: dict[tuple[str, ...], list[Step]] = {}
     for step in steps:
         if step.contact:
-            kinds.setdefault(tuple(rule.id for rule in compiled.hours_rules(step.id)), []).append(step)
+            kinds.setdefault(tuple(rule.id for rule, _ in compiled.hours_of(step.id)), []).append(step)
     spans = list(kinds.values())
     ends: dict[str, ir.IntegerValue] = {}
     for k, alike in enumerate(spans):

@@ -1,0 +1,90 @@
+"""Public holidays and working days by place: official files first, then the kept libraries; never a guess."""
+
+import functools
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+import chinese_calendar
+import holidays
+
+from forbear.rulebook.errors import CalendarUnknown
+
+_SATURDAY = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Calendar:
+    """One year's public holidays of a place, and the weekend days on which it works in their stead."""
+
+    days_off: frozenset[date]
+    swapped: frozenset[date]
+
+
+#: (place, year) -> the calendar that the operator has put on file.
+Calendars = Mapping[tuple[str, int], Calendar]
+
+
+def read_calendar(content: bytes) -> tuple[int, Calendar]:
+    """A year's calendar in the JSON of holiday-cn: {year, days: [{date, isOffDay}]}. Raises ValueError, KeyError."""
+    data = json.loads(content)
+    days = [(date.fromisoformat(each["date"]), bool(each["isOffDay"])) for each in data["days"]]
+    if not days:
+        raise ValueError("no day is listed")
+    return int(data["year"]), Calendar(
+        frozenset(day for day, off in days if off), frozenset(day for day, off in days if not off)
+    )
+
+
+def public_holiday(calendars: Calendars, place: str, day: date) -> bool | None:
+    """Is `day` a public holiday in a place (its jurisdiction's code)? None where that year's calendar is not known.
+
+    A plain weekend is no public holiday. China: `chinesecalendar`, which refuses years that are not
+    published; other places: `holidays`, national days only, and None where it estimates a date.
+    """
+    if (own := calendars.get((place, day.year))) is not None:
+        return day in own.days_off
+    if place == "cn":
+        try:
+            return chinese_calendar.get_holiday_detail(day)[1] is not None and chinese_calendar.is_holiday(day)
+        except NotImplementedError:
+            return None
+    listed = _listed(place, day.year)
+    if listed is None:
+        return None
+    name = listed.get(day)
+    return None if name is not None and "estimated" in name else name is not None
+
+
+def working_day(calendars: Calendars, place: str, day: date) -> bool:
+    """Is `day` a working day in a place? Raises CalendarUnknown where that year's calendar is not known."""
+    off = public_holiday(calendars, place, day)
+    if off is None:
+        raise CalendarUnknown(
+            f"{place}: the calendar of {day.year} is not on file. Put the published one, in the JSON of holiday-cn,"
+            f" under FORBEAR_HOME/packs/calendars/{place}/{day.year}.json."
+        )
+    if off:
+        return False
+    if (own := calendars.get((place, day.year))) is not None:
+        return day in own.swapped or day.weekday() < _SATURDAY
+    return bool(chinese_calendar.is_workday(day)) if place == "cn" else day.weekday() < _SATURDAY
+
+
+def add_working_days(calendars: Calendars, place: str, start: date, days: int) -> date:
+    """The day that is `days` working days after `start`, which itself does not count. Raises CalendarUnknown."""
+    day = start
+    while days:
+        day += timedelta(days=1)
+        days -= working_day(calendars, place, day)
+    return day
+
+
+@functools.lru_cache(maxsize=64)
+def _listed(place: str, year: int) -> Mapping[date, str] | None:
+    """The national holidays of a year, by the library; None where it does not know the place."""
+    try:
+        return holidays.country_holidays(place.upper(), years=year, language="en_US")
+    except NotImplementedError:
+        return None

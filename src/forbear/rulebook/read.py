@@ -1,0 +1,539 @@
+"""Reads the files of a rulebook: TOML in, checked immutable values out, and every fault with its remedy.
+
+A fault names the file and the rule. What has a fault is left out; the rest is read, so that all faults
+are told at once.
+"""
+
+import re
+import tomllib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import date
+from pathlib import PurePosixPath
+from typing import Any, TypeVar, get_args
+
+from forbear.rulebook.calendar import Calendar, read_calendar
+from forbear.rulebook.language import ConditionError, Names, Node, names_in, parse
+from forbear.rulebook.models import (
+    LANGUAGES,
+    Cap,
+    Dated,
+    Define,
+    Example,
+    Fact,
+    Governs,
+    Hours,
+    Instrument,
+    Keep,
+    Moves,
+    Rule,
+    Series,
+    Source,
+    Step,
+    Text,
+    Value,
+    Vocabulary,
+    Within,
+)
+from forbear.rulebook.tighten import tightened
+
+T = TypeVar("T")
+
+#: What a rule sets, exactly one of them, and what it then governs (None: anything).
+_KINDS: Mapping[str, str | None] = {
+    "forbid": None,
+    "hours": None,
+    "cap": "cost",
+    "keep": "record",
+    "within": "deadline",
+}
+_RULE_KEYS = {"id", "governs", "article", "text", "note", "steps", "from", "to", "verified", "source", "examples"}
+_RULE_KEYS |= {"values", "values_stricter", "when", "unless", "lenders", "tightens", *_KINDS}
+_EXAMPLE_KEYS = {"facts", "says", "on", "at", "ppm", "after", "until"}
+_GOVERNS = get_args(Governs)
+_WORD = re.compile(r"[a-z][a-z0-9_]*\Z")
+
+
+@dataclass
+class Found:
+    """What a rulebook's files hold. Each fault is one line: file, rule, what is wrong, what to do."""
+
+    vocabulary: Vocabulary | None = None
+    rules: dict[str, Rule] = field(default_factory=dict)
+    series: dict[str, Series] = field(default_factory=dict)
+    calendars: dict[tuple[str, int], Calendar] = field(default_factory=dict)
+    faults: list[str] = field(default_factory=list)
+
+
+class _Faulty(Exception):
+    """What a value is wrong in, and the remedy."""
+
+
+def read_files(files: Iterable[Source]) -> Found:
+    """Everything in the files, the first of which is the vocabulary."""
+    first, *packs = files
+    found = Found()
+    try:
+        found.vocabulary = _vocabulary(first)
+    except (_Faulty, KeyError, TypeError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        found.faults.append(f"{first.name}: can't be read ({error}). Mend the file.")
+        return found
+    reader = _Reader(found.vocabulary, found)
+    for source in packs:
+        reader.file(source)
+    reader.finish()
+    return found
+
+
+def _vocabulary(source: Source) -> Vocabulary:
+    data = tomllib.loads(source.content.decode("utf-8"))
+    facts = {}
+    for entry in data["fact"]:
+        more = {"values": tuple(entry.get("values", ())), "moves": _moves(entry.get("moves"))}
+        facts[entry["id"]] = Fact(**{**entry, **more})
+    steps = {s["id"]: Step(bit=k, **s) for k, s in enumerate(data["step"])}
+    for name, text in [(f.id, f.name) for f in facts.values()] + [(s.id, s.name) for s in steps.values()]:
+        try:
+            _text(text)
+        except _Faulty as error:
+            raise _Faulty(f"{name}: name {error}") from None
+    return Vocabulary(facts, steps, int(data["never"]))
+
+
+def _moves(given: Any) -> Moves | None:
+    match given:
+        case None:
+            return None
+        case "up" | "down" | "unknown":
+            return Moves(given)
+        case {"resets": int(days)}:
+            return Moves("resets", days=days)
+        case {"after": str(fact)}:
+            return Moves("after", fact=fact)
+    raise _Faulty(f"moves is {given!r}; it is up, down, unknown, {{ resets = N }} or {{ after = FACT }}")
+
+
+class _Reader:
+    def __init__(self, vocabulary: Vocabulary, found: Found) -> None:
+        self.vocabulary, self.found = vocabulary, found
+        self.file_of: dict[str, str] = {}
+        #: Rules that tighten another: read when all the others are.
+        self.tightening: list[tuple[Instrument, Mapping[str, Any]]] = []
+        facts = vocabulary.facts.values()
+        self.names = Names(
+            {fact.id: "int" if fact.type == "money" else fact.type for fact in facts},
+            {fact.id: fact.values for fact in facts},
+        )
+
+    def fault(self, where: str, what: object) -> None:
+        self.found.faults.append(f"{where}: {what}")
+
+    # ---- files -----------------------------------------------------------------------------------
+
+    def file(self, source: Source) -> None:
+        """Read one pack or calendar."""
+        if source.name.endswith(".json"):
+            self._calendar(source)
+            return
+        try:
+            data = tomllib.loads(source.content.decode("utf-8"))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            self.fault(source.name, f"is not TOML in UTF-8 ({error}). Mend the file.")
+            return
+        for entry in data.get("series", ()):
+            self._series(entry, source.name)
+        if "instrument" in data and (instrument := self._instrument(data["instrument"], source.name)) is not None:
+            defined = self._defines(data.get("define", ()), source.name)
+            for entry in data.get("rule", ()):
+                if "tightens" in entry:
+                    self.tightening.append((instrument, entry))
+                else:
+                    self._keep(self._rule(instrument, entry, defined), entry)
+        elif data.get("rule") and "instrument" not in data:
+            self.fault(source.name, "has rules but no [instrument]. Say which instrument they come from.")
+
+    def finish(self) -> None:
+        """What needs all files: rules that tighten others, and series that caps refer to."""
+        waiting = {entry.get("id"): (instrument, entry) for instrument, entry in self.tightening}
+        while waiting:
+            ready = [name for name, (_, entry) in waiting.items() if entry["tightens"] not in waiting]
+            if not ready:
+                for name, (instrument, entry) in waiting.items():
+                    where = f"{instrument.file}: {name}"
+                    self.fault(
+                        where, f"tightens {entry['tightens']}, which tightens it: a cycle. Tighten a law's rule."
+                    )
+                break
+            for name in ready:
+                instrument, entry = waiting.pop(name)
+                self._tighten(instrument, entry)
+        for rule in tuple(self.found.rules.values()):
+            for dated in rule.cap:
+                if dated.value.series and dated.value.series not in self.found.series:
+                    self.fault(
+                        f"{rule.instrument.file}: {rule.id}",
+                        f"no series {dated.value.series!r} is on file. Add it, or mend its name.",
+                    )
+                    self.found.rules.pop(rule.id, None)
+
+    def _calendar(self, source: Source) -> None:
+        place = PurePosixPath(source.name).parent.name
+        try:
+            year, calendar = read_calendar(source.content)
+        except (ValueError, KeyError, TypeError) as error:
+            self.fault(source.name, f"is no calendar in the JSON of holiday-cn ({error}). Take the published file.")
+            return
+        self.found.calendars["cn" if place in ("calendars", "") else place, year] = calendar
+
+    def _series(self, entry: Mapping[str, Any], file: str) -> None:
+        where = f"{file}: series {entry.get('id')}"
+        try:
+            values = _dated(entry["values"], lambda e: int(e["ppm"]))
+            new = Series(entry["id"], _text(entry["title"]), entry["source"], values, entry["known_through"])
+        except KeyError as error:
+            self.fault(where, f"{error.args[0]} is missing. Add it.")
+        except _Faulty as error:
+            self.fault(where, error)
+        else:
+            old = self.found.series.get(new.id)
+            if old is not None:
+                # A later file adds later days to a series; it can't change what was published.
+                if new.values[0].since <= old.values[-1].since:
+                    begins, ends = new.values[0].since, old.values[-1].since
+                    self.fault(
+                        where,
+                        f"begins on {begins}, but days up to {ends} are on file already. Give later days only.",
+                    )
+                    return
+                new = replace(new, values=old.values + new.values)
+            self.found.series[new.id] = new
+
+    def _instrument(self, head: Mapping[str, Any], file: str) -> Instrument | None:
+        where, before = f"{file}: instrument", len(self.found.faults)
+        for key in ("id", "jurisdiction", "kind", "citation", "title"):
+            if not head.get(key):
+                self.fault(where, f"{key} is missing. Add it.")
+        if head.get("kind") not in ("law", "policy", None):
+            self.fault(where, f"kind is {head['kind']!r}. It is law or policy.")
+        title = self._told(where, "title", head.get("title", {}))
+        if len(self.found.faults) > before:
+            return None
+        since, until = head.get("from"), head.get("to")
+        return Instrument(head["id"], head["jurisdiction"], head["kind"], title, head["citation"], file, since, until)
+
+    # ---- definitions -----------------------------------------------------------------------------
+
+    def _defines(self, entries: Iterable[Mapping[str, Any]], file: str) -> dict[str, Define]:
+        """The named conditions of a pack, each read after those that it names."""
+        defined: dict[str, Define] = {}
+        waiting: dict[str, Mapping[str, Any]] = {}
+        for entry in entries:
+            name = str(entry.get("id"))
+            if not _WORD.match(name) or name in self.vocabulary.facts or name in waiting:
+                self.fault(f"{file}: define {name}", "is no free name. Write a new one in small letters.")
+            else:
+                waiting[name] = entry
+        while waiting:
+            ready = [name for name, e in waiting.items() if not names_in(str(e.get("is"))) & waiting.keys()]
+            if not ready:
+                for name in waiting:
+                    self.fault(f"{file}: define {name}", "is defined by itself: a cycle. Write it out in facts.")
+                break
+            for name in ready:
+                entry = waiting.pop(name)
+                where = f"{file}: define {name}"
+                text = self._told(where, "text", entry.get("text", {}))
+                try:
+                    nodes = {other.id: other.node for other in defined.values()}
+                    node = parse(str(entry.get("is")), replace(self.names, defined=nodes))
+                except ConditionError as error:
+                    self.fault(where, f"is {error}. Mend the condition.")
+                else:
+                    defined[name] = Define(name, str(entry["is"]), node, text)
+        return defined
+
+    # ---- rules -----------------------------------------------------------------------------------
+
+    def _keep(self, rule: Rule | None, entry: Mapping[str, Any]) -> None:
+        if rule is None:
+            return
+        if rule.id in self.file_of:
+            self.fault(
+                f"{rule.instrument.file}: {rule.id}", f"the id stands in {self.file_of[rule.id]} too. Rename one."
+            )
+            return
+        self.file_of[rule.id] = rule.instrument.file
+        self.found.rules[rule.id] = rule
+
+    def _rule(self, instrument: Instrument, entry: Mapping[str, Any], defined: Mapping[str, Define]) -> Rule | None:
+        where, before = f"{instrument.file}: {entry.get('id', 'a rule without id')}", len(self.found.faults)
+        self._keys(where, entry, ("id", "governs", "article", "text", "verified", "source"))
+        kinds = [key for key in _KINDS if key in entry]
+        if len(kinds) != 1:
+            self.fault(where, f"needs exactly one of {', '.join(_KINDS)}.")
+        governs = entry.get("governs")
+        if governs is not None and governs not in _GOVERNS:
+            self.fault(where, f"governs {governs!r}. It is one of {', '.join(_GOVERNS)}.")
+        elif governs is not None and kinds and _KINDS[kinds[0]] not in (None, governs):
+            self.fault(where, f"a rule of {kinds[0]} governs {_KINDS[kinds[0]]}, not {governs}.")
+        steps = self._steps(where, entry, kinds)
+        since, until = self._days(where, instrument, entry)
+        lenders = tuple(entry.get("lenders", ()))
+        self._lenders(where, lenders)
+        values = self._values(where, entry)
+        nodes = {other.id: other.node for other in defined.values()}
+        names = replace(self.names, values=frozenset(values), defined=nodes)
+        conditions = {key: entry[key] for key in ("when", "forbid", "unless") if key in entry}
+        trees = {key: self._condition(where, key, source, names) for key, source in conditions.items()}
+        examples = tuple(self._examples(where, entry))
+        text = self._told(where, "text", entry.get("text", {}))
+        note = self._told(where, "note", entry["note"]) if "note" in entry else None
+        hours = self._entries(where, "hours", entry, _hours)
+        cap = self._entries(where, "cap", entry, _cap)
+        keep = self._entries(where, "keep", entry, _keep_of)
+        within = self._entries(where, "within", entry, _within)
+        if len(self.found.faults) > before:
+            return None
+        assert since is not None
+        mentioned = frozenset().union(*map(names_in, conditions.values())) if conditions else frozenset()
+        return Rule(
+            id=entry["id"],
+            instrument=instrument,
+            governs=entry["governs"],
+            article=entry["article"],
+            text=text,
+            steps=frozenset(steps),
+            since=since,
+            until=until,
+            verified=bool(entry["verified"]),
+            source=entry["source"],
+            scope=trees.get("when"),
+            forbid=trees.get("forbid"),
+            unless=trees.get("unless"),
+            hours=hours,
+            cap=cap,
+            keep=keep,
+            within=within,
+            lenders=lenders,
+            values=values,
+            examples=examples,
+            note=note,
+            conditions=conditions,
+            defines=tuple(define for define in defined.values() if define.id in mentioned),
+        )
+
+    def _tighten(self, instrument: Instrument, entry: Mapping[str, Any]) -> None:
+        """A lender's stricter form of a rule: what it does not say is as the rule has it."""
+        where, before = f"{instrument.file}: {entry.get('id', 'a rule without id')}", len(self.found.faults)
+        self._keys(where, entry, ("id", "article", "text", "verified", "source"))
+        base = self.found.rules.get(entry["tightens"])
+        if base is None:
+            self.fault(where, f"tightens {entry['tightens']!r}, which is no rule on file. Name the rule to tighten.")
+            return
+        given = {key for key in ("values", "hours", "cap", "within") if key in entry}
+        if odd := entry.keys() & ({*_KINDS, "steps", "when", "unless", "lenders", "governs"} - given):
+            self.fault(where, f"has {sorted(odd)[0]}, which comes from the rule that it tightens. Leave it out.")
+        if not given:
+            self.fault(where, "tightens nothing. Give stricter values, hours, cap or within.")
+        if instrument.jurisdiction != base.instrument.jurisdiction:
+            self.fault(where, f"tightens a rule of {base.instrument.jurisdiction}. Put it in a pack of that place.")
+        since, until = self._days(where, instrument, entry)
+        values = self._values(where, entry)
+        text = self._told(where, "text", entry.get("text", {}))
+        hours, cap = self._entries(where, "hours", entry, _hours), self._entries(where, "cap", entry, _cap)
+        within = self._entries(where, "within", entry, _within)
+        examples = tuple(self._examples(where, entry))
+        if len(self.found.faults) > before:
+            return
+        assert since is not None
+        rule = replace(
+            base,
+            id=entry["id"],
+            instrument=instrument,
+            article=entry["article"],
+            text=text,
+            note=None,
+            since=since,
+            until=until,
+            verified=bool(entry["verified"]),
+            source=entry["source"],
+            tightens=base.id,
+            examples=examples,
+            hours=hours or base.hours,
+            cap=cap or base.cap,
+            within=within or base.within,
+            values={**base.values, **{n: replace(v, stricter=_way(base, n)) for n, v in values.items()}},
+        )
+        if (loose := tightened(base, rule, self.vocabulary.facts["lender_type"].values)) is not None:
+            self.fault(where, loose)
+            return
+        self._keep(rule, entry)
+
+    # ---- parts of a rule -------------------------------------------------------------------------
+
+    def _keys(self, where: str, entry: Mapping[str, Any], needed: Iterable[str]) -> None:
+        if unknown := entry.keys() - _RULE_KEYS:
+            self.fault(where, f"has the key {sorted(unknown)[0]!r}. The keys are {', '.join(sorted(_RULE_KEYS))}.")
+        for key in needed:
+            if entry.get(key) in (None, ""):
+                self.fault(where, f"{key} is missing. Every rule has what it governs, article, text, source and state.")
+
+    def _steps(self, where: str, entry: Mapping[str, Any], kinds: list[str]) -> frozenset[str]:
+        steps = set(entry.get("steps", []))
+        if "contact" in steps:
+            steps = {step.id for step in self.vocabulary.steps.values() if step.contact}
+        if unknown := steps - self.vocabulary.steps.keys():
+            self.fault(where, f"names the step {sorted(unknown)[0]!r}, which vocabulary.toml does not have. Mend it.")
+        if kinds and (kinds[0] in ("forbid", "hours")) != bool(steps):
+            self.fault(where, "steps go with forbid and hours, and only with them.")
+        return frozenset(steps)
+
+    def _days(self, where: str, instrument: Instrument, entry: Mapping[str, Any]) -> tuple[date | None, date | None]:
+        since, until = entry.get("from", instrument.since), entry.get("to", instrument.until)
+        if not isinstance(since, date):
+            self.fault(where, "from is missing. Write the day from which it is in force.")
+        elif until is not None and until <= since:
+            self.fault(where, f"to ({until}) is not after from ({since}). Mend the days.")
+        return since, until
+
+    def _lenders(self, where: str, lenders: Iterable[str]) -> None:
+        if wrong := set(lenders) - set(self.vocabulary.facts["lender_type"].values):
+            self.fault(
+                where, f"names the lender type {sorted(wrong)[0]!r}, which vocabulary.toml does not have. Mend it."
+            )
+
+    def _values(self, where: str, entry: Mapping[str, Any]) -> dict[str, Value]:
+        values = {}
+        ways = entry.get("values_stricter", {})
+        for name, entries in entry.get("values", {}).items():
+            of = f"{where}: values.{name}"
+            if name in self.vocabulary.facts or not _WORD.match(name):
+                self.fault(of, "has the name of a fact, or no name. Rename it.")
+            if ways.get(name) not in (None, "lower", "higher"):
+                self.fault(of, f"values_stricter is {ways[name]!r}. It is lower or higher.")
+            general = [e for e in entries if not e.get("lenders")]
+            own: dict[str, list[Any]] = {}
+            for each in entries:
+                self._lenders(of, each.get("lenders", ()))
+                for lender in each.get("lenders", ()):
+                    own.setdefault(lender, []).append(each)
+            try:
+                values[name] = Value(
+                    _dated(general, lambda e: int(e["is"])),
+                    {lender: _dated(each, lambda e: int(e["is"])) for lender, each in own.items()},
+                    ways.get(name),
+                )
+            except _Faulty as error:
+                self.fault(of, error)
+            except KeyError as error:
+                self.fault(of, f"{error.args[0]} is missing. Write each as {{ from, is }}.")
+        if odd := ways.keys() - entry.get("values", {}).keys() if "tightens" not in entry else None:
+            self.fault(where, f"values_stricter names {sorted(odd)[0]!r}, which is no value of the rule. Mend it.")
+        return values
+
+    def _condition(self, where: str, key: str, source: Any, names: Names) -> Node | None:
+        try:
+            return parse(str(source), names)
+        except ConditionError as error:
+            self.fault(where, f"{key} {error}. Mend the condition.")
+            return None
+
+    def _entries(
+        self, where: str, key: str, entry: Mapping[str, Any], read: Callable[[Mapping[str, Any]], T]
+    ) -> tuple[Dated[T], ...]:
+        try:
+            return _dated(entry.get(key, ()), read)
+        except _Faulty as error:
+            self.fault(f"{where}: {key}", error)
+        except KeyError as error:
+            self.fault(f"{where}: {key}", f"{error.args[0]} is missing. Add it.")
+        return ()
+
+    def _examples(self, where: str, entry: Mapping[str, Any]) -> Iterable[Example]:
+        for given in entry.get("examples", ()):
+            if unknown := given.keys() - _EXAMPLE_KEYS:
+                self.fault(where, f"an example has the key {sorted(unknown)[0]!r}. See docs/rulebook.md.")
+                continue
+            facts = given.get("facts", {})
+            if wrong := facts.keys() - self.vocabulary.facts.keys():
+                self.fault(
+                    where, f"an example names the fact {sorted(wrong)[0]!r}, which vocabulary.toml lacks. Mend it."
+                )
+                continue
+            if given.get("says") not in (None, "forbids", "permits", "unknown"):
+                self.fault(where, f"an example says {given['says']!r}. It says forbids, permits or unknown.")
+                continue
+            try:
+                minute = _minutes(given["at"]) if "at" in given else None
+            except _Faulty as error:
+                self.fault(where, f"an example: {error}")
+                continue
+            yield Example(
+                {name: None if value == "unknown" else value for name, value in facts.items()},
+                given.get("says"),
+                given.get("on"),
+                minute,
+                given.get("ppm"),
+                given.get("after"),
+                given.get("until"),
+            )
+
+    def _told(self, where: str, key: str, text: Mapping[str, str]) -> Text:
+        try:
+            return _text(text)
+        except _Faulty as error:
+            self.fault(f"{where}: {key}", error)
+            return text
+
+
+def _way(base: Rule, name: str) -> Any:
+    return base.values[name].stricter if name in base.values else None
+
+
+def _text(text: Mapping[str, str]) -> Text:
+    if missing := [language for language in LANGUAGES if not text.get(language)]:
+        raise _Faulty(f"has no text in {missing[0]}. Every text is given in {', '.join(LANGUAGES)}.")
+    return dict(text)
+
+
+def _dated(entries: Iterable[Mapping[str, Any]], read: Callable[[Mapping[str, Any]], T]) -> tuple[Dated[T], ...]:
+    dated = tuple(Dated(entry["from"], read(entry)) for entry in entries)
+    days = [entry.since for entry in dated]
+    if days != sorted(set(days)):
+        raise _Faulty("the dates overlap or are out of order. List each day once, oldest first.")
+    return dated
+
+
+def _minutes(clock: str) -> int:
+    hours, _, minutes = clock.partition(":")
+    if not (hours.isdigit() and minutes.isdigit() and int(minutes) < 60 and int(hours) * 60 + int(minutes) <= 1440):
+        raise _Faulty(f"{clock!r} is no time of day. Write HH:MM, 00:00 to 24:00.")
+    return int(hours) * 60 + int(minutes)
+
+
+def _hours(entry: Mapping[str, Any]) -> Hours:
+    hours = Hours(_minutes(entry["opens"]), _minutes(entry["closes"]))
+    if hours.opens >= hours.closes:
+        raise _Faulty("closes is not after opens. A span may not cross midnight.")
+    return hours
+
+
+def _cap(entry: Mapping[str, Any]) -> Cap:
+    cap = Cap(ppm=entry.get("ppm"), times=entry.get("times"), series=entry.get("series"))
+    if (cap.ppm is None) == (cap.times is None or cap.series is None):
+        raise _Faulty("needs either ppm, or times and series.")
+    return cap
+
+
+def _keep_of(entry: Mapping[str, Any]) -> Keep:
+    return Keep(int(entry["months"]), _event(entry["after"]))
+
+
+def _within(entry: Mapping[str, Any]) -> Within:
+    return Within(int(entry["days"]), _event(entry["after"]), _event(entry["do"]), bool(entry.get("workdays", False)))
+
+
+def _event(word: str) -> str:
+    if not _WORD.match(word):
+        raise _Faulty(f"{word!r} is no name of an event. Write small letters and underscores.")
+    return word
