@@ -319,6 +319,8 @@ def test_what_can_not_be_is_refused_in_one_line() -> None:
         fold(TERMS, SCHEDULE[:2], [LENT], APR)
     with pytest.raises(LedgerError, match="event p: 2026-01-09 lies before the loan was opened"):
         state(APR, Paid("p", JAN - timedelta(days=1), 1))
+    with pytest.raises(LedgerError, match="the loan was opened on 2026-01-10"):
+        state(JAN - timedelta(days=1))
     with pytest.raises(LedgerError, match="event p: its amount must be more than nothing"):
         state(APR, Paid("p", FEB, -1))
     twice = [ChargedBack(f"cb{k}", MAR, "p") for k in range(2)]

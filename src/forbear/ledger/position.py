@@ -47,7 +47,7 @@ def position(schedule: Sequence[Instalment], paid: Sequence[tuple[date, int]], l
 
     Penalty interest is counted actual/365.
     """
-    opened = min([schedule[0].due_on, *(day for day, _ in paid)]) - timedelta(days=1)
+    opened = min([as_of, schedule[0].due_on, *(day for day, _ in paid)]) - timedelta(days=1)
     principal = sum(line.principal for line in schedule)
     terms = Terms(
         Product.EQUAL_INSTALMENTS,

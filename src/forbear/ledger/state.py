@@ -122,8 +122,8 @@ class State:
 
 def dpd_on(spans: Iterable[Span], day: date) -> int:
     """Days past due at the end of `day`."""
-    open_since = [span.aged_from for span in spans if span.start <= day and (span.end is None or day < span.end)]
-    return max(((day - since).days for since in open_since), default=0) if open_since else 0
+    open_ = (span for span in spans if span.start <= day and (span.end is None or day < span.end))
+    return max(((day - span.aged_from).days for span in open_), default=0)
 
 
 def fold(terms: Terms, schedule: Sequence[Instalment], events: Iterable[Event], as_of: date) -> State:
@@ -136,6 +136,8 @@ def fold(terms: Terms, schedule: Sequence[Instalment], events: Iterable[Event], 
     Raises LedgerError naming the event's key, for a key used twice, a reversal of nothing, an amount that is not
     positive, a day before the loan, or principal that is not what was lent.
     """
+    if as_of < terms.opened_on:
+        raise LedgerError(f"as of {as_of}: the loan was opened on {terms.opened_on}; ask about that day or a later one")
     timeline = _timeline(events)
     lent = sum(event.amount for event in timeline if isinstance(event, Disbursed))
     if terms.product is not Product.DAILY and lent != sum(line.principal for line in schedule):
