@@ -65,10 +65,10 @@ def test_in_china_ten_at_night_is_too_late_for_a_visit_too() -> None:
 
 
 def test_in_china_a_contact_person_is_rung_only_when_the_debtor_is_lost_and_is_told_nothing() -> None:
-    # GB/T 45251-2025, 5.3; PIPL arts. 10, 13, 29. The lender is private: a bank may not at all (card measures, art. 68).
+    # GB/T 45251-2025, 5.3; PIPL arts. 10, 13, 29. The lender is private: a bank may not (card measures, 68).
     reachable = ask("cn", "call", "10:00", lender_type="private", to_whom="contact_person")
     assert "cn.debtor-only" in against(reachable)
-    lost = {"lender_type": "private", "to_whom": "contact_person", "unreachable": True}
+    lost: dict[str, Any] = {"lender_type": "private", "to_whom": "contact_person", "unreachable": True}
     assert against(ask("cn", "call", "10:00", **lost)) == set()
     assert "cn.contact-person.no-debt" in against(ask("cn", "call", "10:00", discloses_debt=True, **lost))
     assert "cn.contact-person.stop" in against(ask("cn", "call", "10:00", third_party_refused=True, **lost))
