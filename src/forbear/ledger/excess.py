@@ -133,10 +133,10 @@ def capped(
     if before.ppm <= cap_ppm:
         return None
     rate = equation.periodic(Decimal(cap_ppm) / PPM)
-    given = sum(minor * equation.discount(rate, on) for on, minor in flows.advances)
+    given = sum((minor * equation.discount(rate, on) for on, minor in flows.advances), Decimal(0))
     worth = {on: equation.discount(rate, on) for on in {line.due_on for line in lines}}
-    repaid_worth = sum(line.principal * worth[line.due_on] for line in lines)
-    factor = (given - repaid_worth) / sum(line.charge * worth[line.due_on] for line in lines)
+    repaid_worth = sum((line.principal * worth[line.due_on] for line in lines), Decimal(0))
+    factor = (given - repaid_worth) / sum((line.charge * worth[line.due_on] for line in lines), Decimal(0))
     return Capped(
         cap_ppm,
         method,

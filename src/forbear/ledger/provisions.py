@@ -5,6 +5,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +88,7 @@ def _table() -> Mapping[str, _Concept]:
 
 def _concept(entry: Mapping[str, Any], titles: Mapping[str, Text]) -> _Concept:
     versions = entry["versions"]
-    ends = [version.get("to") or after["from"] for version, after in zip(versions, versions[1:], strict=False)]
+    ends = [version.get("to") or after["from"] for version, after in pairwise(versions)]
     ends.append(versions[-1].get("to"))
     return _Concept(
         tuple(
