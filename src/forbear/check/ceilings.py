@@ -1,5 +1,6 @@
 """The ceilings on the yearly cost on the day of a contract: which there are, whether they bind a lender, and why."""
 
+import contextlib
 import functools
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -30,7 +31,7 @@ class Source:
 class Ceiling:
     """One ceiling.
 
-    ppm is None where it is not on file, and `unknown` says what is missing. `binds` is None where that depends on
+    ppm is None where it is not on file: the series of `multiple` ends with `known_through`. `binds` is None where that depends on
     the type of lender, which was not told; `exempt` is the rule by which it does not bind. What is above a ceiling
     whose `effect` is "refused" need not be paid; above "void" it may be claimed back.
     """
@@ -40,11 +41,11 @@ class Ceiling:
     source: Source
     lenders: tuple[str, ...]
     ppm: int | None
-    unknown: str | None
     binds: bool | None
     exempt: Source | None = None
     effect: Literal["refused", "void"] = "refused"
     multiple: tuple[int, Text] | None = None
+    known_through: date | None = None
     notes: tuple[Source, ...] = ()
 
 
@@ -63,13 +64,13 @@ def ceilings(
         cap = at(rule.cap, opened_on)
         if cap is None or rule.instrument.jurisdiction != place or not rule.in_force(opened_on):
             continue
-        ppm, unknown, multiple = cap.ppm, None, None
+        ppm, multiple, known_through = cap.ppm, None, None
         if cap.ppm is None and cap.series is not None and cap.times is not None:
-            multiple = (cap.times, book.series[cap.series].title)
-            try:
-                ppm = cap.times * published(book.series[cap.series], opened_on)
-            except CalendarUnknown as error:
-                unknown = str(error)
+            series = book.series[cap.series]
+            multiple, known_through = (cap.times, series.title), series.known_through
+            # Outside what is on file the ceiling is unknown, never extrapolated.
+            with contextlib.suppress(CalendarUnknown):
+                ppm = cap.times * published(series, opened_on)
         source = Source(rule.instrument.citation, rule.article, rule.text, rule.verified)
         binds, exempt = _binds(rule.instrument.id, rule.lenders, lender_type, asked_on)
         notes = tuple(_notes(rule.instrument.id, opened_on, ends_on))
@@ -80,10 +81,10 @@ def ceilings(
                 source,
                 rule.lenders,
                 ppm,
-                unknown,
                 binds,
                 exempt,
                 multiple=multiple,
+                known_through=known_through,
                 notes=notes,
             )
         )
@@ -113,7 +114,6 @@ def _lines(beside: Ceiling, instrument: str, opened_on: date) -> Iterable[Ceilin
                 _source(entry),
                 beside.lenders,
                 entry["ppm"],
-                None,
                 beside.binds,
                 beside.exempt,
                 effect="void",

@@ -72,7 +72,8 @@ def _ceiling(held: Held) -> dict[str, Any]:
         "title": ceiling.title,
         **_source(ceiling.source),
         "ppm": ceiling.ppm,
-        "unknown": ceiling.unknown,
+        "multiple": None if ceiling.multiple is None else dict(zip(("times", "series"), ceiling.multiple, strict=True)),
+        "known_through": None if ceiling.known_through is None else ceiling.known_through.isoformat(),
         "binds": ceiling.binds,
         "lenders": list(ceiling.lenders),
         "exempt": None if ceiling.exempt is None else _source(ceiling.exempt),
@@ -261,9 +262,14 @@ class _Words:
                 )
             )
         found += [
-            self.say("say_unknown", unknown=held.ceiling.unknown)
+            self.say(
+                "say_unknown",
+                figure=self.multiple(*held.ceiling.multiple),
+                opened=loan.opened_on,
+                through=held.ceiling.known_through,
+            )
             for held in report.held
-            if held.ceiling.unknown is not None and held.ceiling.binds is not False
+            if held.ceiling.ppm is None and held.ceiling.multiple and held.ceiling.binds is not False
         ]
         return [self.say("say"), *(f"  - {line}" for line in found)]
 
