@@ -31,9 +31,9 @@ class Source:
 class Ceiling:
     """One ceiling.
 
-    ppm is None where it is not on file: the series of `multiple` ends with `known_through`. `binds` is None where that depends on
-    the type of lender, which was not told; `exempt` is the rule by which it does not bind. What is above a ceiling
-    whose `effect` is "refused" need not be paid; above "void" it may be claimed back.
+    ppm is None where it is not on file: the series of `multiple` ends with `known_through`. `binds` is None where
+    that depends on the type of lender, which was not told; `exempt` is the rule by which it does not bind. What is
+    above a ceiling whose `effect` is "refused" need not be paid; above "void" it may be claimed back.
     """
 
     id: str

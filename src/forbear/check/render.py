@@ -50,7 +50,7 @@ def data(report: Report) -> dict[str, Any]:
         "rates": [
             {
                 "method": rate.method.value,
-                "percent": str(rate.percent()),
+                "percent": f"{rate.percent():f}",
                 "ppm": rate.ppm,
                 "yearly": str(rate.yearly),
                 "unit_period": {"name": rate.unit.name, "count": rate.unit.count},
@@ -146,7 +146,7 @@ class _Words:
     def rates(self) -> Iterable[str]:
         yield self.say("rates")
         for rate in self.report.rates:
-            yield f"  {rate.percent()}%  {self.say(f'name.{rate.method}')}"
+            yield f"  {rate.percent():,f}%  {self.say(f'name.{rate.method}')}"
             yield f"      {self.say(f'formula.{rate.method}')}"
 
     def ceilings(self) -> Iterable[str]:

@@ -100,11 +100,12 @@ class Rate:
     @property
     def ppm(self) -> int:
         """In parts per million, half up."""
-        return int((self.yearly * PPM).quantize(Decimal(1), ROUND_HALF_UP))
+        return int((self.yearly * PPM).to_integral_value(ROUND_HALF_UP))
 
     def percent(self, places: int = 2) -> Decimal:
         """In percent with so many places, half up: as appendix J and the directives print it."""
-        return (100 * self.yearly).quantize(Decimal(1).scaleb(-places), ROUND_HALF_UP)
+        whole = (self.yearly.scaleb(2 + places)).to_integral_value(ROUND_HALF_UP)
+        return whole.scaleb(-places)
 
 
 @dataclass(frozen=True, slots=True)

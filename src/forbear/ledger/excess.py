@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import ROUND_FLOOR, ROUND_HALF_UP, Decimal
 
-from forbear.ledger.cost import Equation, Flows, Method, Rate
+from forbear.ledger.cost import Dated, Equation, Flows, Method, Rate
 from forbear.ledger.models import PPM, Instalment, LedgerError
 
 #: A sum this little below a whole minor unit is the whole one: it is the formula's rounding, not the loan's.
@@ -81,29 +81,28 @@ def parts(flows: Flows, method: Method = Method.IRR_SIMPLE) -> tuple[Part, ...]:
     """
     equation = Equation.of(flows, method)
     rate = _rate(flows, equation).periodic
-    advances = dict[date, int]()
-    for on, minor in flows.advances:
-        advances[on] = advances.get(on, 0) + minor
-    balance, accrued, repaid = Decimal(0), Decimal(0), Decimal(0)
+    advances, payments = _by_day(flows.advances), _by_day(flows.payments)
+    # What is outstanding after each day is what later days are worth: counted back from the end, so that the errors
+    # of a huge rate shrink instead of growing.
+    outstanding, later = {}, Decimal(0)
+    for on in sorted(advances.keys() | payments.keys(), reverse=True):
+        discount = equation.discount(rate, on)
+        outstanding[on] = later / discount
+        later += (payments.get(on, 0) - advances.get(on, 0)) * discount
     found: list[Part] = []
-    last = Decimal(1)
-    payments = dict[date, int]()
-    for on, minor in flows.payments:
-        payments[on] = payments.get(on, 0) + minor
-    for on in sorted(advances.keys() | payments.keys()):
-        now = equation.discount(rate, on)
-        accrued += (balance + accrued) * (last / now - 1)
-        last = now
-        balance += advances.get(on, 0)
-        if on not in payments:
+    before = accrued = repaid = Decimal(0)
+    for on in sorted(outstanding):
+        paid = payments.get(on, 0)
+        accrued += max(Decimal(0), outstanding[on] + paid - advances.get(on, 0) - before)
+        before = outstanding[on]
+        if not paid:
             continue
-        charge = min(Decimal(payments[on]), accrued)
+        charge = min(Decimal(paid), accrued)
         accrued -= charge
-        balance -= payments[on] - charge
-        before = int(repaid.quantize(Decimal(1), ROUND_HALF_UP))
-        repaid += payments[on] - charge
-        after = flows.advanced if on == flows.payments[-1][0] else int(repaid.quantize(Decimal(1), ROUND_HALF_UP))
-        found.append(Part(on, after - before, payments[on] - after + before))
+        done = _whole(repaid)
+        repaid = min(repaid + paid - charge, Decimal(flows.advanced))
+        principal = (flows.advanced if on == flows.payments[-1][0] else _whole(repaid)) - done
+        found.append(Part(on, principal, paid - principal))
     return tuple(found)
 
 
@@ -113,7 +112,7 @@ def of_schedule(schedule: Iterable[Instalment]) -> tuple[Part, ...]:
 
 
 def capped(
-    advances: Sequence[tuple[date, int]],
+    advances: Sequence[Dated],
     lines: Sequence[Part],
     cap_ppm: int,
     method: Method = Method.IRR_SIMPLE,
@@ -147,6 +146,17 @@ def capped(
             for line in lines
         ),
     )
+
+
+def _by_day(dated: Sequence[Dated]) -> dict[date, int]:
+    sums: dict[date, int] = {}
+    for on, minor in dated:
+        sums[on] = sums.get(on, 0) + minor
+    return sums
+
+
+def _whole(value: Decimal) -> int:
+    return int(value.to_integral_value(ROUND_HALF_UP))
 
 
 def _floor(value: Decimal) -> int:
