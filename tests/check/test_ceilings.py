@@ -53,6 +53,17 @@ def test_private_lending_law_does_not_bind_licensed_lenders() -> None:
         assert all(each.exempt is not None and citation in each.exempt.citation for each in private)
 
 
+def test_before_the_reply_no_exemption_is_told_for_micro_lenders() -> None:
+    # 法释〔2020〕27号 is in force from 2021-01-01.
+    for asked_on, exempt in ((date(2020, 12, 31), False), (date(2021, 1, 1), True)):
+        (private,) = [
+            each
+            for each in ceilings(BOOK, "cn", "micro_lender", date(2020, 9, 1), asked_on)
+            if each.id.startswith("cn.cap.private")
+        ]
+        assert (private.binds, private.exempt is not None) == (False, exempt)
+
+
 def test_where_the_lender_is_not_told_it_depends() -> None:
     assert {each.binds for each in found(None, date(2024, 1, 5))} == {None}
 

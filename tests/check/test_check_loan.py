@@ -122,6 +122,14 @@ def test_a_mistake_is_one_line_with_a_remedy(arguments: list[str], said: str) ->
     assert len(done.stderr.strip().splitlines()) == 1 and said in done.stderr
 
 
+def test_the_consumer_law_is_cited_to_lenders_by_trade_only() -> None:
+    # Consumer law art. 8 is about those who do business with consumers; art. 14 is not about the right to know.
+    for lender, cited in (("bank", True), ("private", False)):
+        done = run(*TYPED, "--lender-type", lender, "--lang", "zh-Hans")
+        assert ("消费者权益保护法第8条" in done.stdout) is cited
+        assert "消费者权益保护法第14条" not in done.stdout
+
+
 def test_a_currency_without_minor_units() -> None:
     yen = ["--principal", "100000", "--opened", "2025-01-05", "--payment", "2025-02-05:9000x12", "--currency", "JPY"]
     done = run(*yen, "--jurisdiction", "jp")

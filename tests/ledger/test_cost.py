@@ -220,6 +220,17 @@ def test_without_a_common_period_the_average_is_the_unit() -> None:
     assert unit_of(*flows.days) == Unit("week", 10)
 
 
+def test_half_months_are_seen_as_such_though_their_days_differ() -> None:
+    # (b)(3)(iii): the 1st and the 16th, fifteen, thirteen and fifteen days apart.
+    days = [D(2025, 2, 1), D(2025, 2, 16), D(2025, 3, 1)]
+    assert unit_of([D(2025, 1, 20)], days) == Unit("semimonth")
+    assert [measure(D(2025, 1, 20), day, Unit("semimonth"), 16) for day in days] == [
+        (0, Fraction(12, 15)),
+        (1, Fraction(12, 15)),
+        (2, Fraction(12, 15)),
+    ]
+
+
 def test_the_last_day_of_february_stands_for_the_thirtieth() -> None:
     # (b)(3)(iv): payments on the 30th; in February on its last day. Each is a whole month after the one before.
     days = [D(2025, 1, 30), D(2025, 2, 28), D(2025, 3, 30)]

@@ -16,7 +16,7 @@ from dateutil.relativedelta import relativedelta
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from forbear.ledger.cost import Dated, Equation, Flows, Method, cost
+from forbear.ledger.cost import Dated, Equation, Flows, Method, all_in_yearly, cost
 from forbear.ledger.products import annuity
 
 _HERE = Path(__file__).parent
@@ -178,3 +178,20 @@ def test_compounding_never_says_less_than_simple(drawn: tuple[date, int, list[tu
     simple, compound = cost(flows, Method.IRR_SIMPLE), cost(flows, Method.IRR_COMPOUND)
     if simple is not None and compound is not None:
         assert compound.yearly >= simple.yearly
+
+
+def test_where_pyxirr_finds_none_a_book_still_has_its_price() -> None:
+    # pyxirr's test of nearness is absolute, so it gives up on some large, long loans; bisection does not. When this
+    # fails at its first line, the way around in all_in_yearly can go.
+    draw = random.Random(144)
+    n, received = draw.choice([6, 12, 36, 360]), draw.randrange(10**5, 10**11)
+    sums = [int(received * draw.uniform(1.02, 2) / n) + draw.randint(0, 100) for _ in range(n)]
+    assert pyxirr.irr([-received, *sums]) is None
+    opened_on = date(2025, 1, 5)
+    payments = [(opened_on + relativedelta(months=k), minor) for k, minor in enumerate(sums, 1)]
+    found = cost(Flows.of([(opened_on, received)], payments), Method.IRR_SIMPLE)
+    assert found is not None and all_in_yearly(opened_on, received, payments) == found.ppm
+    # A tenth of everything is the same loan, and one that pyxirr can price.
+    assert float(found.periodic) == pytest.approx(
+        pyxirr.irr([-received / 10, *(minor / 10 for minor in sums)]), abs=1e-9
+    )

@@ -63,8 +63,7 @@ def cited(instrument: str, article: str, day: date) -> tuple[Provision, ...]:
     held = tuple(answer for answer in answers.values() if answer is not None)
     if not held:
         raise LedgerError(f"{instrument} art. {article}: nothing that it stands for was in force on {day}")
-    itself = tuple(v for v in held if v.instrument == instrument and article in v.articles)
-    return itself or held
+    return held
 
 
 def mistaken(concept: str, instrument: str, article: str) -> bool:
