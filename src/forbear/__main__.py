@@ -2,14 +2,19 @@
 
 import sys
 
+from forbear.check.command import check_loan
+from forbear.check.command import main as check
+
 
 def main() -> None:
     """Run the command."""
     if sys.argv[1:2] == ["check-loan"]:
-        from forbear.check.command import main as run
-    else:
-        from forbear.cli import main as run
-    run()
+        check()
+        return
+    from forbear import cli
+
+    cli.app.command("check-loan")(check_loan)
+    cli.main()
 
 
 if __name__ == "__main__":

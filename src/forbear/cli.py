@@ -17,9 +17,7 @@ from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress
 from rich.table import Table
 
-from forbear.check.command import check_loan
 from forbear.errors import ForbearError
-from forbear.home import home
 from forbear.intake.services import Report, demo_book, drop, import_book, mend, quarantined
 from forbear.nightly import explain as explaining
 from forbear.nightly.report import BUCKETS, Summary, summary
@@ -29,6 +27,7 @@ from forbear.rulebook.load import Rulebook, load
 from forbear.rulebook.models import LANGUAGES
 from forbear.store.engine import copy_connection, engine, migrate
 from forbear.store.errors import one_line
+from forbear.store.server import home
 from forbear.store.tables import account, book
 from forbear.synth.draw import DEFAULT_AS_OF, MAX_ACCOUNTS, Request
 from forbear.synth.parameters import jurisdictions, parameters
@@ -137,9 +136,6 @@ def _take_in(file: Path, mapping: str) -> Report:
     with Progress(*Progress.get_default_columns(), MofNCompleteColumn(), console=err, transient=True) as bar:
         task = bar.add_task("rows", total=None)
         return import_book(file, mapping, lambda done, rows: bar.update(task, completed=done, total=rows))
-
-
-app.command("check-loan")(check_loan)
 
 
 quarantine = typer.Typer(no_args_is_help=True, help="Rows that were kept aside, and how to settle them.")

@@ -14,8 +14,8 @@ BOOK = load()
 ASKED = date(2026, 11, 24)
 
 
-def found(lender: str | None, opened_on: date, ends_on: date | None = None) -> list[Ceiling]:
-    return list(ceilings(BOOK, "cn", lender, opened_on, ASKED, ends_on))
+def found(lender: str | None, opened_on: date) -> list[Ceiling]:
+    return list(ceilings(BOOK, "cn", lender, opened_on, ASKED))
 
 
 def binding(lender: str, opened_on: date) -> list[tuple[int | None, str]]:
@@ -66,13 +66,6 @@ def test_before_the_reply_no_exemption_is_told_for_micro_lenders() -> None:
 
 def test_where_the_lender_is_not_told_it_depends() -> None:
     assert {each.binds for each in found(None, date(2024, 1, 5))} == {None}
-
-
-def test_a_loan_from_before_the_change_carries_the_rule_on_the_change() -> None:
-    # 法释〔2020〕17号 art. 31: from 2020-08-20 until repayment, four times the rate on the day of the action.
-    over = found("private", date(2019, 6, 1), date(2021, 6, 1))[0]
-    assert [note.article for note in over.notes] == ["art. 31"]
-    assert found("private", date(2019, 6, 1), date(2020, 8, 19))[0].notes == ()
 
 
 def test_every_word_stands_in_every_language() -> None:

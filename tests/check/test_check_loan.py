@@ -16,6 +16,7 @@ def run(*arguments: str, stdin: int | None = subprocess.DEVNULL) -> subprocess.C
     return subprocess.run(
         [sys.executable, "-m", "forbear", "check-loan", *arguments],
         stdin=stdin,
+        env={**os.environ, "FORBEAR_HOME": "/nonexistent"},  # the shipped packs only
         capture_output=True,
         text=True,
         check=False,

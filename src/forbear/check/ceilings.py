@@ -46,18 +46,17 @@ class Ceiling:
     effect: Literal["refused", "void"] = "refused"
     multiple: tuple[int, Text] | None = None
     known_through: date | None = None
-    notes: tuple[Source, ...] = ()
+    note: Text | None = None
 
 
 def ceilings(
-    book: Rulebook, place: str, lender_type: str | None, opened_on: date, asked_on: date, ends_on: date | None = None
+    book: Rulebook, place: str, lender_type: str | None, opened_on: date, asked_on: date
 ) -> tuple[Ceiling, ...]:
     """Every ceiling of a place that was in force on the day of the contract, those that bind first, the lowest first.
 
     Args:
         lender_type: a value of the fact `lender_type`, or None where it is not known.
         asked_on: the day of asking: which exemption holds is a matter of the day on which a court would decide.
-        ends_on: the day of the last payment, for notes on a change of law within the term.
     """
     found: list[Ceiling] = []
     for rule in book.rules:
@@ -73,7 +72,6 @@ def ceilings(
                 ppm = cap.times * published(series, opened_on)
         source = Source(rule.instrument.citation, rule.article, rule.text, rule.verified)
         binds, exempt = _binds(rule.instrument.id, rule.lenders, lender_type, asked_on)
-        notes = tuple(_notes(rule.instrument.id, opened_on, ends_on))
         found.append(
             Ceiling(
                 rule.id,
@@ -85,7 +83,7 @@ def ceilings(
                 exempt,
                 multiple=multiple,
                 known_through=known_through,
-                notes=notes,
+                note=rule.note,
             )
         )
         found += _lines(found[-1], rule.instrument.id, opened_on)
@@ -118,13 +116,6 @@ def _lines(beside: Ceiling, instrument: str, opened_on: date) -> Iterable[Ceilin
                 beside.exempt,
                 effect="void",
             )
-
-
-def _notes(instrument: str, opened_on: date, ends_on: date | None) -> Iterable[Source]:
-    for entry in _table()["note"]:
-        within = entry["from"] <= opened_on < entry["to"] and ends_on is not None and ends_on >= entry["paid_from"]
-        if instrument.startswith(entry["beside"]) and within:
-            yield _source(entry)
 
 
 def _source(entry: Mapping[str, Any]) -> Source:

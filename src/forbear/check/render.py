@@ -78,7 +78,7 @@ def _ceiling(held: Held) -> dict[str, Any]:
         "lenders": list(ceiling.lenders),
         "exempt": None if ceiling.exempt is None else _source(ceiling.exempt),
         "effect": ceiling.effect,
-        "notes": [_source(note) for note in ceiling.notes],
+        "note": ceiling.note,
         "excess_minor": None if ceiling.binds is False or ceiling.ppm is None else capped.excess if capped else 0,
         "lines": [
             {
@@ -161,7 +161,8 @@ class _Words:
             multiple = "" if ceiling.multiple is None else f" = {self.multiple(*ceiling.multiple)}"
             yield f"  {figure}{multiple}: {self.standing(held)}"
             yield f"      {self.rule(ceiling)}"
-            yield from (f"      {self.source(note)}" for note in ceiling.notes)
+            if ceiling.note is not None:
+                yield f"      {ceiling.note[self.language]}"
         if all(held.ceiling.binds is False for held in report.held):
             yield self.say("none_binds")
 
@@ -202,10 +203,17 @@ class _Words:
             "state": state,
         }
 
-    def excesses(self) -> Iterable[str]:
+    def over(self) -> Iterable[tuple[Capped, list[Ceiling]]]:
+        """What is above, once for each figure, with the rules that set it; those that surely bind stand first."""
+        grouped: dict[tuple[int, str, bool | None], tuple[Capped, list[Ceiling]]] = {}
         for held in self.report.over:
-            capped = held.capped
-            assert capped is not None
+            assert held.capped is not None
+            key = (held.capped.cap_ppm, held.ceiling.effect, held.ceiling.binds)
+            grouped.setdefault(key, (held.capped, []))[1].append(held.ceiling)
+        return grouped.values()
+
+    def excesses(self) -> Iterable[str]:
+        for capped, rules in self.over():
             yield ""
             yield self.say(
                 "excess",
@@ -214,11 +222,12 @@ class _Words:
                 total=self.money(capped.excess),
                 currency=self.currency,
             )
-            yield f"  {self.rule(held.ceiling)}"
-            if held.ceiling.binds is None:
-                yield f"  {self.standing(held)}"
+            for ceiling in rules:
+                yield f"  {self.rule(ceiling)}"
+                if ceiling.binds is None:
+                    yield f"  {self.say('depends', lenders=self.lenders(ceiling))}"
             yield f"  {self.say('excess_method', factor=capped.factor.quantize(Decimal('0.000001'), ROUND_HALF_UP))}"
-            yield f"  {self.say(f'effect_{held.ceiling.effect}')}"
+            yield f"  {self.say(f'effect_{rules[0].effect}')}"
             yield from self.table(capped)
 
     def table(self, capped: Capped) -> Iterable[str]:
@@ -243,22 +252,22 @@ class _Words:
             found.append(self.say("say_breakdown_plain"))
         if (kept := self.kept()) and loan.place == "cn":
             try:
-                rule = provision("interest-not-deducted", loan.opened_on)
+                law = provision("interest-not-deducted", loan.opened_on)
             except LedgerError:
-                rule = provision("interest-not-deducted", report.asked_on)
-            found.append(self.say("say_kept", kept=self.money(kept), currency=self.currency, **self.cite(rule)))
-        for held in report.over:
-            assert held.capped is not None
-            key = "say_excess" if held.ceiling.binds else "say_excess_if"
+                law = provision("interest-not-deducted", report.asked_on)
+            found.append(self.say("say_kept", kept=self.money(kept), currency=self.currency, **self.cite(law)))
+        for capped, rules in self.over():
+            rule = next((each for each in rules if each.source.verified), rules[0])
+            key = "say_void" if rule.effect == "void" else "say_excess"
             found.append(
                 self.say(
-                    "say_void" if held.ceiling.effect == "void" and held.ceiling.binds else key,
-                    citation=held.ceiling.source.citation,
-                    article=held.ceiling.source.article,
-                    cap=percent(held.capped.cap_ppm),
-                    total=self.money(held.capped.excess),
+                    key if rule.binds else "say_excess_if",
+                    citation=rule.source.citation,
+                    article=rule.source.article,
+                    cap=percent(capped.cap_ppm),
+                    total=self.money(capped.excess),
                     currency=self.currency,
-                    lenders=self.lenders(held.ceiling),
+                    lenders=self.lenders(rule),
                 )
             )
         found += [

@@ -41,7 +41,7 @@ def check(loan: Loan, book: Rulebook, asked_on: date, method: Method = METHODS[0
     """Check a loan against the rules of its place; `method` measures it against the ceilings."""
     flows = loan.flows
     rates = tuple(rate for each in METHODS if (rate := cost(flows, each)) is not None)
-    found = ceilings(book, loan.place, loan.lender_type, loan.opened_on, asked_on, flows.payments[-1][0])
+    found = ceilings(book, loan.place, loan.lender_type, loan.opened_on, asked_on)
     lines = parts(flows, method)
     held = tuple(
         Held(

@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 from types import ModuleType
 
-from forbear.home import home
+from forbear.home import home as home
 from forbear.store.errors import StoreDown
 
 
