@@ -204,6 +204,24 @@ def test_the_examples_beside_the_project_agree() -> None:
         assert found is not None and found.percent() == Decimal(str(example["apr"])), example["ref"]
 
 
+# What another system, FSharp.Finance.Personal, expects of the same method, for cases that the regulation has not.
+OTHER_SYSTEM = [
+    (D(1978, 6, 23), 1_000_000, every(D(1978, 10, 1), 40, 38_500, months=3), "9.15"),
+    (D(1978, 7, 23), 1_000_000, every(D(1978, 10, 1), 40, 38_500, months=3), "9.32"),
+    (D(2023, 10, 26), 100_000, every(D(2023, 11, 30), 5, 22_000, days=1), "94.15"),
+    (D(2023, 10, 28), 100_000, every(D(2023, 11, 30), 5, 25_000, weeks=1), "176.52"),
+    (D(2023, 11, 23), 100_000, every(D(2023, 11, 30), 5, 25_000, weeks=1), "412.40"),
+    (D(2023, 11, 24), 100_000, every(D(2023, 11, 30), 5, 25_000, weeks=1), "434.30"),
+    (D(2023, 10, 26), 100_000, every(D(2023, 11, 30), 5, 50_000, years=1), "78.34"),
+]
+
+
+@pytest.mark.parametrize(("opened_on", "advanced", "payments", "apr"), OTHER_SYSTEM)
+def test_another_system_finds_the_same(opened_on: date, advanced: int, payments: list[Dated], apr: str) -> None:
+    found = cost(Flows.of([(opened_on, advanced)], payments), Method.APPENDIX_J)
+    assert found is not None and str(found.percent()) == apr
+
+
 def test_several_advances_are_discounted_too() -> None:
     # The general equation, (b)(8): 1,000.00 on two days a year apart, 2,310.00 a year after the second. At 10%:
     # 1,000 * 1.21 + 1,000 * 1.1 = 2,310.
