@@ -111,7 +111,7 @@ def test_every_bad_row_is_named_with_its_field_and_remedy(tmp_path: Path) -> Non
         ([*TYPED[:4], "--payment", "2025-02-05:900"], "less than was received"),
         ([*TYPED[:4], "--payment", "2024-02-05:90000"], "before the first advance"),
         ([*TYPED, "--lender-type", "pawnbroker"], "is no type of lender"),
-        ([*TYPED, "--currency", "XX"], "no ISO 4217 code"),
+        ([*TYPED, "--currency", "XX"], "is no ISO 4217 code"),
         ([*TYPED, "--received", "10001"], "more than the principal"),
         (["no-such.csv"], "there is no such file"),
         ([], "Give a CSV file"),
@@ -129,6 +129,14 @@ def test_the_consumer_law_is_cited_to_lenders_by_trade_only() -> None:
         done = run(*TYPED, "--lender-type", lender, "--lang", "zh-Hans")
         assert ("消费者权益保护法第8条" in done.stdout) is cited
         assert "消费者权益保护法第14条" not in done.stdout
+
+
+def test_a_mistake_is_told_in_the_readers_language(tmp_path: Path) -> None:
+    file = tmp_path / "loan.csv"
+    file.write_text("日期,类型,金额\n2025-01-05,到账,10000\n2025-02-05,还款,九百\n", "utf-8")
+    done = run(str(file), "--lang", "zh-Hans")
+    assert done.returncode == 1
+    assert done.stderr.startswith("第 3 行，金额：“九百”不是金额。") and "没有计算任何结果" in done.stderr
 
 
 def test_a_currency_without_minor_units() -> None:

@@ -49,27 +49,29 @@ def check_loan(
         raise typer.BadParameter(f"there is no text in {lang!r}; the languages are {', '.join(LANGUAGES)}")
     book = rulebook()
     lenders = book.vocabulary.facts["lender_type"].values
-    if lender_type is not None and lender_type not in lenders:
-        raise CheckError(f"--lender-type: {lender_type!r} is no type of lender. It is one of {', '.join(lenders)}.")
-    if file is not None:
-        if principal or opened or payment or received:
-            raise CheckError("Give either a file or --principal, --opened and --payment, not both.")
-        loan = from_csv(file, currency, place, lender_type)
-    elif principal and opened and payment:
-        loan = typed(
-            principal, opened, payment, received=received, currency=currency, place=place, lender_type=lender_type
-        )
-    elif principal or opened or payment or received:
-        missing = [
-            name
-            for name, given in (("--principal", principal), ("--opened", opened), ("--payment", payment))
-            if not given
-        ]
-        raise CheckError(f"{', '.join(missing)}: not given. Give it, or give no option at all to be asked.")
-    elif sys.stdin.isatty():
-        loan = _asked(lang, currency, place, lenders)
-    else:
-        raise CheckError("Give a CSV file, or --principal, --opened and --payment. See forbear check-loan --help.")
+    try:
+        if lender_type is not None and lender_type not in lenders:
+            raise CheckError(
+                "no_lender_type", ("option", "--lender-type"), given=lender_type, choices=", ".join(lenders)
+            )
+        given = {"--principal": principal, "--opened": opened, "--payment": payment}
+        if file is not None:
+            if any(given.values()) or received:
+                raise CheckError("both")
+            loan = from_csv(file, currency, place, lender_type)
+        elif principal and opened and payment:
+            loan = typed(
+                principal, opened, payment, received=received, currency=currency, place=place, lender_type=lender_type
+            )
+        elif any(given.values()) or received:
+            raise CheckError("not_given", names=", ".join(name for name, value in given.items() if not value))
+        elif sys.stdin.isatty():
+            loan = _asked(lang, currency, place, lenders)
+        else:
+            raise CheckError("nothing_given")
+    except CheckError as error:
+        typer.secho(error.told(lang), fg="red", err=True)
+        raise typer.Exit(error.exit_code) from None
     report = check(loan, book, on.date() if on else date.today(), method)  # noqa: DTZ011 (the asker's own day)
     typer.echo(json.dumps(data(report), ensure_ascii=False, indent=2) if as_json else text(report, lang))
 
@@ -93,13 +95,13 @@ def _asked(lang: str, currency: str, place: str, lenders: tuple[str, ...]) -> Lo
             try:
                 read(answer)
             except CheckError as error:
-                typer.echo(str(error), err=True)
+                typer.echo(error.told(lang), err=True)
                 continue
             return answer
 
-    contracted = until("principal", lambda given: amount(given, currency, "principal"))
-    received = until("received", lambda given: amount(given, currency, "received"), contracted)
-    opened = until("opened", lambda given: day(given, "opened"))
+    contracted = until("principal", lambda given: amount(given, currency, ("option", "--principal")))
+    received = until("received", lambda given: amount(given, currency, ("option", "--received")), contracted)
+    opened = until("opened", lambda given: day(given, ("option", "--opened")))
     paid: list[str] = []
     while answer := until("payment", lambda given: given and payments([given], currency), ""):
         paid.append(answer)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from dateutil.relativedelta import relativedelta
 
-from forbear.check.errors import CheckError
+from forbear.check.errors import CheckError, WrongRows
 from forbear.intake.source import open_source
 from forbear.ledger.cost import Dated, Flows
 from forbear.ledger.models import MAX_MINOR, LedgerError, minor_digits
@@ -48,18 +48,18 @@ class Loan:
         return self.flows.advances[0][0]
 
 
-def day(given: str, where: str) -> date:
-    """A date, the year first. Raises CheckError."""
+def day(given: str, at: tuple[str, object]) -> date:
+    """A date, the year first; `at` is its place, for the error. Raises CheckError."""
     found = _DATE.fullmatch(unicodedata.normalize("NFKC", given).strip())
     try:
         if found is None:
             raise ValueError
         return date(*map(int, found.groups()))
     except ValueError:
-        raise CheckError(f"{where}: {given!r} is no date. Write the year first: 2025-02-05.") from None
+        raise CheckError("no_date", at, given=given) from None
 
 
-def amount(given: str, currency: str, where: str) -> int:
+def amount(given: str, currency: str, at: tuple[str, object]) -> int:
     """An amount above zero in minor units; signs of currency and commas between digits are read over.
 
     Raises CheckError.
@@ -70,15 +70,12 @@ def amount(given: str, currency: str, where: str) -> int:
         if not value.is_finite():
             raise InvalidOperation
     except InvalidOperation:
-        raise CheckError(f"{where}: {given!r} is no amount. Write digits and one point: 900.00.") from None
+        raise CheckError("no_amount", at, given=given) from None
     minor = value.scaleb(digits)
-    if minor != minor.to_integral_value():
-        raise CheckError(f"{where}: {given!r} has more than {digits} decimals. {currency} has {digits}.")
     if not 0 < minor <= MAX_MINOR:
-        raise CheckError(
-            f"{where}: {given!r} is not above zero and at most {MAX_MINOR // 10**digits}. Leave such a row out, or"
-            " mend the amount."
-        )
+        raise CheckError("out_of_bounds", at, given=given, most=MAX_MINOR // 10**digits)
+    if minor != minor.to_integral_value():
+        raise CheckError("too_fine", at, given=given, digits=digits, currency=currency)
     return int(minor)
 
 
@@ -86,14 +83,13 @@ def payments(given: Sequence[str], currency: str) -> list[Dated]:
     """Typed payments, each DATE:AMOUNT, or DATE:AMOUNTxN for N monthly ones. Raises CheckError."""
     found: list[Dated] = []
     for n, text in enumerate(given, 1):
-        where = f"payment {n}"
         first, sign, rest = unicodedata.normalize("NFKC", text).partition(":")
         if not sign:
-            raise CheckError(f"{where}: {text!r} has no colon. Write DATE:AMOUNT, such as 2025-02-05:900.")
+            raise CheckError("no_colon", ("payment", n), given=text)
         times = 1
         if repeated := _REPEATED.fullmatch(rest.strip()):
             rest, times = repeated[1], int(repeated[2])
-        begins, minor = day(first, f"{where}, date"), amount(rest, currency, f"{where}, amount")
+        begins, minor = day(first, ("payment_date", n)), amount(rest, currency, ("payment_amount", n))
         found += [(begins + relativedelta(months=k), minor) for k in range(times)]
     return found
 
@@ -110,11 +106,18 @@ def typed(
 ) -> Loan:
     """A loan from typed words. Raises CheckError."""
     _known(currency)
-    contracted = amount(principal, currency, "principal")
-    arrived = contracted if received is None else amount(received, currency, "received")
+    contracted = amount(principal, currency, ("option", "--principal"))
+    arrived = contracted if received is None else amount(received, currency, ("option", "--received"))
     if arrived > contracted:
-        raise CheckError(f"received: {received} is more than the principal. Give the sum of the contract as principal.")
-    return _loan([(day(opened, "opened"), arrived)], payments(paid, currency), currency, place, lender_type, contracted)
+        raise CheckError("received_above", given=received)
+    return _loan(
+        [(day(opened, ("option", "--opened")), arrived)],
+        payments(paid, currency),
+        currency,
+        place,
+        lender_type,
+        contracted,
+    )
 
 
 def from_csv(path: Path, currency: str = "CNY", place: str = "cn", lender_type: str | None = None) -> Loan:
@@ -123,28 +126,28 @@ def from_csv(path: Path, currency: str = "CNY", place: str = "cn", lender_type: 
     source = open_source(path)
     names = _columns(source.columns, path)
     if source.rows > MAX_LINES:
-        raise CheckError(f"{path}: {source.rows} rows; a loan has at most {MAX_LINES}. Give one loan's rows only.")
+        raise CheckError("too_many_lines", path=path, rows=source.rows, most=MAX_LINES)
     advances: list[Dated] = []
     paid: list[Dated] = []
-    wrong: list[str] = []
+    wrong: list[CheckError] = []
     for row in source.read():
         if row.fields is None:
-            wrong.append(f"row {row.number}: its fields don't fit the heading. Give it as many as the heading has.")
+            wrong.append(CheckError("torn_row", ("row", row.number)))
             continue
         if not any(value.strip() for value in row.fields.values()):
             continue
         try:
-            kind = _kind(row.fields[names["kind"]], f"row {row.number}, kind")
+            kind = _kind(row.fields[names["kind"]], ("row_kind", row.number))
             line = (
-                day(row.fields[names["date"]], f"row {row.number}, date"),
-                amount(row.fields[names["amount"]], currency, f"row {row.number}, amount"),
+                day(row.fields[names["date"]], ("row_date", row.number)),
+                amount(row.fields[names["amount"]], currency, ("row_amount", row.number)),
             )
         except CheckError as error:
-            wrong.append(str(error))
+            wrong.append(error)
             continue
         (advances if kind == "received" else paid).append(line)
     if wrong:
-        raise CheckError("\n".join([*wrong, f"{path}: nothing was worked out. Mend the rows and check again."]))
+        raise WrongRows(wrong, path)
     return _loan(advances, paid, currency, place, lender_type, None)
 
 
@@ -164,34 +167,33 @@ def _loan(
             advances = [(opened_on, first - at_once), *sorted(advances)[1:]]
             paid = [line for line in paid if line[0] != opened_on]
             contracted = contracted or first
-    try:
-        flows = Flows.of(advances, paid)
-        if flows.paid < flows.advanced:
-            raise LedgerError(
-                "payments: they sum to less than was received, so there is no cost; add those that are missing"
-            )
-    except LedgerError as error:
-        raise CheckError(f"{error}.") from None
+    if not advances or not paid:
+        raise CheckError("one_side")
+    if min(paid)[0] < min(advances)[0]:
+        raise CheckError("paid_before", paid=min(paid)[0], opened=min(advances)[0])
+    flows = Flows.of(advances, paid)
+    if flows.paid < flows.advanced:
+        raise CheckError("less_than_received")
     return Loan(flows, currency, place, lender_type, contracted)
 
 
 def _known(currency: str) -> None:
     try:
         minor_digits(currency)
-    except LedgerError as error:
-        raise CheckError(f"{error}.") from None
+    except LedgerError:
+        raise CheckError("no_currency", ("option", "--currency"), given=currency) from None
 
 
-def _kind(given: str, where: str) -> str:
+def _kind(given: str, at: tuple[str, object]) -> str:
     if found := _one_of(given, _KINDS.items()):
         return found
-    raise CheckError(f"{where}: {given!r} is neither received nor payment. Write received (到账) or payment (还款).")
+    raise CheckError("no_kind", at, given=given)
 
 
 def _columns(columns: Iterable[str], path: Path) -> dict[str, str]:
     named = {name: column for column in columns if (name := _one_of(column, _COLUMNS.items()))}
     if missing := [name for name in _COLUMNS if name not in named]:
-        raise CheckError(f"{path}: the column {missing[0]} is missing. The columns are date, kind and amount.")
+        raise CheckError("no_column", path=path, name=missing[0])
     return named
 
 

@@ -190,25 +190,18 @@ def all_in_yearly(opened_on: date, principal_minor: int, flows: Sequence[Dated])
     """
     if principal_minor <= 0 or not flows or sum(amount for _, amount in flows) < principal_minor:
         return None
+    sums = [-principal_minor, *(amount for _, amount in flows)]
     months = [12 * (day.year - opened_on.year) + day.month - opened_on.month for day, _ in flows]
+    times: list[float] = list(months)
     if months == list(range(1, len(flows) + 1)):
-        rate = pyxirr.irr([-principal_minor, *(amount for _, amount in flows)])
-        if rate is None:
-            rate = _root(
-                lambda i: sum(amount * (1 + i) ** -n for n, (_, amount) in enumerate(flows, 1)) - principal_minor
-            )
+        rate = pyxirr.irr(sums)
     else:
-        yearly = pyxirr.xirr(
-            [opened_on, *(day for day, _ in flows)], [-principal_minor, *(amount for _, amount in flows)]
-        )
+        times = [(day - opened_on).days / 365 * _MONTHS for day, _ in flows]
+        yearly = pyxirr.xirr([opened_on, *(day for day, _ in flows)], sums)
         rate = None if yearly is None or yearly <= -1 else (1 + yearly) ** (1 / _MONTHS) - 1
-        if rate is None:
-            rate = _root(
-                lambda i: (
-                    sum(amount * (1 + i) ** (-(day - opened_on).days / 365 * _MONTHS) for day, amount in flows)
-                    - principal_minor
-                )
-            )
+    if rate is None:
+        signed = list(zip(sums, [0.0, *times], strict=True))
+        rate = _root(lambda month: sum(amount * (1 + month) ** -time for amount, time in signed))
     if rate is None:
         return None
     ppm = int((Decimal(rate) * _MONTHS * PPM).quantize(Decimal(1), ROUND_HALF_UP))
