@@ -258,7 +258,8 @@ def test_the_last_day_of_february_stands_for_the_thirtieth() -> None:
 
 # ---- the European Union -------------------------------------------------------------------------------
 
-# Directive 98/7/EC, annex: the examples that it printed for the same equation, (A) by days and (B) by equal months.
+# Directive 98/7/EC, annex: the examples that it printed for the same equation, (A) by days, read, and
+# (B) by equal months, recalled.
 JAN = D(1994, 1, 1)
 APRC = [
     ("A1", 100_000, [(D(1995, 7, 1), 120_000)], YEAR, 2, "12.96"),
