@@ -48,6 +48,7 @@ test: $(VENV)/.dev
 bench: $(VENV)/.base
 	@$(UV) pip install $(PIP) -r requirements/bench.txt
 	$(BIN)/python benchmarks/nightly.py $(BENCH_ARGS)
+	$(BIN)/python benchmarks/ledger.py
 
 COMPILE := $(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 --no-header $(LOCK_ARGS) pyproject.toml
 lock: $(BIN)/uv

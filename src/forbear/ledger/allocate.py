@@ -51,13 +51,13 @@ ORDERS = {
         Order(
             "cn_credit_card",
             (_INTEREST_AND_FEES, (Kind.PRINCIPAL,)),
-            "商业银行信用卡业务监督管理办法 art. 57 (2011-01-13)",
+            "商业银行信用卡业务监督管理办法 art. 57 (2011-01-13); the content as an issuer's terms give it",
             False,
             (90, ((Kind.PRINCIPAL,), _INTEREST_AND_FEES)),
         ),
         # An instalment that is paid is paid: no late fee may come of an earlier late fee alone. So money paid
         # ahead of an instalment must not go to a late fee either.
-        Order("us_no_pyramiding", _INSTALMENTS_FIRST, "16 CFR 444.4 (1985-03-01)", False, ahead=True),
+        Order("us_no_pyramiding", _INSTALMENTS_FIRST, "16 CFR 444.4 (49 FR 7789)", True, ahead=True),
         # The mildest for the borrower, where neither contract nor law names an order.
         Order("instalments_first", _INSTALMENTS_FIRST, "policy of the house", True, ahead=True),
     )

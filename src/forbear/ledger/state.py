@@ -133,8 +133,8 @@ def fold(terms: Terms, schedule: Sequence[Instalment], events: Iterable[Event], 
         schedule: of products.schedule, or the lender's own; due dates in order.
         events: in any order; those of a later value date are left out, two of one key must be equal.
 
-    Raises LedgerError naming the event's key, for a key used twice, a reversal of nothing, a day before the
-    loan, or principal that is not what was lent.
+    Raises LedgerError naming the event's key, for a key used twice, a reversal of nothing, an amount that is not
+    positive, a day before the loan, or principal that is not what was lent.
     """
     timeline = _timeline(events)
     lent = sum(event.amount for event in timeline if isinstance(event, Disbursed))
@@ -158,6 +158,8 @@ def _timeline(events: Iterable[Event]) -> list[Event]:
     """The events that count, each once, in the order of their value dates."""
     by_key: dict[str, Event] = {}
     for event in events:
+        if not _positive(event):
+            raise LedgerError(f"event {event.key}: its amount must be more than nothing; reverse what was wrong")
         if by_key.setdefault(event.key, event) != event:
             raise LedgerError(f"event {event.key}: its key was used for something else; give each event its own key")
     gone = set()
@@ -173,6 +175,15 @@ def _timeline(events: Iterable[Event]) -> list[Event]:
     return sorted(
         (event for event in by_key.values() if event.key not in gone), key=lambda e: (e.on, _RANK[type(e)], e.key)
     )
+
+
+def _positive(event: Event) -> bool:
+    match event:
+        case Paid(amount=amount) | Charged(amount=amount) | Waived(amount=amount):
+            return amount > 0
+        case Disbursed(amount=amount) | Sold(price=amount):
+            return amount >= 0
+    return True
 
 
 @dataclass(slots=True, eq=False)
