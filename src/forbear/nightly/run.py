@@ -48,14 +48,15 @@ MEMORY_LIMIT = "2500MB"
 #: reads one table by a range of its own key, so that a chunk costs the same in a book of any size.
 QUERIES = {
     "accounts": """
-        SELECT id AS account_id, borrower_id, status, opened_on, penalty_rate_ppm, late_fee_minor, late_fee_ppm,
-               grace_days, all_in_ppm, dispute_open, promise_due_on, plan_until, validation_sent_on, book_id
+        SELECT id AS account_id, borrower_id, status, opened_on, principal_minor, penalty_rate_ppm, late_fee_minor,
+               late_fee_ppm, grace_days, all_in_ppm, dispute_open, promise_due_on, plan_until, validation_sent_on,
+               book_id
         FROM account WHERE id >= {lo} AND id < {hi} AND opened_on <= {as_of} ORDER BY id""",
     "instalments": f"""
         SELECT account_id, n, due_on, principal_minor, interest_minor FROM instalment
         WHERE account_id >= {{lo}} AND account_id < {{hi}} AND due_on <= {{as_of}} + {HORIZON_DAYS}""",
     "payments": """
-        SELECT account_id, amount_minor FROM payment
+        SELECT account_id, paid_on, amount_minor FROM payment
         WHERE account_id >= {lo} AND account_id < {hi} AND paid_on <= {as_of}""",
     "contacts": """
         SELECT account_id, at, step, outcome FROM contact
@@ -198,11 +199,9 @@ def _read(connection: psycopg.Connection[Any], duck: Any, as_of: date, stages: S
 
 def _positioned(chunk: dict[str, pa.Table], as_of: date) -> dict[str, ir.Table]:
     """The tables of the night that a chunk of accounts adds to: the schedule as positions only, the rest as it is."""
-    paid = ibis.memtable(chunk["payments"])
-    paid = paid.group_by("account_id").aggregate(paid_minor=paid.amount_minor.sum().cast("int64"))
-    accounts = ibis.memtable(chunk["accounts"])
-    where = positions(ibis.memtable(chunk["instalments"]), paid, accounts, as_of)
-    return {"account_row": accounts, "position": where, "contact": ibis.memtable(_utc(chunk["contacts"]))}
+    where = positions(chunk["instalments"], chunk["payments"], chunk["accounts"], as_of)
+    made = {"account_row": chunk["accounts"], "position": where, "contact": _utc(chunk["contacts"])}
+    return {name: ibis.memtable(rows) for name, rows in made.items()}
 
 
 def _keep(duck: Any, made: Mapping[str, ir.Table], first: bool) -> None:

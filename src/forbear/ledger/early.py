@@ -1,0 +1,94 @@
+"""Early repayment: what ends the loan on a day, and the schedule after a part is repaid early.
+
+Interest is owed for the time in which the money was lent, unless the contract says otherwise (China: Civil
+Code art. 677), so of the running period the part that has passed; nothing of later periods.
+"""
+
+from dataclasses import replace
+from datetime import date
+from typing import Literal
+
+from forbear.ledger.daycount import YEAR, units
+from forbear.ledger.models import (
+    PPM,
+    DayCount,
+    Instalment,
+    Kind,
+    LedgerError,
+    Product,
+    Reason,
+    Rescheduled,
+    Terms,
+    half_up,
+)
+from forbear.ledger.products import schedule
+from forbear.ledger.state import Debt, State
+
+
+def payoff(terms: Terms, state: State) -> int:
+    """What ends the loan at the end of `state.as_of`: all that is owed, and the running period's interest so far."""
+    accrued, fee = running(terms, state)
+    return max(state.outstanding + accrued + fee - state.credit, 0)
+
+
+def running(terms: Terms, state: State) -> tuple[int, int]:
+    """Interest and fee of the running period for the days that have passed, half up; whole months by their days."""
+    coming = _to_come(state)
+    if not coming or terms.product is Product.DAILY:  # a daily loan's interest is owed day by day already
+        return 0, 0
+    start, end = _running_period(terms, state)
+    passed, whole = (state.as_of - start).days, (end - start).days
+    fee = half_up(coming[0].to_come.get(Kind.FEE, 0) * passed, whole)
+    if terms.day_count is DayCount.MONTHLY:
+        return half_up(coming[0].to_come.get(Kind.INTEREST, 0) * passed, whole), fee
+    base = sum(debt.owed.get(Kind.PRINCIPAL, 0) for debt in coming)
+    part = units(start, state.as_of, terms.day_count)
+    return half_up(base * terms.annual_rate_ppm * part, YEAR[terms.day_count] * PPM), fee
+
+
+def settle(key: str, terms: Terms, state: State) -> Rescheduled:
+    """Makes all of the loan due at the end of `state.as_of`: with a payment of `payoff` it is repaid."""
+    return _now(key, terms, state, sum(debt.owed.get(Kind.PRINCIPAL, 0) for debt in _to_come(state)), ())
+
+
+def repay(key: str, terms: Terms, state: State, principal: int, then: Literal["shorter", "smaller"]) -> Rescheduled:
+    """Makes `principal` that is not yet due fall due at the end of `state.as_of`, and the rest be due anew.
+
+    then: "smaller" instalments on the same days, or the same instalments for a "shorter" time. The interest of
+    the running period so far is due with it. Raises LedgerError unless less than the principal to come is repaid.
+    """
+    coming = _to_come(state)
+    left = sum(debt.owed.get(Kind.PRINCIPAL, 0) for debt in coming) - principal
+    if principal <= 0 or left <= 0:
+        raise LedgerError("early repayment: a part must be more than nothing and leave some principal; else settle")
+    count = len(coming)
+    share = coming[0].owed.get(Kind.PRINCIPAL, 0) + coming[0].to_come.get(Kind.INTEREST, 0)
+    made: tuple[Instalment, ...] = ()
+    # The fewest instalments that are no larger than before; "smaller" keeps their number.
+    for n in range(1, count + 1) if then == "shorter" else (count,):
+        made = schedule(replace(terms, principal=left, opened_on=state.as_of, first_due_on=coming[0].due_on, count=n))
+        if made[0].principal + made[0].interest <= share:
+            break
+    if terms.day_count is DayCount.MONTHLY:  # the first new period is the rest of the running one, not a whole month
+        start, _ = _running_period(terms, state)
+        rest, whole = (coming[0].due_on - state.as_of).days, (coming[0].due_on - start).days
+        first = replace(
+            made[0], interest=half_up(made[0].interest * rest, whole), fee=half_up(made[0].fee * rest, whole)
+        )
+        made = (first, *made[1:])
+    return _now(key, terms, state, principal, made)
+
+
+def _running_period(terms: Terms, state: State) -> tuple[date, date]:
+    past = [debt.due_on for debt in state.debts if debt.due and debt.n]
+    return max([terms.opened_on, *past]), _to_come(state)[0].due_on
+
+
+def _to_come(state: State) -> list[Debt]:
+    return [debt for debt in state.debts if debt.n and not debt.due]
+
+
+def _now(key: str, terms: Terms, state: State, principal: int, later: tuple[Instalment, ...]) -> Rescheduled:
+    interest, fee = running(terms, state)
+    now = Instalment(state.as_of, principal, interest, fee)
+    return Rescheduled(key, state.as_of, (now, *later), Reason.PREPAYMENT)

@@ -1,0 +1,370 @@
+"""The immutable values of the ledger: money, terms, instalments, events, lines, transactions.
+
+Amounts are whole minor units of the loan's currency; rates are parts per million a year; a day is the
+borrower's local day. Nothing here reads a clock: the day asked about is always an argument.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date
+from enum import StrEnum
+
+from babel.numbers import get_currency_precision, list_currencies
+
+PPM = 1_000_000
+#: Bounds within which the whole-number arithmetic of the batch can't overflow 64 bits.
+MAX_MINOR = 10**12
+MAX_PPM = 4_000_000
+MAX_DAYS = 36_500
+
+
+class LedgerError(ValueError):
+    """What the ledger refuses: one line that names the field or the event, and the remedy."""
+
+
+def minor_digits(currency: str) -> int:
+    """Decimal places of an ISO 4217 currency (CNY 2, JPY 0, KWD 3), as CLDR keeps them, through Babel.
+
+    For some currencies CLDR's everyday digits are fewer than ISO 4217's (RSD: 0, not 2). Raises LedgerError.
+    """
+    if currency not in list_currencies():
+        raise LedgerError(f"currency {currency!r}: no ISO 4217 code; write three capital letters, such as CNY")
+    digits: int = get_currency_precision(currency)
+    return digits
+
+
+def half_up(numerator: int, denominator: int) -> int:
+    """The nearest whole number to a fraction that is not negative; a half goes up. The ledger's one rounding."""
+    return (2 * numerator + denominator) // (2 * denominator)
+
+
+def _bounds(value: object, what: str, **fields: tuple[int, int]) -> None:
+    for name, (low, high) in fields.items():
+        found = getattr(value, name)
+        if not low <= found <= high:
+            raise LedgerError(f"{what}, {name}: {found} lies outside {low} to {high}")
+
+
+# ---- the contract -----------------------------------------------------------------------------------
+
+
+class Product(StrEnum):
+    """What was lent: decides the schedule (products.py)."""
+
+    EQUAL_INSTALMENTS = "equal_instalments"  # 等额本息
+    EQUAL_PRINCIPAL = "equal_principal"  # 等额本金
+    BULLET = "bullet"  # 到期一次还本付息
+    INTEREST_ONLY = "interest_only"  # 先息后本
+    REVOLVING = "revolving"  # 信用卡
+    FLAT_FEE = "flat_fee"  # 分期手续费
+    DAILY = "daily"  # 随借随还
+
+
+class DayCount(StrEnum):
+    """How days become a part of a year (daycount.py)."""
+
+    ACT_365 = "act/365"
+    ACT_360 = "act/360"
+    THIRTY_360 = "30/360"
+    ACT_ACT = "act/act"
+    #: Each period of a schedule is its months over 12, whatever its days (所有月份相同).
+    MONTHLY = "months/12"
+
+
+class Roll(StrEnum):
+    """Where a due date goes that falls on no business day (calendar.py)."""
+
+    NONE = "none"
+    FOLLOWING = "following"
+    MODIFIED_FOLLOWING = "modified_following"
+    PRECEDING = "preceding"
+
+
+@dataclass(frozen=True, slots=True)
+class Late:
+    """What the contract charges for being late.
+
+    penalty_rate_ppm: a year, on overdue principal (罚息); on overdue interest too where `compounding`, which
+        the contract and the law must both allow. late_fee: once an instalment (滞纳金, 违约金), the greater of
+        `late_fee_minor` and `late_fee_ppm` of what is unpaid when more than `grace_days` have passed.
+    """
+
+    penalty_rate_ppm: int = 0
+    late_fee_minor: int = 0
+    late_fee_ppm: int = 0
+    grace_days: int = 0
+    compounding: bool = False
+    day_count: DayCount = DayCount.ACT_365
+
+    def __post_init__(self) -> None:
+        """Raises LedgerError, naming the field."""
+        _bounds(
+            self,
+            "late",
+            penalty_rate_ppm=(0, MAX_PPM),
+            late_fee_minor=(0, MAX_MINOR),
+            late_fee_ppm=(0, MAX_PPM),
+            grace_days=(0, MAX_DAYS),
+        )
+        if self.day_count is DayCount.MONTHLY:
+            raise LedgerError(
+                "late, day_count: penalty interest runs by days; write act/365, act/360, 30/360 or act/act"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """A contract. `months` is the length of a period; `opened_on` the day from which interest runs.
+
+    fee_ppm: for FLAT_FEE, the fee of each period in ppm of the principal first lent. order: an id of
+    allocate.ORDERS. calendar: an ISO 3166 code of calendar.py, for `roll`.
+    """
+
+    product: Product
+    currency: str
+    principal: int
+    annual_rate_ppm: int
+    opened_on: date
+    first_due_on: date
+    count: int
+    months: int = 1
+    day_count: DayCount = DayCount.ACT_365
+    roll: Roll = Roll.NONE
+    calendar: str = ""
+    fee_ppm: int = 0
+    late: Late = Late()
+    order: str = "instalments_first"
+
+    def __post_init__(self) -> None:
+        """Raises LedgerError, naming the field."""
+        minor_digits(self.currency)
+        _bounds(
+            self,
+            "terms",
+            principal=(1, MAX_MINOR),
+            annual_rate_ppm=(0, MAX_PPM),
+            count=(1, 1200),
+            months=(1, 120),
+            fee_ppm=(0, PPM),
+        )
+        if self.first_due_on <= self.opened_on:
+            raise LedgerError(f"terms, first_due_on: {self.first_due_on} must lie after opened_on {self.opened_on}")
+
+
+@dataclass(frozen=True, slots=True)
+class Instalment:
+    """One line of a schedule; amounts in minor units."""
+
+    due_on: date
+    principal: int
+    interest: int
+    fee: int = 0
+
+    @property
+    def amount(self) -> int:
+        """All that falls due."""
+        return self.principal + self.interest + self.fee
+
+
+# ---- what happened ----------------------------------------------------------------------------------
+
+
+class Kind(StrEnum):
+    """The kinds of debt, each an account of what is owed."""
+
+    COST = "cost"  # of enforcement (实现债权的有关费用)
+    FEE = "fee"  # of the contract: of an instalment, or charged by an event
+    INTEREST = "interest"
+    PENALTY = "penalty"  # penalty interest
+    LATE_FEE = "late_fee"
+    PRINCIPAL = "principal"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened. `key` makes it one; `on` is its value date, whenever it became known."""
+
+    key: str
+    on: date
+
+
+@dataclass(frozen=True, slots=True)
+class Disbursed(Event):
+    """Money was lent."""
+
+    amount: int
+
+
+@dataclass(frozen=True, slots=True)
+class Paid(Event):
+    """Money came from the borrower."""
+
+    amount: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reversed(Event):
+    """A payment, `of` its key, counts as never made: it was booked by mistake."""
+
+    of: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChargedBack(Event):
+    """A payment, `of` its key, was real until this day and was taken back then (退单, returned debit)."""
+
+    of: str
+
+
+@dataclass(frozen=True, slots=True)
+class Charged(Event):
+    """A fee or a cost of enforcement is owed from this day."""
+
+    kind: Kind
+    amount: int
+
+
+@dataclass(frozen=True, slots=True)
+class Waived(Event):
+    """The lender gives up at most `amount` of what is owed of one kind, the oldest first."""
+
+    kind: Kind
+    amount: int
+
+
+class Reason(StrEnum):
+    """Why a schedule was made anew."""
+
+    PREPAYMENT = "prepayment"
+    RATE = "rate"
+    PLAN = "plan"
+    REAGE = "reage"
+
+
+@dataclass(frozen=True, slots=True)
+class Rescheduled(Event):
+    """From this day the unpaid principal is due by `schedule` instead; unpaid interest that was due stays owed.
+
+    Where the principal that is really unpaid differs from the schedule's (a payment of an earlier day may
+    come to light), the last instalments give or take the difference. REAGE alone makes days past due
+    count anew; with any other reason they go on from the oldest instalment that was overdue.
+    """
+
+    schedule: tuple[Instalment, ...]
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Forborne(Event):
+    """Forbearance is in force from this day until `until` (the last day); `freezes`: nothing accrues meanwhile."""
+
+    until: date
+    freezes: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RateChanged(Event):
+    """From this day penalty interest runs at another rate; a DAILY loan's own interest, where it is given, too."""
+
+    penalty_rate_ppm: int | None = None
+    annual_rate_ppm: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenOff(Event):
+    """The lender takes its loss. The debt does not end: what is owed stays owed, and is carried at nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sold(Event):
+    """The debt went to an assignee for `price`; nothing accrues here afterwards."""
+
+    price: int
+    assignee: str
+
+
+# ---- what it makes ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One charge with its formula as data: amount = half_up(base * rate_ppm / 10^6 * days / year).
+
+    A line without a rate (a fee, an instalment's interest) has `year` 0, and its amount is its base. n: the
+    instalment, from 1; 0 where it belongs to none. start, end: accrues for the days after `start` through
+    `end`. `days` is counted in the day count's own units, of which `year` make a year.
+    """
+
+    kind: Kind
+    n: int
+    start: date
+    end: date
+    base: int
+    rate_ppm: int
+    days: int
+    year: int
+    amount: int
+
+
+class Account(StrEnum):
+    """The accounts of one loan's journal, as the lender sees them: what it owns is positive.
+
+    What the borrower owes has an account for each Kind, `owed:` and the kind.
+    """
+
+    CASH = "cash"  # the borrower's money in, the loan out
+    CREDIT = "credit"  # paid ahead, not yet allocated: owed to the borrower
+    OWED_COST = "owed:cost"
+    OWED_FEE = "owed:fee"
+    OWED_INTEREST = "owed:interest"
+    OWED_PENALTY = "owed:penalty"
+    OWED_LATE_FEE = "owed:late_fee"
+    OWED_PRINCIPAL = "owed:principal"
+    INCOME = "income"
+    WAIVED = "waived"
+    LOSS = "loss"
+    ALLOWANCE = "allowance"  # against what is owed after a write-off, so that it is carried at nothing
+    RECOVERY = "recovery"  # paid after a write-off
+    PROCEEDS = "proceeds"  # the price of a sale
+
+    @classmethod
+    def owed(cls, kind: Kind) -> "Account":
+        """The account of what is owed of one kind."""
+        return cls(f"owed:{kind}")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One side of a transaction, in signed minor units."""
+
+    account: Account
+    amount: int
+
+
+@dataclass(frozen=True, slots=True)
+class Transaction:
+    """Entries that sum to zero, held here and by the database.
+
+    key: unique within the loan. on: the value date. booked_on: the day on which it became known.
+    corrects: the key of the transaction whose entries this one completes, where it is a correction.
+    """
+
+    key: str
+    on: date
+    booked_on: date
+    entries: tuple[Entry, ...]
+    corrects: str | None = None
+
+    def __post_init__(self) -> None:
+        """Raises LedgerError where the entries do not sum to zero."""
+        if sum(entry.amount for entry in self.entries) != 0:
+            raise LedgerError(f"transaction {self.key}: the entries do not sum to zero; nothing of it is kept")
+
+
+def balances(transactions: Iterable[Transaction]) -> dict[Account, int]:
+    """The sum of the entries of each account; an account that comes to zero is left out."""
+    sums: dict[Account, int] = {}
+    for transaction in transactions:
+        for entry in transaction.entries:
+            sums[entry.account] = sums.get(entry.account, 0) + entry.amount
+    return {account: amount for account, amount in sums.items() if amount}

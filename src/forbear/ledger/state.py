@@ -1,0 +1,594 @@
+"""From what happened to what is owed: events in, transactions, lines and balances out.
+
+Everything is worked out anew from the events each time, in the order of their value dates, so that a
+payment that comes to light late, or a reversal, restates all that came after it, and the order in which
+events became known leaves no trace. On one day: instalments fall due, then the events in the order of
+`_RANK`, then of their keys. An instalment due today is not past due; money paid on a day has been lent
+through that day.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date
+from functools import singledispatchmethod
+
+from forbear.ledger import accrual
+from forbear.ledger.allocate import SCHEDULED, allocate, order_of
+from forbear.ledger.models import (
+    Account,
+    Charged,
+    ChargedBack,
+    Disbursed,
+    Entry,
+    Event,
+    Forborne,
+    Instalment,
+    Kind,
+    LedgerError,
+    Line,
+    Paid,
+    Product,
+    RateChanged,
+    Reason,
+    Rescheduled,
+    Reversed,
+    Sold,
+    Terms,
+    Transaction,
+    Waived,
+    WrittenOff,
+)
+
+_RANK: dict[type[Event], int] = {
+    kind: rank
+    for rank, kind in enumerate(
+        (Disbursed, RateChanged, Rescheduled, Charged, Forborne, Waived, Paid, ChargedBack, WrittenOff, Sold)
+    )
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Debt:
+    """An instalment, or (n = 0) a charge of its own, with what is owed of it on the day asked about.
+
+    aged_from: the day after which it is past due. due: it has fallen due; of an instalment to come only the
+    principal is owed, and `to_come` is the interest and the fee that will fall due with it.
+    """
+
+    n: int
+    due_on: date
+    aged_from: date
+    due: bool
+    owed: Mapping[Kind, int]
+    to_come: Mapping[Kind, int]
+
+    @property
+    def unpaid(self) -> int:
+        """What is unpaid of the instalment itself, without penalty interest and late fee."""
+        return sum(self.owed.get(kind, 0) for kind in SCHEDULED)
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """An instalment was unpaid at the end of each day from `start` on, and before `end` (None: still is)."""
+
+    aged_from: date
+    start: date
+    end: date | None
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What is owed at the end of `as_of`, and how it came to be. Amounts in minor units.
+
+    credit: paid ahead, held for what falls due next. sold: what was owed when the debt was sold.
+    """
+
+    as_of: date
+    debts: tuple[Debt, ...]
+    credit: int
+    lines: tuple[Line, ...]
+    transactions: tuple[Transaction, ...]
+    spans: tuple[Span, ...]
+    forborne_until: date | None
+    written_off_on: date | None
+    sold_on: date | None
+    sold: int
+
+    @property
+    def dpd(self) -> int:
+        """Days past due: of all instalments that are open, the one overdue longest."""
+        return dpd_on(self.spans, self.as_of)
+
+    @property
+    def arrears(self) -> int:
+        """What is unpaid of the instalments that are past due."""
+        return sum(debt.unpaid for debt in self.debts if debt.n and debt.due and debt.due_on < self.as_of)
+
+    @property
+    def due(self) -> int:
+        """All that is owed now: instalments that have fallen due, and every charge."""
+        return sum(sum(debt.owed.values()) for debt in self.debts if debt.due)
+
+    @property
+    def outstanding(self) -> int:
+        """All that is owed, principal that is not yet due included."""
+        return sum(sum(debt.owed.values()) for debt in self.debts)
+
+    def owed(self, kind: Kind) -> int:
+        """What is owed of one kind."""
+        return sum(debt.owed.get(kind, 0) for debt in self.debts)
+
+
+def dpd_on(spans: Iterable[Span], day: date) -> int:
+    """Days past due at the end of `day`."""
+    open_since = [span.aged_from for span in spans if span.start <= day and (span.end is None or day < span.end)]
+    return max(((day - since).days for since in open_since), default=0) if open_since else 0
+
+
+def fold(terms: Terms, schedule: Sequence[Instalment], events: Iterable[Event], as_of: date) -> State:
+    """The state at the end of `as_of`.
+
+    Args:
+        schedule: of products.schedule, or the lender's own; due dates in order.
+        events: in any order; those of a later value date are left out, two of one key must be equal.
+
+    Raises LedgerError naming the event's key, for a key used twice, a reversal of nothing, an amount that is not
+    positive, a day before the loan, or principal that is not what was lent.
+    """
+    timeline = _timeline(events)
+    lent = sum(event.amount for event in timeline if isinstance(event, Disbursed))
+    if terms.product is not Product.DAILY and lent != sum(line.principal for line in schedule):
+        raise LedgerError(
+            f"disbursed: {lent} was lent in all, but the schedule's principal differs; correct one of them"
+        )
+    loan = _Loan(terms, schedule)
+    for event in timeline:
+        if event.on > as_of:
+            break
+        if event.on < terms.opened_on:
+            raise LedgerError(f"event {event.key}: {event.on} lies before the loan was opened, {terms.opened_on}")
+        loan.advance(event.on)
+        loan.apply(event)
+    loan.advance(as_of)
+    return loan.state(as_of)
+
+
+def _timeline(events: Iterable[Event]) -> list[Event]:
+    """The events that count, each once, in the order of their value dates."""
+    by_key: dict[str, Event] = {}
+    for event in events:
+        if not _positive(event):
+            raise LedgerError(f"event {event.key}: its amount must be more than nothing; reverse what was wrong")
+        if by_key.setdefault(event.key, event) != event:
+            raise LedgerError(f"event {event.key}: its key was used for something else; give each event its own key")
+    gone = set()
+    for event in by_key.values():
+        if isinstance(event, Reversed | ChargedBack):
+            of = by_key.get(event.of)
+            wanted = Event if isinstance(event, Reversed) else Paid
+            if not isinstance(of, wanted) or isinstance(of, Reversed) or event.on < of.on:
+                raise LedgerError(f"event {event.key}: there is nothing of key {event.of!r} that it could take back")
+            if isinstance(event, Reversed):
+                gone |= {event.key, event.of}
+    gone |= {e.key for e in by_key.values() if isinstance(e, ChargedBack) and e.of in gone}
+    return sorted(
+        (event for event in by_key.values() if event.key not in gone), key=lambda e: (e.on, _RANK[type(e)], e.key)
+    )
+
+
+def _positive(event: Event) -> bool:
+    match event:
+        case Paid(amount=amount) | Charged(amount=amount) | Waived(amount=amount):
+            return amount > 0
+        case Disbursed(amount=amount) | Sold(price=amount):
+            return amount >= 0
+    return True
+
+
+@dataclass(slots=True, eq=False)
+class _Claim:
+    """A debt as it changes. `left` may fall below zero by what was paid of a stretch of days not yet closed."""
+
+    n: int
+    due_on: date
+    aged_from: date
+    left: dict[Kind, int]
+    to_come: dict[Kind, int]
+    due: bool = False
+    since: date | None = None  # accrues for the days after this one
+    fee_asked: bool = False
+    unpaid_from: date | None = None
+
+    @property
+    def unpaid(self) -> int:
+        return sum(self.left.get(kind, 0) for kind in SCHEDULED)
+
+
+@dataclass(slots=True)
+class _Loan:
+    """One loan on its way through its events."""
+
+    terms: Terms
+    schedule: Sequence[Instalment]
+    claims: list[_Claim] = field(default_factory=list)
+    credit: int = 0
+    lines: list[Line] = field(default_factory=list)
+    transactions: list[Transaction] = field(default_factory=list)
+    spans: list[Span] = field(default_factory=list)
+    #: What was settled, the latest last: a chargeback takes it back from the end.
+    settled: list[tuple[_Claim, Kind, int]] = field(default_factory=list)
+    paid: dict[str, int] = field(default_factory=dict)
+    penalty_ppm: int = 0
+    daily_ppm: int = 0
+    forborne_until: date | None = None
+    frozen_until: date = date.min
+    written_off_on: date | None = None
+    sold_on: date | None = None
+    sold: int = 0
+    numbered: int = 0
+
+    def __post_init__(self) -> None:
+        self.penalty_ppm = self.terms.late.penalty_rate_ppm
+        daily = self.terms.product is Product.DAILY
+        self.daily_ppm = self.terms.annual_rate_ppm if daily else 0
+        self._schedule(self.schedule)
+        if daily:  # its principal comes with what is drawn
+            self.claims[0].left[Kind.PRINCIPAL] = 0
+
+    def _schedule(self, schedule: Sequence[Instalment]) -> list[_Claim]:
+        made = []
+        for line in schedule:
+            self.numbered += 1
+            to_come = {Kind.INTEREST: line.interest, Kind.FEE: line.fee}
+            left = {Kind.PRINCIPAL: line.principal}
+            made.append(_Claim(self.numbered, line.due_on, line.due_on, left, to_come))
+        self.claims += made
+        self.claims.sort(key=lambda claim: (claim.due_on, claim.n))
+        return made
+
+    # ---- the passing of days
+
+    def advance(self, to: date) -> None:
+        """Let what falls due by `to` fall due, and charge the late fees of days of grace that ended before it."""
+        if self.sold_on:
+            return
+        for claim in self.claims:
+            if not claim.due and claim.due_on <= to:
+                self._fall_due(claim)
+        for claim in self.claims:
+            if claim.n and claim.due and not claim.fee_asked:
+                on = accrual.fee_day(self.terms.late, claim.due_on)
+                if on <= to:
+                    claim.fee_asked = True
+                    if claim.unpaid and on > self.frozen_until:
+                        line = accrual.late_fee(self.terms.late, claim.n, claim.due_on, claim.unpaid)
+                        self._charge(claim, line)
+
+    def _fall_due(self, claim: _Claim) -> None:
+        self._close(claim, claim.due_on)
+        claim.due = True
+        claim.since = max(claim.due_on, self.frozen_until)
+        for kind, amount in claim.to_come.items():
+            self._charge(claim, accrual.at_once(kind, claim.n, claim.due_on, amount))
+        claim.to_come = {}
+        if claim.unpaid and claim.unpaid_from is None:
+            claim.unpaid_from = claim.due_on
+        self._use_credit(f"credit:{claim.n}", claim.due_on)
+
+    def _running(self, claim: _Claim, to: date) -> Line | None:
+        """The line of the stretch of days that is still open, as it stands on `to`."""
+        if claim.since is None or to <= claim.since or not claim.n:
+            return None
+        late = self.terms.late
+        if claim.due:
+            base = claim.left[Kind.PRINCIPAL] + (claim.left.get(Kind.INTEREST, 0) if late.compounding else 0)
+            kind, rate, count = Kind.PENALTY, self.penalty_ppm, late.day_count
+        else:
+            base = claim.left[Kind.PRINCIPAL]
+            kind, rate, count = Kind.INTEREST, self.daily_ppm, self.terms.day_count
+        if base <= 0 or rate <= 0:
+            return None
+        return accrual.by_days(kind, claim.n, base, rate, count, claim.since, to)
+
+    def _close(self, claim: _Claim, on: date) -> None:
+        """End the open stretch of days, because base or rate changes on `on`."""
+        line = self._running(claim, on)
+        if line:
+            self._charge(claim, line)
+        if claim.since is not None:
+            claim.since = max(claim.since, on)
+
+    def _close_all(self, on: date) -> None:
+        for claim in self.claims:
+            self._close(claim, on)
+
+    def _owed(self, claim: _Claim, on: date) -> dict[Kind, int]:
+        owed = dict(claim.left)
+        line = self._running(claim, on)
+        if line:
+            owed[line.kind] = owed.get(line.kind, 0) + line.amount
+        return owed
+
+    # ---- entries
+
+    def _charge(self, claim: _Claim, line: Line, key: str | None = None) -> None:
+        if line.amount == 0:
+            return
+        self.lines.append(line)
+        claim.left[line.kind] = claim.left.get(line.kind, 0) + line.amount
+        self._post_line(line, key)
+
+    def _post_line(self, line: Line, key: str | None = None) -> None:
+        income = Account.ALLOWANCE if self.written_off_on else Account.INCOME
+        entries = {Account.owed(line.kind): line.amount, income: -line.amount}
+        self._post(key or f"{line.kind}:{line.n}:{line.start}", line.end, entries)
+
+    def _post(self, key: str, on: date, entries: Mapping[Account, int]) -> None:
+        kept = tuple(Entry(account, amount) for account, amount in entries.items() if amount)
+        if kept:
+            self.transactions.append(Transaction(key, on, on, kept))
+
+    def _settle(
+        self, settled: Sequence[tuple[_Claim, Kind, int]], on: date, lost: Account = Account.RECOVERY
+    ) -> dict[Account, int]:
+        """Take what was settled (or, negative, put it back), and give the entries of it.
+
+        After a write-off what is settled was carried at nothing: the allowance goes, and `lost` gains.
+        """
+        entries: dict[Account, int] = {}
+
+        def add(account: Account, amount: int) -> None:
+            entries[account] = entries.get(account, 0) + amount
+
+        for claim, kind, amount in settled:
+            if kind is Kind.PRINCIPAL or (kind is Kind.INTEREST and self.terms.late.compounding):
+                self._close(claim, on)
+            claim.left[kind] = claim.left.get(kind, 0) - amount
+            add(Account.owed(kind), -amount)
+            if self.written_off_on:
+                add(Account.ALLOWANCE, amount)
+                add(lost, -amount)
+            if claim.n and claim.due:
+                self._note(claim, on)
+        return entries
+
+    def _note(self, claim: _Claim, on: date) -> None:
+        """Keep the days on which an instalment was unpaid."""
+        if claim.unpaid and claim.unpaid_from is None:
+            claim.unpaid_from = max(claim.due_on, on)
+        elif not claim.unpaid and claim.unpaid_from is not None:
+            self.spans.append(Span(claim.aged_from, claim.unpaid_from, on))
+            claim.unpaid_from = None
+
+    def _allocate(self, amount: int, on: date) -> tuple[dict[Account, int], int]:
+        reached = [c for c in self.claims if c.due or self.terms.product is Product.DAILY]
+        stages = order_of(self.terms.order).stages_at(self._dpd(on), any(not claim.due for claim in self.claims))
+        found, rest = allocate(amount, [self._owed(claim, on) for claim in reached], stages)
+        settled = [(reached[k], kind, part) for k, kind, part in found]
+        self.settled += settled
+        return self._settle(settled, on), rest
+
+    def _use_credit(self, key: str, on: date) -> None:
+        if self.credit:
+            entries, rest = self._allocate(self.credit, on)
+            self._post(key, on, {Account.CREDIT: self.credit - rest, **entries})
+            self.credit = rest
+
+    def _dpd(self, on: date) -> int:
+        return max(((on - c.aged_from).days for c in self.claims if c.n and c.unpaid_from is not None), default=0)
+
+    # ---- events
+
+    @singledispatchmethod
+    def apply(self, event: Event) -> None:
+        """What an event does; the days before it have passed."""
+        raise LedgerError(f"event {event.key}: {type(event).__name__} is none that the ledger knows")
+
+    @apply.register
+    def _(self, event: Disbursed) -> None:
+        if self.terms.product is Product.DAILY:
+            claim = next((claim for claim in self.claims if claim.n and not claim.due), None)
+            if claim is None:
+                raise LedgerError(f"event {event.key}: drawn on {event.on}, after the line fell due")
+            self._close(claim, event.on)
+            claim.since = max(event.on, self.frozen_until)
+            claim.left[Kind.PRINCIPAL] += event.amount
+        self._post(event.key, event.on, {Account.OWED_PRINCIPAL: event.amount, Account.CASH: -event.amount})
+        self._use_credit(f"credit:{event.key}", event.on)
+
+    @apply.register
+    def _(self, event: Paid) -> None:
+        entries, rest = ({}, event.amount) if self.sold_on else self._allocate(event.amount, event.on)
+        self.credit += rest
+        self.paid[event.key] = event.amount
+        self._post(event.key, event.on, {Account.CASH: event.amount, Account.CREDIT: -rest, **entries})
+
+    @apply.register
+    def _(self, event: ChargedBack) -> None:
+        amount = self.paid.pop(event.of)
+        from_credit = min(amount, self.credit)
+        self.credit -= from_credit
+        left, undone, bought = amount - from_credit, [], 0
+        if self.sold_on:  # the debt that lives again is the assignee's
+            bought, left = left, 0
+            self.sold += bought
+        while left:
+            claim, kind, part = self.settled.pop()
+            taken = min(part, left)
+            if taken < part:
+                self.settled.append((claim, kind, part - taken))
+            undone.append((claim, kind, -taken))
+            left -= taken
+        self._post(
+            event.key,
+            event.on,
+            {
+                Account.CASH: -amount,
+                Account.CREDIT: from_credit,
+                Account.LOSS: bought,
+                **self._settle(undone, event.on),
+            },
+        )
+
+    @apply.register
+    def _(self, event: Charged) -> None:
+        claim = _Claim(0, event.on, event.on, {}, {}, due=True)
+        self.claims.append(claim)
+        self.claims.sort(key=lambda claim: (claim.due_on, claim.n))
+        self._charge(claim, accrual.at_once(event.kind, 0, event.on, event.amount), event.key)
+        self._use_credit(f"credit:{event.key}", event.on)
+
+    @apply.register
+    def _(self, event: Waived) -> None:
+        debts = [{event.kind: self._owed(claim, event.on).get(event.kind, 0)} for claim in self.claims]
+        found, _ = allocate(event.amount, debts, ((event.kind,),))
+        settled = [(self.claims[k], kind, part) for k, kind, part in found]
+        entries = self._settle(settled, event.on, Account.LOSS)
+        self._post(event.key, event.on, {Account.WAIVED: sum(part for *_, part in settled), **entries})
+
+    @apply.register
+    def _(self, event: RateChanged) -> None:
+        self._close_all(event.on)
+        if event.penalty_rate_ppm is not None:
+            self.penalty_ppm = event.penalty_rate_ppm
+        if event.annual_rate_ppm is not None and self.terms.product is Product.DAILY:
+            self.daily_ppm = event.annual_rate_ppm
+
+    @apply.register
+    def _(self, event: Forborne) -> None:
+        self.forborne_until = max(event.until, self.forborne_until or event.until)
+        if event.freezes:
+            self._close_all(event.on)
+            self.frozen_until = max(event.until, self.frozen_until)
+            for claim in self.claims:
+                if claim.since is not None:
+                    claim.since = max(claim.since, self.frozen_until)
+
+    @apply.register
+    def _(self, event: Rescheduled) -> None:
+        whole = event.reason in (Reason.PLAN, Reason.REAGE)
+        moved = [claim for claim in self.claims if claim.n and (whole or not claim.due)]
+        oldest = min((claim.aged_from for claim in moved if claim.unpaid_from is not None), default=None)
+        sums = dict.fromkeys(SCHEDULED, 0)
+        overdue = 0
+        for claim in moved:
+            self._close(claim, event.on)
+            overdue += claim.unpaid if claim.due else 0
+            for kind in SCHEDULED:
+                sums[kind] += claim.left.get(kind, 0)
+                claim.left[kind] = 0
+            if claim.due:
+                self._note(claim, event.on)
+        self.claims = [claim for claim in self.claims if claim.due]
+        made = self._schedule(fit(event, sums[Kind.PRINCIPAL]))
+        self.settled = [(claim if claim.due else made[0], kind, part) for claim, kind, part in self.settled]
+        # Unpaid interest and fees go with the first new instalment, without becoming principal.
+        for kind in (Kind.INTEREST, Kind.FEE):
+            made[0].left[kind] = sums[kind]
+        for claim in made:
+            if self.terms.product is Product.DAILY:
+                claim.since = max(event.on, self.frozen_until)
+            if oldest and event.reason is Reason.PLAN and overdue > 0:
+                claim.aged_from, claim.unpaid_from = oldest, event.on
+                overdue -= claim.unpaid
+        self.advance(event.on)
+
+    @apply.register
+    def _(self, event: WrittenOff) -> None:
+        self._close_all(event.on)
+        owed = sum(sum(claim.left.values()) for claim in self.claims)
+        self._post(event.key, event.on, {Account.LOSS: owed, Account.ALLOWANCE: -owed})
+        self.written_off_on = event.on
+
+    @apply.register
+    def _(self, event: Sold) -> None:
+        self._close_all(event.on)
+        entries: dict[Account, int] = {}
+        for claim in self.claims:
+            for kind, amount in claim.left.items():
+                entries[Account.owed(kind)] = entries.get(Account.owed(kind), 0) - amount
+            if claim.unpaid_from is not None:
+                self.spans.append(Span(claim.aged_from, claim.unpaid_from, event.on))
+        self.sold = -sum(entries.values())
+        self.sold_on = event.on
+        self.claims = []
+        allowance = self.sold if self.written_off_on else 0
+        loss = self.sold - allowance - event.price
+        given = {Account.PROCEEDS: event.price, Account.ALLOWANCE: allowance, Account.LOSS: loss}
+        self._post(event.key, event.on, {**entries, **given})
+
+    def state(self, as_of: date) -> State:
+        """What is owed at the end of `as_of`, to which the days must have been let pass."""
+        debts = []
+        for claim in self.claims:
+            line = self._running(claim, as_of)
+            owed = self._owed(claim, as_of)
+            debts.append(Debt(claim.n, claim.due_on, claim.aged_from, claim.due, owed, dict(claim.to_come)))
+            if line and line.amount:
+                self.lines.append(line)
+                self._post_line(line)
+            if claim.unpaid_from is not None:
+                self.spans.append(Span(claim.aged_from, claim.unpaid_from, None))
+        return State(
+            as_of=as_of,
+            debts=tuple(debts),
+            credit=self.credit,
+            lines=tuple(self.lines),
+            transactions=tuple(self.transactions),
+            spans=tuple(span for span in self.spans if span.start != span.end),
+            forborne_until=self.forborne_until,
+            written_off_on=self.written_off_on,
+            sold_on=self.sold_on,
+            sold=self.sold,
+        )
+
+
+def fit(event: Rescheduled, principal: int) -> list[Instalment]:
+    """The event's schedule for the principal that is really unpaid: the last instalments give or take the difference.
+
+    An instalment that is left without principal falls away with its interest; the first one stays.
+    """
+    if not event.schedule:
+        raise LedgerError(f"event {event.key}: the new schedule is empty; give at least one instalment")
+    lines = list(event.schedule)
+    spare = sum(line.principal for line in lines) - principal
+    while spare >= lines[-1].principal and len(lines) > 1:
+        spare -= lines.pop().principal
+    lines[-1] = replace(lines[-1], principal=lines[-1].principal - spare)
+    return lines
+
+
+def corrections(posted: Iterable[Transaction], wanted: Iterable[Transaction], booked_on: date) -> list[Transaction]:
+    """What to post so that a journal that holds `posted` agrees with `wanted`; nothing that was posted is edited.
+
+    A transaction that is new is posted as it is. One whose entries are now others gets a correction of its own,
+    which holds the difference, has the wanted value date and names the key that it corrects; so does one that
+    is no longer wanted. `wanted` holds no corrections; each key of `posted` and `wanted` together stays unique.
+    """
+    sums: dict[str, dict[Account, int]] = {}
+    count: dict[str, int] = {}
+    days: dict[str, date] = {}
+    for transaction in posted:
+        key = transaction.corrects or transaction.key
+        count[key] = count.get(key, 0) + 1
+        days[key] = transaction.on
+        _add(sums.setdefault(key, {}), transaction, 1)
+    found = []
+    for transaction in wanted:
+        key = transaction.key
+        if key not in sums:
+            found.append(replace(transaction, booked_on=booked_on))
+            continue
+        _add(sums[key], transaction, -1)
+        days[key] = transaction.on
+    for key, left in sums.items():
+        entries = tuple(Entry(account, -amount) for account, amount in left.items() if amount)
+        if entries:
+            found.append(Transaction(f"{key}~{count[key]}", days[key], booked_on, entries, corrects=key))
+    return found
+
+
+def _add(sums: dict[Account, int], transaction: Transaction, sign: int) -> None:
+    for entry in transaction.entries:
+        sums[entry.account] = sums.get(entry.account, 0) + sign * entry.amount
