@@ -38,6 +38,8 @@ demo: setup
 
 test: $(VENV)/.dev
 	@command -v chromium >/dev/null || sh scripts/apt.sh chromium fonts-noto-cjk
+	@command -v java >/dev/null || sh scripts/apt.sh openjdk-17-jre-headless
+	@command -v soffice >/dev/null || sh scripts/apt.sh libreoffice-calc-nogui || echo "Without LibreOffice its kept answers are used."
 	$(BIN)/ruff check src tests benchmarks scripts
 	$(BIN)/ruff format --check src tests benchmarks scripts
 	$(BIN)/mypy
@@ -46,6 +48,7 @@ test: $(VENV)/.dev
 
 bench: $(VENV)/.base
 	@$(UV) pip install $(PIP) -r requirements/bench.txt
+	$(BIN)/python benchmarks/rules.py
 	$(BIN)/python benchmarks/nightly.py $(BENCH_ARGS)
 	$(BIN)/python benchmarks/ledger.py
 

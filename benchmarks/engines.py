@@ -23,9 +23,9 @@ from openfisca_core import entities, periods, simulation_builder, taxbenefitsyst
 from forbear.nightly.run import DECISION_COLUMNS
 from forbear.rulebook.compile import Compiled, Findings, compile_for
 from forbear.rulebook.hours import local_day
-from forbear.rulebook.language import Arith, Compare, Const, FactRef, Logic, Node, Not, ValueRef, facts_read
+from forbear.rulebook.language import Arith, ByLender, Compare, Const, FactRef, Logic, Node, Not, facts_read
 from forbear.rulebook.load import load
-from forbear.rulebook.models import Hours
+from forbear.rulebook.models import Fact, Hours
 from forbear.store.engine import copy_connection
 from forbear.strategy.ladder import choose, decide
 
@@ -77,6 +77,11 @@ def compare(as_of: date, jurisdiction: str) -> dict[str, Any]:
     return {"rules": len(compiled.rules), "batch": best, "median": halves, "engines": engines}
 
 
+def facts_of(compiled: Compiled) -> list[Fact]:
+    """The facts that are asked: the night's, or all."""
+    return [fact for fact in compiled.vocabulary.facts.values() if fact.asked in ("night", compiled.asked)]
+
+
 def _timed(work: Callable[[], Any]) -> tuple[float, Any]:
     begun = time.perf_counter()
     result = work()
@@ -116,7 +121,7 @@ def _minutes(compiled: Compiled, found: Findings, step: str) -> Answer:
 def _batch(compiled: Compiled, rows: list[dict[str, Any]], wanted: list[Answer]) -> Callable[[], Any]:
     """Deciding all rows once; its answers were compared."""
     kinds = {"bool": "boolean", "int": "int32", "money": "int64", "enum": "string"}
-    schema = {f.id: "int64" if f.unit == "ppm" else kinds[f.type] for f in compiled.vocabulary.facts.values()}
+    schema = {f.id: "int64" if f.unit == "ppm" else kinds[f.type] for f in facts_of(compiled)}
     schema |= dict.fromkeys(("agreed_from_min", "agreed_to_min"), "int16")
     schema |= dict.fromkeys(("first_min", "last_min"), "int64")
     duck = ibis.duckdb.connect()
@@ -136,14 +141,14 @@ def _batch(compiled: Compiled, rows: list[dict[str, Any]], wanted: list[Answer])
 # ---- the trees for two-valued engines ---------------------------------------------------------------
 
 
-def _true_false(node: Node, values: dict[str, int], say: "Syntax") -> tuple[str, str]:
+def _true_false(node: Node, say: "Syntax") -> tuple[str, str]:
     """The node as two conditions: it is true, it is false. Both fail where it is unknown."""
     match node:
         case Not(part=part):
-            true, false = _true_false(part, values, say)
+            true, false = _true_false(part, say)
             return false, true
         case Logic(op=op, parts=parts):
-            each = [_true_false(part, values, say) for part in parts]
+            each = [_true_false(part, say) for part in parts]
             every, some = say.every([t for t, _ in each]), say.some([t for t, _ in each])
             none, any_false = say.every([f for _, f in each]), say.some([f for _, f in each])
             return (every, any_false) if op == "and" else (some, none)
@@ -152,21 +157,24 @@ def _true_false(node: Node, values: dict[str, int], say: "Syntax") -> tuple[str,
         case FactRef(id=name):
             return say.guarded(node, name), say.guarded(node, say.negated(name))
         case Compare(op=op, left=left, right=right):
-            text = f"({_term(left, values)} {op} {_term(right, values)})"
+            text = f"({_term(left, say)} {op} {_term(right, say)})"
             return say.guarded(node, text), say.guarded(node, say.negated(text))
     raise TypeError(node)
 
 
-def _term(node: Node, values: dict[str, int]) -> str:
+def _term(node: Node, say: "Syntax") -> str:
     match node:
         case Const(value=value):
             return repr(value)
         case FactRef(id=name):
             return name
-        case ValueRef(id=name):
-            return str(values[name])
+        case ByLender(figures=figures, otherwise=otherwise):
+            text = str(otherwise)
+            for lender, figure in figures:
+                text = say.pick(f"(lender_type == {lender!r})", str(figure), text)
+            return text
         case Arith(op=op, left=left, right=right):
-            return f"({_term(left, values)} {op} {_term(right, values)})"
+            return f"({_term(left, say)} {op} {_term(right, say)})"
     raise TypeError(node)
 
 
@@ -239,11 +247,11 @@ def _said(compiled: Compiled, say: Syntax) -> dict[str, tuple[str, list[str]]]:
     for bit, rule in enumerate(compiled.rules):
         if rule.forbid is None:
             continue
-        condition = compiled._condition(rule)
-        true, false = _true_false(condition, dict(compiled._values(rule)), say)
+        condition = compiled.condition(rule)
+        true, false = _true_false(condition, say)
         reads = sorted(facts_read(condition))
         said[f"f{bit}"] = true, reads
-        if compiled._may_be_unknown(rule):
+        if compiled.may_be_unknown(rule):
             said[f"u{bit}"] = say.negated(say.some([true, false])), reads
     return said
 
@@ -251,20 +259,19 @@ def _said(compiled: Compiled, say: Syntax) -> dict[str, tuple[str, list[str]]]:
 def _hours(compiled: Compiled, say: Syntax) -> dict[str, tuple[str, str]]:
     """For each contact step: its opening and its closing minute of the local day."""
     spans = {}
-    for step in compiled.vocabulary.steps.values():
+    for step in compiled.steps:
         if not step.contact:
             continue
         opens, closes = ["0"], ["1440"]
-        for rule, hours in compiled._hours(step.id):
+        for rule, hours in compiled.hours_of(step.id):
             own = [str(hours.opens), str(hours.closes)]
-            values = dict(compiled._values(rule))
             if rule.unless is not None:
-                agreed = _true_false(rule.unless, values, say)[0]
+                agreed = _true_false(compiled.exception(rule), say)[0]
                 own = [
                     say.pick(agreed, name, m) for name, m in zip(("agreed_from_min", "agreed_to_min"), own, strict=True)
                 ]
             if rule.scope is not None or rule.lenders:
-                bound = _true_false(compiled._scope(rule), values, say)[0]
+                bound = say.negated(_true_false(compiled.scope(rule), say)[1])
                 own = [say.pick(bound, m, whole) for m, whole in zip(own, ("0", "1440"), strict=True)]
             opens.append(own[0])
             closes.append(own[1])
@@ -274,7 +281,7 @@ def _hours(compiled: Compiled, say: Syntax) -> dict[str, tuple[str, str]]:
 
 def _against(compiled: Compiled, said: Iterable[str]) -> dict[str, list[str]]:
     """For each step that a rule may govern: the names of what stands against it."""
-    steps = list(compiled.vocabulary.steps.values())[:-1]
+    steps = compiled.steps[:-1]
     return {
         step.id: [name for name in said if step.id in compiled.rules[int(name[1:])].steps]
         + ([f"n{step.bit}"] if step.contact else [])
@@ -285,7 +292,7 @@ def _against(compiled: Compiled, said: Iterable[str]) -> dict[str, list[str]]:
 def _zen(compiled: Compiled) -> Callable[[dict[str, Any]], Answer]:
     """The rules as a decision of expressions, then the ladder: the first step that nothing stands against."""
     say = Syntax(compiled)
-    said, steps = _said(compiled, say), compiled.vocabulary.steps
+    said, steps = _said(compiled, say), {step.id: step for step in compiled.steps}
     lines = [{"id": name, "key": name, "value": text.replace("'", '"')} for name, (text, _) in said.items()]
     for key, letter in (("forbids", "f"), ("unknown", "u")):
         terms = [f"($.{name} ? {1 << int(name[1:])} : 0)" for name in said if name[0] == letter]
@@ -315,7 +322,7 @@ def _zen(compiled: Compiled) -> Callable[[dict[str, Any]], Answer]:
     ]
     edges = [{"id": f"{a}{b}", "sourceId": a, "targetId": b, "type": "edge"} for a, b in (("in", "x"), ("x", "out"))]
     decision = zen.ZenEngine().create_decision(json.dumps({"nodes": nodes, "edges": edges}))
-    names = [*compiled.vocabulary.facts, "agreed_from_min", "agreed_to_min", "first_min", "last_min"]
+    names = [*(f.id for f in facts_of(compiled)), "agreed_from_min", "agreed_to_min", "first_min", "last_min"]
 
     def ask(row: dict[str, Any]) -> Answer:
         found = decision.evaluate({name: row[name] for name in names})["result"]
@@ -336,7 +343,7 @@ def _openfisca(
     account = entities.build_entity(key="account", plural="accounts", label="", is_person=True)
     system = taxbenefitsystems.TaxBenefitSystem([account])
     month = periods.DateUnit.MONTH
-    facts = compiled.vocabulary.facts
+    facts = {fact.id: fact for fact in facts_of(compiled)}
     words = {f.id: {word: k for k, word in enumerate(f.values)} for f in facts.values() if f.type == "enum"}
 
     def add(name: str, kind: type, formula: Any = None) -> None:
@@ -374,8 +381,9 @@ def _openfisca(
     said = _said(compiled, say := Numpy(compiled))
     for name, (text, reads) in said.items():
         add(name, bool, formula(text, reads + [f"{fact}_known" for fact in reads if not facts[fact].known]))
-    steps = list(compiled.vocabulary.steps.values())
-    order = [step.id for step in steps]
+    steps = compiled.steps
+    order = {step.bit: step.id for step in steps}
+    bits = list(order)
     contacts = [step.bit for step in steps if step.contact]
     hours = ["place_known", "hours_agreed", "agreed_from_min", "agreed_to_min", "collector", "lender_type"]
     for step, (opens, closes) in _hours(compiled, say).items():
@@ -384,7 +392,7 @@ def _openfisca(
         add(f"c{bit}", int, formula(f"{closes} + last_min", [*hours, "last_min"]))
         add(f"n{bit}", bool, formula(f"place_known & (o{bit} >= c{bit})", ["place_known", f"o{bit}", f"c{bit}"]))
     open_to = [f"~({' | '.join(names)})" for names in _against(compiled, said).values()]
-    chosen = f"np.select([{', '.join(open_to)}], {list(range(len(order) - 1))}, {len(order) - 1})"
+    chosen = f"np.select([{', '.join(open_to)}], {bits[:-1]}, {bits[-1]})"
     add("step", int, formula(chosen, [*said, *(f"n{bit}" for bit in contacts)]))
     for key, letter in (("earliest", "o"), ("latest", "c")):
         names = [f"{letter}{bit}" for bit in contacts]

@@ -212,38 +212,37 @@ def _keep(duck: Any, made: Mapping[str, ir.Table], first: bool) -> None:
             duck.insert(name, rows)
 
 
-def read_accounts(accounts: Iterable[int], at: datetime, as_of: date, ahead_days: int) -> dict[str, pa.Table]:
-    """What the night reads of some accounts, and of the books: the tables that `facts_of` takes.
+def read_borrower(borrower_id: int, at: datetime, as_of: date, ahead_days: int) -> dict[str, pa.Table]:
+    """What the night reads of one borrower's accounts, and of the books: the tables that `facts_of` takes.
 
     As it was known at the instant `at`, of the local day `as_of`; with instalments for `ahead_days` more.
     """
     ahead = {"instalments": as_of + timedelta(days=ahead_days)}
     with one_line(), arrow_connection() as arrow, arrow.cursor() as cursor:
-        found = {}
 
-        def read(queries: Mapping[str, str], ids: Iterable[int]) -> None:
+        def of(queries: Mapping[str, str], key: int) -> dict[str, pa.Table]:
+            found = {}
             for name, query in queries.items():
-                parts = []
-                for each in ids:
-                    cursor.execute(query.format(lo=each, hi=each + 1, as_of=f"DATE '{ahead.get(name, as_of)}'"))
-                    parts.append(cursor.fetch_arrow_table())
-                found[name] = pa.concat_tables(parts)
+                cursor.execute(query.format(lo=key, hi=key + 1, as_of=f"DATE '{ahead.get(name, as_of)}'"))
+                found[name] = cursor.fetch_arrow_table()
+            return found
 
-        read(QUERIES, list(accounts))
-        read(BORROWER_QUERIES, sorted(set(found["accounts"]["borrower_id"].to_pylist())))
-        found["contacts"] = found["contacts"].filter(pc.field("at") <= pa.scalar(at))
+        cursor.execute(f"SELECT id FROM account WHERE borrower_id = {borrower_id:d} ORDER BY id")
+        parts = [of(QUERIES, account_id) for (account_id,) in cursor.fetchall()]
+        read = {name: pa.concat_tables([part[name] for part in parts]) for name in QUERIES}
+        read["contacts"] = read["contacts"].filter(pc.field("at") <= pa.scalar(at))
+        read |= of(BORROWER_QUERIES, borrower_id)
         cursor.execute(_BOOKS)
-        return found | {"book": cursor.fetch_arrow_table()}
+        return read | {"book": cursor.fetch_arrow_table()}
 
 
 def facts_of(read: dict[str, pa.Table], as_of: date, book: Rulebook) -> list[dict[str, Any]]:
-    """The facts of these accounts on a day, exactly as a night would have them. All of a borrower's must be there."""
+    """The facts of a borrower's accounts on a day, exactly as a night would have them."""
     duck = ibis.duckdb.connect()
     duck.raw_sql("SET TimeZone = 'UTC'")
     try:
-        duck.create_table("book", ibis.memtable(read["book"]))
+        _keep(duck, {name: ibis.memtable(read[name]) for name in ("book", *BORROWER_QUERIES)}, first=True)
         _keep(duck, _positioned(read, as_of), first=True)
-        _keep(duck, {name: ibis.memtable(read[name]) for name in BORROWER_QUERIES}, first=True)
         _sum_up(duck, as_of, book)
         rows: list[dict[str, Any]] = fact_table(duck, as_of, book).to_pyarrow().to_pylist()
         return rows

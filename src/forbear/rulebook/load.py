@@ -7,7 +7,6 @@ from pathlib import Path
 
 from forbear.rulebook.book import Rulebook
 from forbear.rulebook.errors import PackError
-from forbear.rulebook.lint import faults_of
 from forbear.rulebook.models import Source
 from forbear.rulebook.read import read_files
 
@@ -28,6 +27,8 @@ def load(*extra: Path) -> Rulebook:
     files = sources(*extra)
     book = read(files)
     if extra:
+        from forbear.rulebook.lint import faults_of  # here: it brings ibis, and the shipped packs need no check
+
         own = frozenset(file.name for file in files[len(sources()) :])
         _raise_first(faults_of(book, own))
     return book
@@ -36,6 +37,8 @@ def load(*extra: Path) -> Rulebook:
 def lint(*extra: Path) -> list[str]:
     """Every fault of the shipped packs and of `extra`, one line each; a path to a shipped pack tells of it alone."""
     shipped = [path for path in extra if path.resolve().is_relative_to(PACKS)]
+    from forbear.rulebook.lint import faults_of
+
     book, faults = read_all(sources(*(path for path in extra if path not in shipped)))
     if book is not None:
         faults += faults_of(book)
