@@ -13,6 +13,15 @@ from forbear.nightly.run import nightly
 from forbear.rulebook.load import load
 
 RUN = CliRunner()
+_GOOD = {"message_opt_out", "message_identifies", "visit_appointed", "visit_identified", "staff_trained", "recorded",
+         "agent_announced", "staff_approved"}  # fmt: skip
+#: Every fact of a contact that is made as it should be.
+CONDUCT = [
+    word
+    for fact in load().vocabulary.facts.values()
+    if fact.asked == "gate" and fact.type == "bool"
+    for word in ("--fact", f"{fact.id}={'true' if fact.id in _GOOD else 'false'}")
+]
 
 
 @pytest.fixture(autouse=True)
@@ -81,8 +90,8 @@ def test_one_contact_is_explained_and_a_run_replayed(fresh_db: str) -> None:
         )
         connection.execute(
             "INSERT INTO borrower (book_id, ref, zones, can_call, can_sms, can_write, sms_consent, stop_contact,"
-            " attorney, bankrupt, incapable) VALUES (1, 'p', 'America/New_York', true, true, true, true, false, false,"
-            " false, false)"
+            " attorney, bankrupt, incapable, unreachable, workplace_forbidden, opted_out_sms, vulnerable) VALUES (1,"
+            " 'p', 'America/New_York', true, true, true, true, false, false, false, false, false, false, false, false)"
         )
         connection.execute(
             "INSERT INTO account (book_id, borrower_id, ref, product, status, opened_on, principal_minor, dispute_open,"
@@ -94,7 +103,10 @@ def test_one_contact_is_explained_and_a_run_replayed(fresh_db: str) -> None:
             "INSERT INTO contact (account_id, ref, at, step, outcome)"
             " VALUES (1, 'c', '2026-06-25T12:00:00-04:00', 'call', 'conversation')"
         )
-    night = said("why", "A1", "--step", "call", "--at", "2026-06-30T23:30:00-04:00")
+    asked = ("why", "A1", "--step", "call", "--at", "2026-06-30T23:30:00-04:00")
+    # What the contact itself will be like is not known: no time is lawful until it is told.
+    assert "At no time within 62 days" in said(*asked)
+    night = said(*asked, *CONDUCT)
     assert "call, 2026-06-30T23:30:00-04:00: forbidden" in night
     assert "us.hours: forbids." in night and "1006.6(b)(1)(i)" in night
     assert "telephone conversations in 7 consecutive days about this debt: 1" in night
