@@ -262,7 +262,7 @@ def test_every_step_of_every_place_can_be_tried_as_the_form_comes(reader: TestCl
 def test_the_facts_of_a_case_are_in_no_address(reader: TestClient) -> None:
     answer = reader.post("/law/try", data=AGENCY | NOTHING_AGAINST | {"f.dpd": "4711"})
 
-    assert 'value="4711"' in answer.text
+    assert 'value="4711"' in answer.text and re.search(r"<title>(Permitted|Forbidden|Needs a human) · ", answer.text)
     assert not [
         link for link in re.findall(r'(?:href|action)="([^"]+)"', answer.text) if "4711" in link or "f." in link
     ]
