@@ -25,6 +25,7 @@ from forbear.nightly.run import Night
 from forbear.nightly.run import nightly as run_night
 from forbear.rulebook.load import Rulebook, load
 from forbear.rulebook.models import LANGUAGES
+from forbear.servicing import command as servicing
 from forbear.store.engine import copy_connection, engine, migrate
 from forbear.store.errors import one_line
 from forbear.store.server import home
@@ -136,6 +137,9 @@ def _take_in(file: Path, mapping: str) -> Report:
     with Progress(*Progress.get_default_columns(), MofNCompleteColumn(), console=err, transient=True) as bar:
         task = bar.add_task("rows", total=None)
         return import_book(file, mapping, lambda done, rows: bar.update(task, completed=done, total=rows))
+
+
+servicing.add_to(app)
 
 
 quarantine = typer.Typer(no_args_is_help=True, help="Rows that were kept aside, and how to settle them.")

@@ -344,7 +344,8 @@ def history(connection: sa.Connection, account_id: int) -> History:
     )
     paid = _rows(
         connection,
-        "SELECT paid_on, amount_minor FROM payment WHERE account_id = :id ORDER BY paid_on DESC, ref",
+        "SELECT paid_on, amount_minor FROM payment WHERE account_id = :id AND taken_back_on IS NULL"
+        " ORDER BY paid_on DESC, ref",
         id=account_id,
     )
     reached = _rows(
