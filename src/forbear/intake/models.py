@@ -12,7 +12,7 @@ from babel.core import get_global
 from babel.numbers import get_currency_precision
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from forbear.ledger.position import MAX_MINOR, MAX_PPM
+from forbear.ledger.models import MAX_MINOR, MAX_PPM
 from forbear.rulebook.hours import local_day
 
 TABLES = ("borrowers", "loans", "instalments", "payments", "contacts")

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from forbear.ledger.models import Kind, LedgerError
 
+#: The kinds that an instalment is made of: days past due count while one of them is unpaid.
+SCHEDULED = (Kind.INTEREST, Kind.FEE, Kind.PRINCIPAL)
 #: Kinds that are settled together: of the oldest debt all of them, in this order, then of the next.
 Stage = tuple[Kind, ...]
 
@@ -13,7 +15,9 @@ Stage = tuple[Kind, ...]
 class Order:
     """An order of allocation: stage after stage, in each the oldest debt first.
 
-    beyond: above so many days past due, these stages hold instead. verified: the source's own text was read.
+    beyond: above so many days past due, these stages hold instead. ahead: while instalments are still to come,
+    money beyond those that are due waits for the next one, and settles no charge. verified: the source's own
+    text was read.
     """
 
     id: str
@@ -21,14 +25,16 @@ class Order:
     source: str
     verified: bool
     beyond: tuple[int, tuple[Stage, ...]] | None = None
+    ahead: bool = False
 
-    def stages_at(self, dpd: int) -> tuple[Stage, ...]:
-        """The stages for an account so many days past due."""
-        return self.beyond[1] if self.beyond and dpd > self.beyond[0] else self.stages
+    def stages_at(self, dpd: int, to_come: bool) -> tuple[Stage, ...]:
+        """The stages for an account so many days past due, with instalments `to_come` or without."""
+        stages = self.beyond[1] if self.beyond and dpd > self.beyond[0] else self.stages
+        return tuple(stage for stage in stages if set(stage) <= set(SCHEDULED)) if self.ahead and to_come else stages
 
 
 _INTEREST_AND_FEES = (Kind.INTEREST, Kind.PENALTY, Kind.COST, Kind.FEE, Kind.LATE_FEE)
-_INSTALMENTS_FIRST = ((Kind.INTEREST, Kind.FEE, Kind.PRINCIPAL), (Kind.PENALTY,), (Kind.LATE_FEE,), (Kind.COST,))
+_INSTALMENTS_FIRST = (SCHEDULED, (Kind.PENALTY,), (Kind.LATE_FEE,), (Kind.COST,))
 
 ORDERS = {
     order.id: order
@@ -49,10 +55,11 @@ ORDERS = {
             False,
             (90, ((Kind.PRINCIPAL,), _INTEREST_AND_FEES)),
         ),
-        # An instalment that is paid is paid: no late fee may come of an earlier late fee alone.
-        Order("us_no_pyramiding", _INSTALMENTS_FIRST, "16 CFR 444.4 (1985-03-01)", False),
+        # An instalment that is paid is paid: no late fee may come of an earlier late fee alone. So money paid
+        # ahead of an instalment must not go to a late fee either.
+        Order("us_no_pyramiding", _INSTALMENTS_FIRST, "16 CFR 444.4 (1985-03-01)", False, ahead=True),
         # The mildest for the borrower, where neither contract nor law names an order.
-        Order("instalments_first", _INSTALMENTS_FIRST, "policy of the house", True),
+        Order("instalments_first", _INSTALMENTS_FIRST, "policy of the house", True, ahead=True),
     )
 }
 

@@ -1,48 +1,28 @@
 """Where an account stands on a day: days past due, arrears, penalty interest, late fee, next due date.
 
-The same figures for one account (`position`, plain Python) and for a book (`positions`, Ibis); a test
-holds them equal. Payments settle the oldest instalment first, in it interest before principal
-(China: Civil Code art. 561; elsewhere the usual term of contract). Past due begins the day after
-the due date.
-
-Late fee and penalty interest are those of the instalments still unpaid; what was charged on
-instalments paid late is not yet kept (the journal of the ledger's own issue).
+The figures that the nightly run needs, out of the ledger's own paths: `position` folds one account
+(state.py), `positions` restates a book (batch.py); a test holds them equal. A book says what was paid and
+not for what, so payments settle instalments first, the oldest first, in it interest before principal, and
+money paid ahead waits for the next instalment; late fees and penalty interest, those of instalments paid
+late among them, come last (allocate.py, "instalments_first").
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 
-import ibis
-import ibis.expr.types as ir
+import numpy as np
+import pyarrow as pa
+
+from forbear.ledger.allocate import ORDERS
+from forbear.ledger.batch import NEVER, Book, Ints, restate
+from forbear.ledger.models import DayCount, Disbursed, Instalment, Kind, Late, Paid, Product, Terms
+from forbear.ledger.state import fold
 
 #: Days ahead for which the next due date is looked up; beyond, it counts as `never`.
 HORIZON_DAYS = 31
-_PPM = 1_000_000
-_YEAR = 365  # actual/365
-#: Bounds within which the whole-number arithmetic of the batch can't overflow 64 bits.
-MAX_MINOR = 10**12
-MAX_PPM = 4_000_000
-MAX_DAYS = 36_500
-
-
-@dataclass(frozen=True, slots=True)
-class Instalment:
-    """One line of a schedule; amounts in minor units."""
-
-    due_on: date
-    principal: int
-    interest: int
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """What the contract charges for being late: rates in ppm a year (penalty) or of the unpaid amount (fee)."""
-
-    penalty_rate_ppm: int = 0
-    late_fee_minor: int = 0
-    late_fee_ppm: int = 0
-    grace_days: int = 0
+_ORDER = "instalments_first"
+_EPOCH = date(1970, 1, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,86 +42,130 @@ class Position:
         return self.arrears + self.late_fee + self.penalty
 
 
-def position(schedule: Sequence[Instalment], paid: int, terms: Terms, as_of: date) -> Position:
-    """Where one account stands on `as_of`, having paid `paid` minor units in all. Schedule in date order."""
-    left = paid
-    oldest: date | None = None
-    next_due: date | None = None
-    arrears = late_fee = penalty = 0
-    for line in schedule:
-        amount = line.principal + line.interest
-        unpaid = amount - min(left, amount)
-        left -= amount - unpaid
-        if unpaid == 0:
-            continue
-        if line.due_on >= as_of:
-            next_due = next_due or line.due_on
-            continue
-        days = (as_of - line.due_on).days
-        oldest = oldest or line.due_on
-        arrears += unpaid
-        if days > terms.grace_days:
-            late_fee += max(terms.late_fee_minor, _half_up(unpaid * terms.late_fee_ppm, _PPM))
-        penalty += _half_up(min(unpaid, line.principal) * terms.penalty_rate_ppm * days, _YEAR * _PPM)
-    ahead = None if next_due is None else (next_due - as_of).days
+def position(schedule: Sequence[Instalment], paid: Sequence[tuple[date, int]], late: Late, as_of: date) -> Position:
+    """Where one account stands on `as_of`, having paid `paid` (day, minor units). Schedule in date order.
+
+    Penalty interest is counted actual/365.
+    """
+    opened = min([schedule[0].due_on, *(day for day, _ in paid)]) - timedelta(days=1)
+    principal = sum(line.principal for line in schedule)
+    terms = Terms(
+        Product.EQUAL_INSTALMENTS,
+        "XXX",
+        max(principal, 1),
+        0,
+        opened,
+        schedule[0].due_on,
+        len(schedule),
+        late=late,
+        order=_ORDER,
+    )
+    events = [Paid(f"{k:09}", day, amount) for k, (day, amount) in enumerate(paid)]
+    state = fold(terms, schedule, [Disbursed("lent", opened, principal), *events], as_of)
+    past = [debt.due_on for debt in state.debts if debt.due and debt.unpaid and debt.due_on < as_of]
     return Position(
-        dpd=0 if oldest is None else (as_of - oldest).days,
-        oldest_due_on=oldest,
-        arrears=arrears,
-        late_fee=late_fee,
-        penalty=penalty,
-        days_to_due=ahead if ahead is not None and ahead <= HORIZON_DAYS else None,
+        dpd=state.dpd,
+        oldest_due_on=min(past, default=None),
+        arrears=state.arrears,
+        late_fee=state.owed(Kind.LATE_FEE),
+        penalty=state.owed(Kind.PENALTY),
+        days_to_due=_days_to_due(schedule, sum(amount for day, amount in paid if day <= as_of), as_of),
     )
 
 
-def positions(instalments: ir.Table, paid: ir.Table, accounts: ir.Table, as_of: date) -> ir.Table:
+def _days_to_due(schedule: Sequence[Instalment], paid: int, as_of: date) -> int | None:
+    """Days to the first instalment, due today or later, that is not yet paid in full."""
+    through = 0
+    for line in schedule:
+        through += line.amount
+        if line.due_on >= as_of and through > paid and line.amount:
+            ahead = (line.due_on - as_of).days
+            return ahead if ahead <= HORIZON_DAYS else None
+    return None
+
+
+def positions(instalments: pa.Table, payments: pa.Table, accounts: pa.Table, as_of: date) -> pa.Table:
     """Where each account of a book stands on `as_of`.
 
     Args:
         instalments: account_id, n, due_on, principal_minor, interest_minor; lines due later than
             HORIZON_DAYS after `as_of` may be left out.
-        paid: account_id, paid_minor (one row an account; none where nothing was paid).
-        accounts: account_id, penalty_rate_ppm, late_fee_minor, late_fee_ppm, grace_days.
+        payments: account_id, paid_on, amount_minor; those after `as_of` left out.
+        accounts: account_id, principal_minor, penalty_rate_ppm, late_fee_minor, late_fee_ppm, grace_days.
 
     Returns: account_id, dpd, oldest_due_on, arrears, late_fee, penalty, next_due_on; a row for each account
-        that has an instalment in `instalments`.
+        that has an instalment, in the order of the ids.
     """
-    today = ibis.literal(as_of)
-    lines = instalments.mutate(amount=instalments.principal_minor + instalments.interest_minor)
-    running = ibis.window(group_by="account_id", order_by="n", following=0)
-    lines = lines.mutate(through=lines.amount.sum().over(running).cast("int64"))
-    lines = lines.left_join(paid, "account_id").drop("account_id_right")
-    # What of a line is unpaid: all that is due through it, less all that was paid, within 0 and the line.
-    gap = lines.through - lines.paid_minor.fill_null(0)
-    lines = lines.mutate(unpaid=ibis.greatest(0, ibis.least(gap, lines.amount)))
-    lines = lines.filter(lines.unpaid > 0).inner_join(accounts, "account_id")
-    late = lines.due_on < today
-    days = ibis.ifelse(late, today.delta(lines.due_on, unit="day"), 0).cast("int64")
-    fee = ibis.greatest(lines.late_fee_minor, _half_up_ibis(lines.unpaid * lines.late_fee_ppm, _PPM))
-    # unpaid * rate * days may pass 64 bits, so the days come in after the division: exact, since what
-    # is left of the division is carried along.
-    yearly = ibis.least(lines.unpaid, lines.principal_minor) * lines.penalty_rate_ppm
-    year = _YEAR * _PPM
-    penalty = (yearly // year) * days + _half_up_ibis((yearly % year) * days, year)
-    lines = lines.mutate(
-        late=late,
-        late_fee=ibis.ifelse(late & (days > lines.grace_days), fee, 0).cast("int64"),
-        penalty=ibis.ifelse(late, penalty, 0).cast("int64"),
+    known = _ints(accounts, "account_id")
+    by_id = np.argsort(known, kind="stable")
+    owner = _ints(instalments, "account_id")
+    order = _order(owner, _ints(instalments, "n"))
+    order = order[np.isin(owner[order], known)]
+    owner = owner[order]
+    ids = np.unique(owner)
+    due_on, principal, interest = (
+        _ints(instalments, name)[order] for name in ("due_on", "principal_minor", "interest_minor")
     )
-    grouped = lines.group_by("account_id").aggregate(
-        oldest_due_on=lines.due_on.min(where=lines.late),
-        next_due_on=lines.due_on.min(where=~lines.late),
-        arrears=lines.unpaid.sum(where=lines.late).fill_null(0).cast("int64"),
-        late_fee=lines.late_fee.sum().cast("int64"),
-        penalty=lines.penalty.sum().cast("int64"),
+    payer = _ints(payments, "account_id")
+    sorted_ = _order(payer, _ints(payments, "paid_on"))
+    kept = sorted_[np.isin(payer[sorted_], ids)]
+    rows = by_id[np.searchsorted(known[by_id], ids)]
+    book = Book(
+        np.append(np.searchsorted(owner, ids), len(owner)),
+        due_on,
+        principal,
+        interest,
+        np.zeros(len(owner), dtype=np.int64),
+        np.append(np.searchsorted(payer[kept], ids), len(kept)),
+        _ints(payments, "paid_on")[kept],
+        _ints(payments, "amount_minor")[kept],
+        *(_ints(accounts, name)[rows] for name in ("penalty_rate_ppm", "late_fee_minor", "late_fee_ppm", "grace_days")),
     )
-    return grouped.mutate(dpd=today.delta(grouped.oldest_due_on, unit="day").fill_null(0).cast("int32"))
+    # A schedule of which not all principal is here goes on beyond the horizon.
+    more = np.add.reduceat(principal, book.first[:-1]) < _ints(accounts, "principal_minor")[rows] if len(ids) else None
+    today = (as_of - _EPOCH).days
+    owed = restate(book, today, ORDERS[_ORDER], DayCount.ACT_365, more=more)
+    return pa.table(
+        {
+            "account_id": ids,
+            "dpd": pa.array(owed.dpd.astype(np.int32)),
+            "oldest_due_on": _dates(owed.oldest_due_on),
+            "arrears": owed.arrears,
+            "late_fee": owed.late_fee,
+            "penalty": owed.penalty,
+            "next_due_on": _dates(_next_due(book, today)),
+        }
+    )
 
 
-def _half_up(numerator: int, denominator: int) -> int:
-    """The nearest whole number to a fraction of whole numbers that are not negative; a half goes up."""
-    return (2 * numerator + denominator) // (2 * denominator)
+def _next_due(book: Book, today: int) -> Ints:
+    """The due date of the first instalment, due today or later, that is not yet paid in full."""
+    amount = book.principal + book.interest
+    through, paid = (np.concatenate([[0], np.cumsum(values)]) for values in (amount, book.paid))
+    total = np.diff(paid[book.paid_first]) + through[book.first[:-1]]
+    open_ = (book.due_on >= today) & (through[1:] > np.repeat(total, np.diff(book.first))) & (amount > 0)
+    if not len(open_):
+        return np.zeros(0, dtype=np.int64)
+    found: Ints = np.minimum.reduceat(np.where(open_, book.due_on, NEVER), book.first[:-1])
+    return found
 
 
-def _half_up_ibis(numerator: ir.IntegerValue, denominator: int) -> ir.IntegerValue:
-    return (2 * numerator + denominator) // (2 * denominator)
+def _order(owner: Ints, then: Ints) -> Ints:
+    """The order by owner and then by `then`; rows that stand in it already are not sorted again."""
+    place = owner * (1 << 32) + then
+    if (place[1:] >= place[:-1]).all():
+        return np.arange(len(place))
+    return np.argsort(place, kind="stable")
+
+
+def _ints(table: pa.Table, name: str) -> Ints:
+    column = table[name]
+    if pa.types.is_date32(column.type):
+        column = column.cast(pa.int32())
+    numbers: Ints = column.to_numpy().astype(np.int64)
+    return numbers
+
+
+def _dates(days: Ints) -> pa.Array:
+    none = days == NEVER
+    return pa.array(np.where(none, 0, days).astype(np.int32), pa.int32(), mask=none).cast(pa.date32())

@@ -13,7 +13,7 @@ from datetime import date
 from functools import singledispatchmethod
 
 from forbear.ledger import accrual
-from forbear.ledger.allocate import allocate, order_of
+from forbear.ledger.allocate import SCHEDULED, allocate, order_of
 from forbear.ledger.models import (
     Account,
     Charged,
@@ -38,9 +38,6 @@ from forbear.ledger.models import (
     Waived,
     WrittenOff,
 )
-
-#: The kinds that an instalment is made of: days past due count while one of them is unpaid.
-SCHEDULED = (Kind.INTEREST, Kind.FEE, Kind.PRINCIPAL)
 
 _RANK: dict[type[Event], int] = {
     kind: rank
@@ -355,7 +352,7 @@ class _Loan:
 
     def _allocate(self, amount: int, on: date) -> tuple[dict[Account, int], int]:
         reached = [c for c in self.claims if c.due or self.terms.product is Product.DAILY]
-        stages = order_of(self.terms.order).stages_at(self._dpd(on))
+        stages = order_of(self.terms.order).stages_at(self._dpd(on), any(not claim.due for claim in self.claims))
         found, rest = allocate(amount, [self._owed(claim, on) for claim in reached], stages)
         settled = [(reached[k], kind, part) for k, kind, part in found]
         self.settled += settled

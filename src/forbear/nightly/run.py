@@ -9,7 +9,7 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -41,25 +41,30 @@ CHUNK_ACCOUNTS = 200_000
 #: DuckDB's share of memory; what does not fit is spilled to a temporary folder.
 MEMORY_LIMIT = "2500MB"
 
-#: What the night asks of the book; {lo} and {hi} bound the account ids of a chunk, {as_of} is the day.
+#: What the night asks of the book; {lo} and {hi} bound the account ids of a chunk, {as_of} is the day. Each
+#: reads one table by a range of its own key, so that a chunk costs the same in a book of any size.
 QUERIES = {
     "accounts": """
-        SELECT a.id AS account_id, a.borrower_id, a.status, a.opened_on, a.penalty_rate_ppm, a.late_fee_minor,
-               a.late_fee_ppm, a.grace_days, a.all_in_ppm, a.dispute_open, a.promise_due_on, a.plan_until,
-               b.zones, b.can_sms, b.can_call, b.can_write, b.sms_consent, b.agreed_from_min, b.agreed_to_min,
-               b.stop_contact, b.attorney, b.bankrupt, b.incapable, b.hardship_until, a.book_id
-        FROM account a JOIN borrower b ON b.id = a.borrower_id
-        WHERE a.id >= {lo} AND a.id < {hi} AND a.opened_on <= {as_of} ORDER BY a.id""",
+        SELECT id AS account_id, borrower_id, status, opened_on, principal_minor, penalty_rate_ppm, late_fee_minor,
+               late_fee_ppm, grace_days, all_in_ppm, dispute_open, promise_due_on, plan_until, book_id
+        FROM account WHERE id >= {lo} AND id < {hi} AND opened_on <= {as_of} ORDER BY id""",
     "instalments": f"""
         SELECT account_id, n, due_on, principal_minor, interest_minor FROM instalment
         WHERE account_id >= {{lo}} AND account_id < {{hi}} AND due_on <= {{as_of}} + {HORIZON_DAYS}""",
     "payments": """
-        SELECT account_id, amount_minor FROM payment
+        SELECT account_id, paid_on, amount_minor FROM payment
         WHERE account_id >= {lo} AND account_id < {hi} AND paid_on <= {as_of}
           AND (taken_back_on IS NULL OR taken_back_on > {as_of})""",
     "contacts": """
         SELECT account_id, at, step, outcome FROM contact
         WHERE account_id >= {lo} AND account_id < {hi} AND at < {as_of} + interval '2 days'""",
+}
+#: The same for the borrowers, by their own ids.
+BORROWER_QUERIES = {
+    "borrower": """
+        SELECT id AS borrower_id, zones, can_sms, can_call, can_write, sms_consent, agreed_from_min, agreed_to_min,
+               stop_contact, attorney, bankrupt, incapable, hardship_until
+        FROM borrower WHERE id >= {lo} AND id < {hi} ORDER BY id""",
 }
 _BOOKS = """
     SELECT id AS book_id, jurisdiction, lender_type, collector,
@@ -158,7 +163,9 @@ def _read(connection: psycopg.Connection[Any], duck: Any, as_of: date, stages: S
 
     All Arrow reads see the transaction's own picture of the book, by its exported snapshot.
     """
-    bounds = connection.execute("SELECT min(id), max(id) FROM account").fetchone()
+    bounds = connection.execute(
+        "SELECT min(a.id), max(a.id), (SELECT min(id) FROM borrower), (SELECT max(id) FROM borrower) FROM account a"
+    ).fetchone()
     if bounds is None or bounds[0] is None:
         raise NothingToDecide("There is no account to decide. Import a book first: forbear import FILE --mapping M")
     snapshot = connection.execute("SELECT pg_export_snapshot()").fetchone()
@@ -168,24 +175,32 @@ def _read(connection: psycopg.Connection[Any], duck: Any, as_of: date, stages: S
         cursor.execute(f"SET TRANSACTION SNAPSHOT '{snapshot[0]}'")
         cursor.execute(_BOOKS)
         duck.create_table("book", ibis.memtable(cursor.fetch_arrow_table()))
-        for lo in range(bounds[0], bounds[1] + 1, CHUNK_ACCOUNTS):
-            chunk = {}
-            with stages.timed("read"):
-                for name, query in QUERIES.items():
-                    cursor.execute(query.format(lo=lo, hi=lo + CHUNK_ACCOUNTS, as_of=f"DATE '{as_of}'"))
-                    chunk[name] = cursor.fetch_arrow_table()
+
+        def chunks(queries: Mapping[str, str], first: int, last: int) -> Iterator[dict[str, pa.Table]]:
+            for lo in range(first, last + 1, CHUNK_ACCOUNTS):
+                chunk = {}
+                with stages.timed("read"):
+                    for name, query in queries.items():
+                        cursor.execute(query.format(lo=lo, hi=lo + CHUNK_ACCOUNTS, as_of=f"DATE '{as_of}'"))
+                        chunk[name] = cursor.fetch_arrow_table()
+                yield chunk
+
+        for number, chunk in enumerate(chunks(QUERIES, bounds[0], bounds[1])):
             with stages.timed("decide"):
-                _keep(duck, chunk, as_of, first=lo == bounds[0])
+                _keep(duck, _positioned(chunk, as_of), first=number == 0)
+        for number, chunk in enumerate(chunks(BORROWER_QUERIES, bounds[2], bounds[3])):
+            with stages.timed("decide"):
+                _keep(duck, {name: ibis.memtable(rows) for name, rows in chunk.items()}, first=number == 0)
 
 
-def _keep(duck: Any, chunk: dict[str, pa.Table], as_of: date, first: bool) -> None:
-    """Add a chunk to the tables of the night: the schedule as positions only, the rest as it is."""
-    chunk["contacts"] = _utc(chunk["contacts"])
-    paid = ibis.memtable(chunk["payments"])
-    paid = paid.group_by("account_id").aggregate(paid_minor=paid.amount_minor.sum().cast("int64"))
-    accounts = ibis.memtable(chunk["accounts"])
-    where = positions(ibis.memtable(chunk["instalments"]), paid, accounts, as_of)
-    made = {"account_row": accounts, "position": where, "contact": ibis.memtable(chunk["contacts"])}
+def _positioned(chunk: dict[str, pa.Table], as_of: date) -> dict[str, ir.Table]:
+    """The tables of the night that a chunk of accounts adds to: the schedule as positions only, the rest as it is."""
+    where = positions(chunk["instalments"], chunk["payments"], chunk["accounts"], as_of)
+    made = {"account_row": chunk["accounts"], "position": where, "contact": _utc(chunk["contacts"])}
+    return {name: ibis.memtable(rows) for name, rows in made.items()}
+
+
+def _keep(duck: Any, made: Mapping[str, ir.Table], first: bool) -> None:
     for name, rows in made.items():
         if first:
             duck.create_table(name, rows)
@@ -203,9 +218,10 @@ def _sum_up(duck: Any, as_of: date, book: Rulebook) -> None:
     """Places, caps, contacts and lead accounts: small tables that the facts are joined from."""
     never = book.vocabulary.never
     rows = duck.table("account_row")
-    zones = [z for z in rows.select("zones").distinct().execute()["zones"] if isinstance(z, str)]
+    borrowers = duck.table("borrower")
+    zones = [z for z in borrowers.select("zones").distinct().execute()["zones"] if isinstance(z, str)]
     duck.create_table("place", ibis.memtable(_places(sorted(zones), as_of)))
-    account = rows.inner_join(duck.table("book"), "book_id")
+    account = rows.inner_join(duck.table("book"), "book_id").inner_join(borrowers, "borrower_id")
     account = account.left_join(duck.table("place"), "zones").drop("zones_right")
     duck.create_table("account", account)
     account = duck.table("account")

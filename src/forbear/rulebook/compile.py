@@ -5,7 +5,7 @@ that it governs) and `unknown` (a fact is missing, so that it can't be told; tha
 Both are small, the same in the batch and for one case, and can be turned back into words.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cached_property, reduce
@@ -59,11 +59,17 @@ class Compiled:
         """The columns `forbids` and `unknown` over a table with a column for each fact."""
         forbids, unknown = [ibis.literal(0, "int64")], [ibis.literal(0, "int64")]
         for bit, rule in enumerate(self.rules):
+            if rule.forbid is None:
+                continue
             weight = ibis.literal(1 << bit, "int64")
-            said = _ibis(self._condition(rule), facts, self._values(rule))
-            forbids.append(ibis.ifelse(said, weight, 0))
+            condition, values = self._condition(rule), self._values(rule)
+            forbids.append(ibis.ifelse(_ibis(condition, facts, values), weight, 0))
             if self._may_be_unknown(rule):
-                unknown.append(ibis.ifelse(said.isnull(), weight, 0))
+                # Ibis 12 writes `NOT x IS NULL` for (not x) IS NULL, which SQL reads as NOT (x IS NULL);
+                # a negation is unknown just where its part is.
+                while isinstance(condition, Not):
+                    condition = condition.part
+                unknown.append(ibis.ifelse(_ibis(condition, facts, values).isnull(), weight, 0))
         return (
             reduce(lambda a, b: a + b, forbids).cast("int64"),
             reduce(lambda a, b: a + b, unknown).cast("int64"),
@@ -74,21 +80,30 @@ class Compiled:
 
         The table also holds agreed_from_min and agreed_to_min, the hours agreed with the borrower.
         """
-        opens: list[Any] = [ibis.literal(_DAY.opens)]
-        closes: list[Any] = [ibis.literal(_DAY.closes)]
+        # Rules that bind the same accounts, with the same exception, are one span: the narrowest.
+        alike: dict[tuple[Any, ...], Hours] = {}
         for rule, hours in self._hours(step):
-            own_opens, own_closes = ibis.literal(hours.opens), ibis.literal(hours.closes)
-            if rule.unless is not None:
-                agreed = _ibis(rule.unless, facts, self._values(rule))
+            key = (self._scope(rule), rule.unless, tuple(sorted(self._values(rule).items())))
+            so_far = alike.get(key, _DAY)
+            alike[key] = Hours(max(so_far.opens, hours.opens), min(so_far.closes, hours.closes))
+        opens, closes = [], []
+        for (scope, unless, values), hours in alike.items():
+            own_opens, own_closes = ibis.literal(hours.opens, "int64"), ibis.literal(hours.closes, "int64")
+            if unless is not None:
+                agreed = _ibis(unless, facts, dict(values))
                 own_opens = ibis.ifelse(agreed, facts["agreed_from_min"], own_opens)
                 own_closes = ibis.ifelse(agreed, facts["agreed_to_min"], own_closes)
-            if rule.scope is not None or rule.lenders:
-                bound = _ibis(self._scope(rule), facts, self._values(rule))
+            if scope != Const(True):
+                bound = _ibis(scope, facts, dict(values))
                 own_opens = ibis.ifelse(bound, own_opens, _DAY.opens)
                 own_closes = ibis.ifelse(bound, own_closes, _DAY.closes)
             opens.append(own_opens)
             closes.append(own_closes)
-        return ibis.greatest(*opens).cast("int64"), ibis.least(*closes).cast("int64")
+        if not alike:
+            return ibis.literal(_DAY.opens, "int64"), ibis.literal(_DAY.closes, "int64")
+        if len(alike) == 1:
+            return opens[0], closes[0]
+        return ibis.greatest(*opens), ibis.least(*closes)
 
     # ---- one case ----------------------------------------------------------------------------------
 
@@ -170,7 +185,7 @@ class Compiled:
             parts.append(Logic("or", tuple(Compare("==", FactRef("lender_type"), Const(x)) for x in rule.lenders)))
         if rule.scope is not None:
             parts.append(rule.scope)
-        return Logic("and", tuple(parts)) if parts else Const(True)
+        return _every(parts)
 
     def _condition(self, rule: Rule) -> Node:
         """When the rule forbids: bound, the default speaks, and no exception does.
@@ -183,7 +198,7 @@ class Compiled:
         parts = [self._scope(rule), rule.forbid]
         if rule.unless is not None:
             parts.append(Not(rule.unless))
-        return Logic("and", tuple(parts))
+        return _every(parts)
 
     def _may_be_unknown(self, rule: Rule) -> bool:
         return any(not self.vocabulary.facts[name].known for name in facts_read(self._condition(rule)))
@@ -202,6 +217,14 @@ def compile_for(book: Rulebook, jurisdiction: str, day: date) -> Compiled:
             " Join rules that share an article and steps."
         )
     return Compiled(jurisdiction, day, book.vocabulary, rules)
+
+
+def _every(parts: Sequence[Node]) -> Node:
+    """The conjunction of conditions, without those that are always true."""
+    spoken = tuple(part for part in parts if part != Const(True))
+    if len(spoken) > 1:
+        return Logic("and", spoken)
+    return spoken[0] if spoken else Const(True)
 
 
 # ---- the tree, three ways ---------------------------------------------------------------------------
