@@ -29,9 +29,9 @@ from forbear.servicing.loan import (
     read,
 )
 from forbear.store import journal
-from forbear.store.engine import copy_connection
 from forbear.store.errors import one_line
 from forbear.store.journal import Draft, Posted
+from forbear.store.server import database_url
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +81,12 @@ class Refusal:
     error: ServicingError
 
 
+def connect() -> psycopg.Connection[Any]:
+    """A connection to post on, again and again: its few statements are planned once, not at each commit."""
+    with one_line():
+        return psycopg.connect(database_url(), options="-c plan_cache_mode=force_generic_plan", prepare_threshold=0)
+
+
 def post_one(posting: Posting, as_of: date, connection: psycopg.Connection[Any] | None = None) -> Receipt:
     """Post one event and commit. Raises ServicingError (nothing kept), StoreError (ask again by the same key)."""
     (found,) = post([posting], as_of, connection)
@@ -99,12 +105,12 @@ def post(
 
     Args:
         as_of: the local day on which the events became known; the state is derived for its end.
-        connection: one that holds no transaction, to be used again; without it, one of its own.
+        connection: of `connect`, holding no transaction, to be used again; without it, one of its own.
     """
     with one_line():
         if connection is not None:
             return _post(connection, postings, as_of)
-        with copy_connection() as own:
+        with connect() as own:
             return _post(own, postings, as_of)
 
 
@@ -260,9 +266,8 @@ class _Work:
         drafts: list[Draft] = []
         for loan, since, state in self._changed.values():
             drafts += _difference(loan, since, state.transactions, posted.get(loan.id, ()))
-        self._write_events()
+        self._write_events_and_standings()
         journal.append(self._connection, drafts)
-        self._write_standings()
 
     def _restated(self, back: Mapping[int, date]) -> list[tuple[int, str, Standing]]:
         """Days past due, bucket and class of the days on record that a backdated event has changed."""
@@ -281,41 +286,49 @@ class _Work:
                 found.append((account_id, "restated", now))
         return found
 
-    def _write_events(self) -> None:
-        payments = [(p.account_id, e.key, e.on, e.amount) for p, e in self.events if isinstance(e, Paid)]
-        if payments:
-            ids, keys, days, amounts = (list(column) for column in zip(*payments, strict=True))
-            self._connection.execute(
-                "INSERT INTO payment (account_id, ref, paid_on, amount_minor)"
-                " SELECT * FROM unnest(%s::bigint[], %s::text[], %s::date[], %s::bigint[])",
-                (ids, [payment_ref(key) for key in keys], days, amounts),
-            )
+    def _write_events_and_standings(self) -> None:
+        payments, others, back = [], [], []
         for posting, event in self.events:
+            row = {"account_id": posting.account_id, "key": posting.event.key, "on": str(event.on)}
             if isinstance(event, Paid):
+                payments.append(row | {"amount": event.amount})
                 continue
-            self._connection.execute(
-                "INSERT INTO account_event (account_id, key, kind, value_on, detail) VALUES (%s, %s, %s, %s, %s)",
-                (posting.account_id, posting.event.key, kind_of(event), event.on, Jsonb(detail(event))),
-            )
+            others.append(row | {"kind": kind_of(event), "detail": detail(event)})
             if isinstance(event, Reversed | ChargedBack):
-                # A mistake never counted, a chargeback counted until it came.
-                self._connection.execute(
-                    "UPDATE payment SET taken_back_on = coalesce(%s, paid_on) WHERE account_id = %s AND ref = %s",
-                    (event.on if isinstance(event, ChargedBack) else None, posting.account_id, payment_ref(event.of)),
-                )
-
-    def _write_standings(self) -> None:
-        rows = [
-            (id_, s.as_of, cause, s.dpd, s.oldest_due_on, s.bucket, s.category, s.arrears, s.owed)
-            for id_, cause, s in self._standings
+                back.append((event.on if isinstance(event, ChargedBack) else None, posting.account_id, event.of))
+        standings = [
+            {
+                "account_id": account_id,
+                "as_of": str(stood.as_of),
+                "cause": cause,
+                "dpd": stood.dpd,
+                "oldest_due_on": stood.oldest_due_on and str(stood.oldest_due_on),
+                "bucket": stood.bucket,
+                "class": stood.category,
+                "arrears_minor": stood.arrears,
+                "owed_minor": stood.owed,
+            }
+            for account_id, cause, stood in self._standings
         ]
-        self._connection.execute(
-            "INSERT INTO account_state"
-            " (account_id, as_of, cause, dpd, oldest_due_on, bucket, class, arrears_minor, owed_minor)"
-            " SELECT * FROM unnest(%s::bigint[], %s::date[], %s::text[], %s::int[], %s::date[], %s::text[],"
-            " %s::text[], %s::bigint[], %s::bigint[])",
-            [list(column) for column in zip(*rows, strict=True)],
-        )
+        self._connection.execute(_WRITE, (Jsonb(payments), Jsonb(others), Jsonb(standings)))
+        for until, account_id, of in back:
+            # A mistake never counted, a chargeback counted until it came.
+            self._connection.execute(
+                "UPDATE payment SET taken_back_on = coalesce(%s, paid_on) WHERE account_id = %s AND ref = %s",
+                (until, account_id, payment_ref(of)),
+            )
+
+
+_WRITE = """
+    WITH paid AS (
+        INSERT INTO payment (account_id, ref, paid_on, amount_minor) SELECT account_id, key, "on", amount
+        FROM jsonb_to_recordset(%s) AS r (account_id bigint, key text, "on" date, amount bigint)),
+    other AS (
+        INSERT INTO account_event (account_id, key, kind, value_on, detail) SELECT account_id, key, kind, "on", detail
+        FROM jsonb_to_recordset(%s) AS r (account_id bigint, key text, kind text, "on" date, detail jsonb))
+    INSERT INTO account_state (account_id, as_of, cause, dpd, oldest_due_on, bucket, class, arrears_minor, owed_minor)
+    SELECT * FROM jsonb_to_recordset(%s) AS r (account_id bigint, as_of date, cause text, dpd int,
+        oldest_due_on date, bucket text, class text, arrears_minor bigint, owed_minor bigint)"""
 
 
 def standing(state: State) -> Standing:

@@ -10,6 +10,7 @@ from datetime import date, datetime
 from typing import Any
 
 import psycopg
+from psycopg.types.json import Jsonb
 
 Entries = tuple[tuple[str, int], ...]
 
@@ -48,16 +49,18 @@ class Posted:
     entries: Entries
 
 
+# One value, the drafts as JSON: a tenth of the driver's time of as many arrays.
 _APPEND = """
-    WITH made AS (
+    WITH draft AS MATERIALIZED (
+        SELECT * FROM jsonb_to_recordset(%s) AS d (account_id bigint, key text, kind text, value_on date,
+                                                   currency text, entries jsonb, reverses bigint, memo text)),
+    made AS (
         INSERT INTO journal_transaction (account_id, key, kind, value_on, reverses, memo)
-        SELECT * FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::date[], %s::bigint[], %s::text[])
-        RETURNING id, account_id, key)
+        SELECT account_id, key, kind, value_on, reverses, memo FROM draft RETURNING id, account_id, key)
     INSERT INTO journal_entry (transaction_id, line, ledger_account, amount_minor, currency)
-    SELECT made.id, e.line, e.ledger_account, e.amount_minor, e.currency
-    FROM unnest(%s::bigint[], %s::text[], %s::smallint[], %s::text[], %s::bigint[], %s::text[])
-         AS e (account_id, key, line, ledger_account, amount_minor, currency)
-    JOIN made USING (account_id, key)"""
+    SELECT made.id, e.line, e.entry ->> 0, (e.entry ->> 1)::bigint, draft.currency
+    FROM made JOIN draft USING (account_id, key),
+         jsonb_array_elements(draft.entries) WITH ORDINALITY AS e (entry, line)"""
 
 _READ = """
     SELECT t.id, t.account_id, t.key, t.kind, t.value_on, t.booked_at, t.reverses, t.memo, min(e.currency),
@@ -75,9 +78,20 @@ def append(connection: psycopg.Connection[Any], drafts: Sequence[Draft]) -> None
     """
     if not drafts:
         return
-    lines = [(d.account_id, d.key, n, *entry, d.currency) for d in drafts for n, entry in enumerate(d.entries, 1)]
-    heads = [(d.account_id, d.key, d.kind, d.value_on, d.reverses, d.memo) for d in drafts]
-    connection.execute(_APPEND, [list(column) for rows in (heads, lines) for column in zip(*rows, strict=True)])
+    rows = [
+        {
+            "account_id": draft.account_id,
+            "key": draft.key,
+            "kind": draft.kind,
+            "value_on": str(draft.value_on),
+            "currency": draft.currency,
+            "entries": draft.entries,
+            "reverses": draft.reverses,
+            "memo": draft.memo,
+        }
+        for draft in drafts
+    ]
+    connection.execute(_APPEND, (Jsonb(rows),))
 
 
 def read(connection: psycopg.Connection[Any], account_ids: Sequence[int], since: date | None = None) -> list[Posted]:

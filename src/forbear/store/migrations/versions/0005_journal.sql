@@ -150,17 +150,18 @@ ALTER TABLE journal_transaction ENABLE ALWAYS TRIGGER journal_transaction_sound;
 -- primary key, no later statement can add one), that sum to zero in each currency; of a reversal, the same lines
 -- with the opposite sign.
 CREATE FUNCTION journal_entries_whole() RETURNS trigger LANGUAGE plpgsql AS $$
-DECLARE wrong bigint;
+DECLARE
+	wrong bigint;
+	gap boolean;
 BEGIN
-	SELECT transaction_id INTO wrong FROM incoming GROUP BY transaction_id
-	HAVING min(line) <> 1 OR max(line) <> count(*) LIMIT 1;
-	IF FOUND THEN
+	SELECT transaction_id, grouping(currency) = 1 INTO wrong, gap FROM incoming
+	GROUP BY GROUPING SETS ((transaction_id), (transaction_id, currency))
+	HAVING CASE grouping(currency) WHEN 1 THEN min(line) <> 1 OR max(line) <> count(*) ELSE sum(amount_minor) <> 0 END
+	LIMIT 1;
+	IF gap THEN
 		RAISE EXCEPTION 'transaction %: its entries come all in one statement, as lines 1, 2, 3 and so on', wrong
 			USING ERRCODE = 'check_violation';
-	END IF;
-	SELECT transaction_id INTO wrong FROM incoming GROUP BY transaction_id, currency
-	HAVING sum(amount_minor) <> 0 LIMIT 1;
-	IF FOUND THEN
+	ELSIF wrong IS NOT NULL THEN
 		RAISE EXCEPTION 'transaction %: its entries do not sum to zero in each currency', wrong
 			USING ERRCODE = 'check_violation';
 	END IF;
