@@ -38,6 +38,7 @@ demo: setup
 
 test: $(VENV)/.dev
 	@command -v chromium >/dev/null || sh scripts/apt.sh chromium fonts-noto-cjk
+	@command -v soffice >/dev/null || sh scripts/apt.sh libreoffice-calc-nogui || echo "Without LibreOffice its kept answers are used."
 	$(BIN)/ruff check src tests benchmarks scripts
 	$(BIN)/ruff format --check src tests benchmarks scripts
 	$(BIN)/mypy

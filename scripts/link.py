@@ -8,5 +8,5 @@ ROOT = Path(__file__).resolve().parent.parent
 
 Path(sysconfig.get_path("purelib"), "forbear.pth").write_text(f"{ROOT / 'src'}\n", "utf-8")
 command = Path(sysconfig.get_path("scripts"), "forbear")
-command.write_text(f"#!{sys.executable}\nfrom forbear.cli import main\n\nmain()\n", "utf-8")
+command.write_text(f"#!{sys.executable}\nfrom forbear.__main__ import main\n\nmain()\n", "utf-8")
 command.chmod(0o755)

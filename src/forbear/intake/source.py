@@ -10,9 +10,6 @@ from dataclasses import dataclass
 from hashlib import file_digest
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from forbear.intake.errors import IntakeError
 
 #: In the order in which they are tried; what is valid UTF-8 is hardly ever anything else.
@@ -41,6 +38,8 @@ class Source:
     def read(self) -> Iterator[Row]:
         """The rows in order."""
         if self.encoding is None:
+            import pyarrow.parquet as pq  # here, so that who reads a CSV need not wait for it
+
             number = 1
             for batch in pq.ParquetFile(self.path).iter_batches():
                 for fields in batch.to_pylist():
@@ -66,6 +65,9 @@ def open_source(path: Path) -> Source:
     if not head:
         raise IntakeError(f"{path}: the file is empty.")
     if head == b"PAR1" or path.suffix == ".parquet":
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
         try:
             found = pq.ParquetFile(path)
         except (pa.ArrowException, OSError):

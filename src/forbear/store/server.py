@@ -7,22 +7,8 @@ import tempfile
 from pathlib import Path
 from types import ModuleType
 
-import platformdirs
-
+from forbear.home import home as home
 from forbear.store.errors import StoreDown
-
-
-def home() -> Path:
-    """FORBEAR_HOME, or the place where this user's programs keep their data.
-
-    Root gets /var/lib/forbear: the embedded server then runs as a user of its own, which must be
-    able to reach its files, and root's home is closed to others for good reason.
-    """
-    if given := os.environ.get("FORBEAR_HOME"):
-        return Path(given).expanduser().resolve()
-    if os.name == "posix" and os.geteuid() == 0:
-        return Path("/var/lib/forbear")
-    return Path(platformdirs.user_data_dir("forbear"))
 
 
 def database_url() -> str:

@@ -1,0 +1,127 @@
+"""The ceilings on the yearly cost on the day of a contract: which there are, whether they bind a lender, and why."""
+
+import contextlib
+import functools
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any, Literal
+
+from forbear.rulebook.cap import published
+from forbear.rulebook.errors import CalendarUnknown
+from forbear.rulebook.load import Rulebook
+from forbear.rulebook.models import Text, at
+
+_FILE = Path(__file__).parent / "ceilings.toml"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a rule stands: instrument, article, what it says, and whether its text was read."""
+
+    citation: str
+    article: str
+    text: Text
+    verified: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Ceiling:
+    """One ceiling.
+
+    ppm is None where it is not on file: the series of `multiple` ends with `known_through`. `binds` is None where
+    that depends on the type of lender, which was not told; `exempt` is the rule by which it does not bind. What is
+    above a ceiling whose `effect` is "refused" need not be paid; above "void" it may be claimed back.
+    """
+
+    id: str
+    title: Text
+    source: Source
+    lenders: tuple[str, ...]
+    ppm: int | None
+    binds: bool | None
+    exempt: Source | None = None
+    effect: Literal["refused", "void"] = "refused"
+    multiple: tuple[int, Text] | None = None
+    known_through: date | None = None
+    note: Text | None = None
+
+
+def ceilings(
+    book: Rulebook, place: str, lender_type: str | None, opened_on: date, asked_on: date
+) -> tuple[Ceiling, ...]:
+    """Every ceiling of a place that was in force on the day of the contract, those that bind first, the lowest first.
+
+    Args:
+        lender_type: a value of the fact `lender_type`, or None where it is not known.
+        asked_on: the day of asking: which exemption holds is a matter of the day on which a court would decide.
+    """
+    found: list[Ceiling] = []
+    for rule in book.rules:
+        cap = at(rule.cap, opened_on)
+        if cap is None or rule.instrument.jurisdiction != place or not rule.in_force(opened_on):
+            continue
+        ppm, multiple, known_through = cap.ppm, None, None
+        if cap.ppm is None and cap.series is not None and cap.times is not None:
+            series = book.series[cap.series]
+            multiple, known_through = (cap.times, series.title), series.known_through
+            # Outside what is on file the ceiling is unknown, never extrapolated.
+            with contextlib.suppress(CalendarUnknown):
+                ppm = cap.times * published(series, opened_on)
+        source = Source(rule.instrument.citation, rule.article, rule.text, rule.verified)
+        binds, exempt = _binds(rule.instrument.id, rule.lenders, lender_type, asked_on)
+        found.append(
+            Ceiling(
+                rule.id,
+                rule.instrument.title,
+                source,
+                rule.lenders,
+                ppm,
+                binds,
+                exempt,
+                multiple=multiple,
+                known_through=known_through,
+                note=rule.note,
+            )
+        )
+        found += _lines(found[-1], rule.instrument.id, opened_on)
+    return tuple(sorted(found, key=lambda c: ((True, None, False).index(c.binds), c.ppm is None, c.ppm or 0, c.id)))
+
+
+def _binds(
+    instrument: str, lenders: tuple[str, ...], lender_type: str | None, asked_on: date
+) -> tuple[bool | None, Source | None]:
+    if not lenders or lender_type in lenders:
+        return True, None
+    if lender_type is None:
+        return None, None
+    for entry in _table()["exempt"]:
+        if instrument.startswith(entry["instrument"]) and lender_type in entry["lenders"] and entry["from"] <= asked_on:
+            return False, _source(entry)
+    return False, None
+
+
+def _lines(beside: Ceiling, instrument: str, opened_on: date) -> Iterable[Ceiling]:
+    for entry in _table()["line"]:
+        if instrument.startswith(entry["beside"]) and entry["from"] <= opened_on < entry["to"]:
+            yield Ceiling(
+                entry["id"],
+                entry["title"],
+                _source(entry),
+                beside.lenders,
+                entry["ppm"],
+                beside.binds,
+                beside.exempt,
+                effect="void",
+            )
+
+
+def _source(entry: Mapping[str, Any]) -> Source:
+    return Source(entry["citation"], entry["article"], entry["text"], entry["verified"])
+
+
+@functools.cache
+def _table() -> Mapping[str, Any]:
+    return tomllib.loads(_FILE.read_text("utf-8"))
