@@ -26,6 +26,7 @@ from forbear.nightly.run import nightly as run_night
 from forbear.rulebook.load import Rulebook, load
 from forbear.rulebook.models import LANGUAGES
 from forbear.servicing import command as servicing
+from forbear.statement.command import statement
 from forbear.store.engine import copy_connection, engine, migrate
 from forbear.store.errors import one_line
 from forbear.store.server import home
@@ -140,6 +141,7 @@ def _take_in(file: Path, mapping: str) -> Report:
 
 
 servicing.add_to(app)
+app.command()(statement)
 
 
 quarantine = typer.Typer(no_args_is_help=True, help="Rows that were kept aside, and how to settle them.")

@@ -255,17 +255,19 @@ class _Work:
         """Write all of it. Reads first: what stands of the value dates that may have changed."""
         if not self._changed:
             return
-        back = {
-            id_: since for id_, (_, since, _) in self._changed.items() if (self._posted_to[id_] or date.min) >= since
-        }
+        # What accrues was posted through the last day derived, and is posted anew: from that day at the latest.
+        since = {id_: min(day, self._posted_to[id_] or day) for id_, (_, day, _) in self._changed.items()}
+        known = {id_: posted_to for id_ in since if (posted_to := self._posted_to[id_]) is not None}
         posted: dict[int, list[Posted]] = {}
-        if back:
-            for each in journal.read(self._connection, list(back), min(back.values())):
+        if known:
+            for each in journal.read(self._connection, list(known), min(since[id_] for id_ in known)):
                 posted.setdefault(each.account_id, []).append(each)
+        back = {id_: self._changed[id_][1] for id_, posted_to in known.items() if self._changed[id_][1] <= posted_to}
+        if back:
             self._standings[:0] = self._restated(back)
         drafts: list[Draft] = []
-        for loan, since, state in self._changed.values():
-            drafts += _difference(loan, since, state.transactions, posted.get(loan.id, ()))
+        for loan, _, state in self._changed.values():
+            drafts += _difference(loan, since[loan.id], state.transactions, posted.get(loan.id, ()))
         self._write_events_and_standings()
         journal.append(self._connection, drafts)
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
@@ -306,6 +307,16 @@ def account(connection: sa.Connection, account_id: int) -> Account | None:
         id=account_id,
     )
     return Account(*rows[0]) if rows else None
+
+
+def today(connection: sa.Connection, account_id: int) -> date:
+    """The borrower's local day at this moment, by the first zone that is known; else that of UTC."""
+    rows = _rows(
+        connection,
+        "SELECT split_part(w.zones, '|', 1) FROM account a JOIN borrower w ON w.id = a.borrower_id WHERE a.id = :id",
+        id=account_id,
+    )
+    return datetime.now(ZoneInfo((rows and rows[0][0]) or "UTC")).date()
 
 
 def origins(connection: sa.Connection, account_id: int) -> tuple[Origin, ...]:
