@@ -58,7 +58,6 @@ class _Writer:
     def document(self) -> Document:
         _, found, to = self.language.catalogue.gettext, self.found, self.to
         place = to.place(found.jurisdiction)
-        lent = {"amount": self.money(found.lent), "day": to.day(found.opened_on)}
         if found.synthetic:
             place += " · " + _("synthetic: no such person exists")
         return Document(
@@ -70,10 +69,7 @@ class _Writer:
                 (_("Owed if paid on %(day)s") % {"day": to.day(found.then.on)}, self.money(found.then.due)),
                 (_("To repay all of it on %(day)s") % {"day": to.day(found.then.on)}, self.money(found.then.payoff)),
                 (_("Days past due"), to.count(found.today.dpd)),
-                (
-                    _("Lent"),
-                    _("%(amount)s on %(day)s") % lent,
-                ),
+                (_("Lent on %(day)s") % {"day": to.day(found.opened_on)}, self.money(found.lent)),
             ),
             (self.sums(), self.charges(), self.payments(), self.removed()),
             self.notes(),
