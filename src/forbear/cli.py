@@ -24,6 +24,8 @@ from forbear.nightly import explain as explaining
 from forbear.nightly.report import BUCKETS, Summary, summary
 from forbear.nightly.run import Night
 from forbear.nightly.run import nightly as run_night
+from forbear.servicing import command as servicing
+from forbear.statement.command import statement
 from forbear.store.engine import copy_connection, engine, migrate
 from forbear.store.errors import one_line
 from forbear.store.server import home
@@ -109,6 +111,10 @@ def _take_in(file: Path, mapping: str) -> Report:
     with Progress(*Progress.get_default_columns(), MofNCompleteColumn(), console=err, transient=True) as bar:
         task = bar.add_task("rows", total=None)
         return import_book(file, mapping, lambda done, rows: bar.update(task, completed=done, total=rows))
+
+
+servicing.add_to(app)
+app.command()(statement)
 
 
 quarantine = typer.Typer(no_args_is_help=True, help="Rows that were kept aside, and how to settle them.")

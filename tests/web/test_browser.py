@@ -74,7 +74,13 @@ def test_every_page_suits_a_phone_a_screen_reader_and_its_language(
     page.on("request", lambda request: hosts.add(urlsplit(request.url).netloc))
     page.on("console", lambda message: complaints.append(message.text))
     page.on("pageerror", lambda error: complaints.append(str(error)))
-    for path in ("/", "/work", f"/accounts/{account}", f"/accounts/1?run={nights[0]}"):
+    for path in (
+        "/",
+        "/work",
+        f"/accounts/{account}",
+        f"/accounts/1?run={nights[0]}",
+        f"/accounts/{account}/statement",
+    ):
         page.goto(address + path)
         if path == "/":
             drawn(page)

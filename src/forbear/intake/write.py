@@ -13,6 +13,7 @@ import psycopg
 from forbear.intake.draw import ACCOUNT_COLUMNS, BORROWER_COLUMNS, Bad, Batch
 from forbear.intake.models import Refused
 from forbear.ledger.cost import all_in_yearly
+from forbear.servicing.post import restate
 
 _INCOMING = {
     "borrowers": ("borrower", BORROWER_COLUMNS, ""),
@@ -47,7 +48,16 @@ def write(connection: psycopg.Connection[Any], book_id: int, batch: Batch) -> li
             for row in rows:
                 sink.write_row(row)
         refused += _PUT[table](connection, book_id, batch)
+    _restate(connection, batch)
     return refused
+
+
+def _restate(connection: psycopg.Connection[Any], batch: Batch) -> None:
+    """Accounts that are in the journal follow what came in for them, in the same transaction."""
+    came = [f"SELECT account_id FROM incoming_{t}" for t in ("instalments", "payments") if batch.rows.get(t)]
+    if came:
+        query = f"SELECT DISTINCT account_id FROM account_state WHERE account_id IN ({' UNION '.join(came)})"
+        restate(connection, [account_id for (account_id,) in connection.execute(query)])
 
 
 def _added(more: str) -> str:

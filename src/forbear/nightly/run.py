@@ -57,7 +57,8 @@ QUERIES = {
         WHERE account_id >= {{lo}} AND account_id < {{hi}} AND due_on <= {{as_of}} + {HORIZON_DAYS}""",
     "payments": """
         SELECT account_id, paid_on, amount_minor FROM payment
-        WHERE account_id >= {lo} AND account_id < {hi} AND paid_on <= {as_of}""",
+        WHERE account_id >= {lo} AND account_id < {hi} AND paid_on <= {as_of}
+          AND (taken_back_on IS NULL OR taken_back_on > {as_of})""",
     "contacts": """
         SELECT account_id, at, step, outcome FROM contact
         WHERE account_id >= {lo} AND account_id < {hi} AND at < {as_of} + interval '2 days'""",

@@ -173,7 +173,10 @@ payment = sa.Table(
     sa.Column("ref", Text, primary_key=True),
     _required("paid_on", sa.Date),
     _required("amount_minor", Money),
+    # Counts until the day before: a mistake never counted (the same day), a chargeback did until it came.
+    sa.Column("taken_back_on", sa.Date),
     sa.CheckConstraint("amount_minor > 0", name="amount_positive"),
+    sa.CheckConstraint("taken_back_on >= paid_on", name="taken_back_later"),
 )
 
 #: What was done to reach the borrower about one account, and how it ended.
@@ -188,6 +191,77 @@ contact = sa.Table(
     sa.CheckConstraint(
         "outcome IN ('connected','conversation','no_answer','delivered','failed')", name="outcome_known"
     ),
+)
+
+# ---- the journal: append-only, held by triggers of the migration 0005 ----------------------------------
+
+#: What happened to an account, payments apart: those are the table payment's. `key` makes it one.
+account_event = sa.Table(
+    "account_event",
+    metadata,
+    sa.Column("account_id", sa.BigInteger, sa.ForeignKey("account.id"), primary_key=True),
+    sa.Column("key", Text, primary_key=True),
+    _required("kind", Text),
+    _required("value_on", sa.Date),
+    _required("booked_at", Instant, server_default=sa.func.now()),
+    _required("detail", JSONB),
+)
+
+#: One double-entry transaction: its key within the account, the day it counts from, the instant it was booked.
+journal_transaction = sa.Table(
+    "journal_transaction",
+    metadata,
+    sa.Column("id", sa.BigInteger, sa.Identity(always=True), primary_key=True),
+    _required("account_id", sa.BigInteger, sa.ForeignKey("account.id")),
+    _required("key", Text),
+    _required("kind", Text),
+    _required("value_on", sa.Date),
+    _required("booked_at", Instant, server_default=sa.func.now()),
+    # The transaction that this one undoes, whole.
+    sa.Column("reverses", sa.BigInteger, sa.ForeignKey("journal_transaction.id")),
+    sa.Column("memo", Text),
+    # With the foreign key: no transaction without entries.
+    _required("first_line", sa.SmallInteger, server_default=sa.text("1")),
+    sa.UniqueConstraint("account_id", "key"),
+    sa.CheckConstraint("first_line = 1", name="first_line_is_one"),
+    sa.ForeignKeyConstraint(
+        ["id", "first_line"],
+        ["journal_entry.transaction_id", "journal_entry.line"],
+        name="journal_transaction_has_entries",
+        deferrable=True,
+        initially="DEFERRED",
+        use_alter=True,
+    ),
+    sa.Index("journal_reversed_once", "reverses", unique=True, postgresql_where=sa.text("reverses IS NOT NULL")),
+)
+
+#: One side of a transaction, in signed minor units: what the lender owns is positive.
+journal_entry = sa.Table(
+    "journal_entry",
+    metadata,
+    sa.Column("transaction_id", sa.BigInteger, sa.ForeignKey("journal_transaction.id"), primary_key=True),
+    sa.Column("line", sa.SmallInteger, primary_key=True),
+    _required("ledger_account", Text),
+    _required("amount_minor", Money),
+    _required("currency", Text),
+    sa.CheckConstraint("amount_minor <> 0", name="amount_not_zero"),
+)
+
+#: Where an account stood on a day, as it was known when recorded: the newest row is what is known now.
+account_state = sa.Table(
+    "account_state",
+    metadata,
+    sa.Column("account_id", sa.BigInteger, sa.ForeignKey("account.id"), primary_key=True),
+    sa.Column("id", sa.BigInteger, sa.Identity(always=True), primary_key=True),
+    _required("as_of", sa.Date),
+    _required("recorded_at", Instant, server_default=sa.func.now()),
+    _required("cause", Text),  # the key of the event
+    _required("dpd", sa.Integer),
+    sa.Column("oldest_due_on", sa.Date),
+    _required("bucket", Text),
+    _required("class", Text),
+    _required("arrears_minor", Money),
+    _required("owed_minor", Money),
 )
 
 # ---- what was decided -------------------------------------------------------------------------------

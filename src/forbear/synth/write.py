@@ -211,7 +211,7 @@ def _check_by_set(cursor: Any) -> bool:
     """
     cursor.execute(
         "SELECT has_parameter_privilege('session_replication_role', 'SET') AND NOT EXISTS ("
-        " SELECT FROM pg_trigger WHERE NOT tgisinternal AND tgrelid = ANY (ARRAY["
+        " SELECT FROM pg_trigger WHERE NOT tgisinternal AND tgenabled <> 'A' AND tgrelid = ANY (ARRAY["
         + ", ".join(f"'{name}'" for name in ("book", *TABLES))
         + "]::regclass[]))"
     )
