@@ -45,7 +45,8 @@ MEMORY_LIMIT = "2500MB"
 #: What the night asks of the book; {lo} and {hi} bound the account ids of a chunk, {as_of} is the day.
 QUERIES = {
     "accounts": """
-        SELECT a.id AS account_id, a.borrower_id, a.status, a.opened_on, a.penalty_rate_ppm, a.late_fee_minor,
+        SELECT a.id AS account_id, coalesce(b.same_as, b.id) AS borrower_id,
+               a.status, a.opened_on, a.penalty_rate_ppm, a.late_fee_minor,
                a.late_fee_ppm, a.grace_days, a.all_in_ppm, a.dispute_open, a.promise_due_on, a.plan_until,
                a.validation_sent_on, b.zones, b.can_sms, b.can_call, b.can_write, b.sms_consent, b.agreed_from_min,
                b.agreed_to_min, b.stop_contact, b.attorney, b.bankrupt, b.incapable, b.hardship_until, b.unreachable,
