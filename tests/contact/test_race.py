@@ -1,4 +1,4 @@
-"""The proof of the gate: 64 processes race for few borrowers for 100,000 requests, some are killed, and no cap breaks."""
+"""The proof of the gate: 64 processes race for few borrowers, 100,000 requests, some are killed, and no cap breaks."""
 
 import os
 import subprocess

@@ -88,11 +88,9 @@ def ask_on(connection: Connection, book: Rulebook, request: Request) -> Decision
                 connection.rollback()  # the borrower was joined to another meanwhile: that person is to be locked
                 continue
             decision = decide(book, request, record)
-            row = connection.execute(reads.KEEP, _row(request, asked, decision), prepare=True).fetchone()
-            if row is None:
-                decision = _kept(connection, request, asked)
-            connection.commit()
-            return decision
+            kept = connection.execute(reads.KEEP, _row(request, asked, decision), prepare=True)
+            connection.commit()  # before the result is looked at, so that both are one round trip
+            return decision if kept.fetchone() else _kept(connection, request, asked)
     raise Misasked("account_id", "keeps changing hands", "Ask again once the import has ended")
 
 
@@ -204,6 +202,7 @@ def _row(request: Request, asked: str, decision: Decision) -> dict[str, Any]:
 def _kept(connection: Connection, request: Request, asked: str) -> Decision:
     """The answer that this key got before. Raises Misasked where the key was that of another request."""
     row = connection.execute(reads.KEPT, {"key": request.key}).fetchone()
+    connection.rollback()
     assert row is not None
     if row[0] != json.loads(asked):
         raise Misasked("key", "was used for another request", "Give each request a new key")
