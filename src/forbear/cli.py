@@ -11,24 +11,22 @@ from datetime import date, datetime, time
 from pathlib import Path
 from typing import Annotated
 
-import sqlalchemy as sa
 import typer
 from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress
 from rich.table import Table
 
+from forbear import law_cli
 from forbear.errors import ForbearError
 from forbear.intake.services import Report, demo_book, drop, import_book, mend, quarantined
+from forbear.law_cli import Lang, UserError, find_account, rulebook
 from forbear.nightly import explain as explaining
 from forbear.nightly.report import BUCKETS, Summary, summary
 from forbear.nightly.run import Night
 from forbear.nightly.run import nightly as run_night
-from forbear.rulebook.load import Rulebook, load
-from forbear.rulebook.models import LANGUAGES
 from forbear.store.engine import copy_connection, engine, migrate
 from forbear.store.errors import one_line
 from forbear.store.server import home
-from forbear.store.tables import account, book
 from forbear.synth.draw import DEFAULT_AS_OF, MAX_ACCOUNTS, Request
 from forbear.synth.parameters import jurisdictions, parameters
 from forbear.synth.write import write as write_synthetic
@@ -37,26 +35,12 @@ from forbear.web import serve as console
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 out = Console()
 err = Console(stderr=True)
+app.add_typer(law_cli.law, name="law")
+app.command("why")(law_cli.why)
+app.command("replay")(law_cli.replay_run)
 
 
-class UserError(ForbearError):
-    """A mistake in what the user gave; the message is one line that names the place and the remedy."""
-
-
-def _language(given: str) -> str:
-    if given not in LANGUAGES:
-        raise typer.BadParameter(f"there is no text in {given!r}; the languages are {', '.join(LANGUAGES)}")
-    return given
-
-
-Lang = Annotated[str, typer.Option("--lang", envvar="FORBEAR_LANG", callback=_language, help="zh-Hans, zh-Hant or en")]
 Day = Annotated[datetime, typer.Option("--as-of", formats=["%Y-%m-%d"], help="the local day to decide, YYYY-MM-DD")]
-
-
-def rulebook() -> Rulebook:
-    """The shipped packs and the lender's own under FORBEAR_HOME/packs."""
-    own = home() / "packs"
-    return load(own) if own.is_dir() else load()
 
 
 @app.command()
@@ -77,19 +61,8 @@ def explain(
     """Say in words what was decided for an account, and why nothing milder or harsher was."""
     migrate()
     with one_line(), engine().connect() as connection:
-        account_id = _account(connection, account_ref, book_name)
+        account_id = find_account(connection, account_ref, book_name)
         _print_explanation(explaining.explain(connection, account_id, run_id, lang, rulebook()), lang)
-
-
-def _account(connection: sa.Connection, ref: str, book_name: str | None) -> int:
-    query = sa.select(account.c.id, book.c.name).join(book, book.c.id == account.c.book_id).where(account.c.ref == ref)
-    found = [row for row in connection.execute(query) if book_name in (None, row.name)]
-    if not found:
-        raise UserError("There is no account of that number. The console's work list shows the numbers on file.")
-    if len(found) > 1:
-        names = ", ".join(sorted(row.name for row in found))
-        raise UserError(f"Several books have an account of that number: add --book, one of {names}.")
-    return int(found[0].id)
 
 
 _SYNTH_DAY = datetime.combine(DEFAULT_AS_OF, time())
@@ -265,6 +238,8 @@ def _print_summary(found: Summary, lang: str) -> None:
     for bucket in BUCKETS:
         table.add_column(bucket.name[lang], justify="right")
     for step in steps.values():
+        if step.asked != "night":
+            continue
         by_bucket = found.counts.get(step.id, {})
         figures = [sum(by_bucket.values()), *(by_bucket.get(bucket.id, 0) for bucket in BUCKETS)]
         table.add_row(step.name[lang], *(f"{n:,}" if n else "·" for n in figures))

@@ -13,15 +13,18 @@ from typing import Any
 import psycopg
 import psycopg.rows
 import pytest
+import sqlalchemy as sa
 
 from forbear.nightly.errors import NothingToDecide, RulebookChanged
 from forbear.nightly.explain import explain
+from forbear.nightly.history import preview, replay
 from forbear.nightly.run import DECISION_COLUMNS, nightly
 from forbear.rulebook.load import load
 from forbear.store.engine import engine
 
 BOOK = load()
 DAY = date(2026, 6, 30)
+_OF_THE_LOAN = ("dispute_open", "all_in_ppm", "promise_due_on", "opened_on", "status", "validation_sent_on")
 
 
 def lend(url: str, jurisdiction: str = "cn", dpd: int = 0, *, zones: str | None = "Asia/Shanghai", **given: Any) -> int:
@@ -31,9 +34,7 @@ def lend(url: str, jurisdiction: str = "cn", dpd: int = 0, *, zones: str | None 
     loan: dict[str, Any] = {"dispute_open": False, "all_in_ppm": 180_000, "opened_on": DAY - timedelta(days=200)}
     loan |= {"status": "open"}
     for name, value in given.items():
-        (loan if name in ("dispute_open", "all_in_ppm", "promise_due_on", "opened_on", "status") else borrower)[
-            name
-        ] = value
+        (loan if name in _OF_THE_LOAN else borrower)[name] = value
     with psycopg.connect(url) as connection:
         book = connection.execute(
             "INSERT INTO book (name, jurisdiction, lender_type, collector, currency, history_from)"
@@ -219,12 +220,104 @@ def test_every_decision_can_be_explained(fresh_db: str, lang: str) -> None:
     assert all(reason.article and reason.text for verdict in found.verdicts for reason in verdict.reasons)
 
 
-def test_a_run_is_not_explained_by_other_rules_than_its_own(fresh_db: str, tmp_path: Path) -> None:
-    loan = lend(fresh_db, dpd=6)
-    nightly(DAY, BOOK)
-    (tmp_path / "empty.toml").write_text("# nothing\n", "utf-8")
-    with engine().connect() as connection, pytest.raises(RulebookChanged):
-        explain(connection, loan, None, "en", load(tmp_path))
+TOMORROW = """[instrument]
+id = "own.tomorrow"
+jurisdiction = "cn"
+kind = "policy"
+citation = "own"
+from = 2026-07-01
+title = { zh-Hans = "a", zh-Hant = "b", en = "No texts from July on" }
+[[rule]]
+id = "own.no-texts"
+governs = "contact"
+article = "1"
+steps = ["sms"]
+forbid = "dpd < 4"
+verified = true
+source = "the house"
+text = { zh-Hans = "a", zh-Hant = "b", en = "No text before the fourth day past due." }
+examples = [{ facts = { dpd = 3 }, says = "forbids" }, { facts = { dpd = 4 }, says = "permits" }]
+[[rule]]
+id = "own.short-calls"
+governs = "contact"
+article = "2"
+steps = ["sms"]
+hours = [{ from = 2026-07-01, opens = "10:00", closes = "16:00" }]
+verified = true
+source = "the house"
+text = { zh-Hans = "a", zh-Hant = "b", en = "Texts from ten to sixteen." }
+examples = [{ at = "09:59", says = "forbids" }, { at = "10:00", says = "permits" }]
+"""
+
+
+def test_a_run_is_explained_by_its_own_rules_after_the_packs_have_changed(fresh_db: str, tmp_path: Path) -> None:
+    # Given a run, when the lender's policy then changes, then the run still speaks by the rules that it used.
+    loan = lend(fresh_db, dpd=3)
+    first = nightly(DAY, BOOK)
+    (tmp_path / "own.toml").write_text(TOMORROW.replace("2026-07-01", "2026-01-01"), "utf-8")
+    changed = load(tmp_path)
+    second = nightly(DAY, changed)
+    with engine().connect() as connection:
+        then, now = (explain(connection, loan, run.run_id, "en", changed) for run in (first, second))
+        assert (then.step, now.step) == ("sms", "none")
+        # A rulebook that was never kept is not made up.
+        connection.execute(sa.text("DELETE FROM rulebook"))
+        with pytest.raises(RulebookChanged, match="was not kept"):
+            explain(connection, loan, first.run_id, "en", changed)
+
+
+def test_a_run_replayed_gives_its_own_decisions_whatever_is_on_file(fresh_db: str, tmp_path: Path) -> None:
+    loans = [lend(fresh_db, dpd=dpd) for dpd in (0, 1, 8, 40)]
+    lend(fresh_db, "us", dpd=8, zones="America/New_York|America/Chicago")
+    lend(fresh_db, dpd=12, zones=None, can_sms=None, agreed_from_min=600, agreed_to_min=660)
+    night = nightly(DAY, BOOK)
+    (tmp_path / "own.toml").write_text(TOMORROW.replace("2026-07-01", "2026-01-01"), "utf-8")
+    again = replay(night.run_id, load(tmp_path))
+    assert (again.decisions, again.agree, again.on_file) == (6, 6, False)
+    # Given a decision that was changed by hand, then the replay names it.
+    with psycopg.connect(fresh_db) as connection:
+        connection.execute("UPDATE decision SET step = 'call' WHERE account_id = %s", (loans[1],))
+    again = replay(night.run_id, BOOK)
+    assert (again.agree, again.differ, again.on_file) == (5, (loans[1],), True)
+
+
+def test_a_change_of_law_that_comes_tomorrow_shows_today_whom_it_touches(fresh_db: str, tmp_path: Path) -> None:
+    # Given texts for loans 3 and 6 days past due; from tomorrow none before day 4, and shorter hours.
+    early, late, _ = (lend(fresh_db, dpd=dpd) for dpd in (3, 6, 0))
+    (tmp_path / "own.toml").write_text(TOMORROW, "utf-8")
+    book = load(tmp_path)
+    nightly(DAY, book)
+    assert preview(DAY, book).touched == 0
+    seen = preview(date(2026, 7, 1), book)
+    assert [(c.rule.id, c.day, c.what) for c in seen.changes] == [
+        ("own.no-texts", date(2026, 7, 1), "begins"),
+        ("own.short-calls", date(2026, 7, 1), "begins"),
+    ]
+    assert (seen.decisions, seen.touched) == (3, 2)
+    assert seen.by_step == {("sms", "none"): 1, ("sms", "sms"): 1}
+    assert [(t.account_ref, t.step_then, t.hours_then) for t in seen.first] == [
+        (ref_of(fresh_db, early), "none", None),
+        (ref_of(fresh_db, late), "sms", (600, 960)),
+    ]
+
+
+def ref_of(url: str, loan_id: int) -> str:
+    with psycopg.connect(url) as connection:
+        row = connection.execute("SELECT ref FROM account WHERE id = %s", (loan_id,)).fetchone()
+    assert row is not None
+    return str(row[0])
+
+
+def test_the_new_facts_of_the_record_reach_the_decision_and_what_is_not_on_file_stays_unknown(fresh_db: str) -> None:
+    told = lend(fresh_db, dpd=3, respite_until=DAY, vulnerable=True, validation_sent_on=DAY - timedelta(days=4))
+    silent = lend(fresh_db, dpd=3)
+    contacted(fresh_db, told, "email", "2026-06-24T10:00:00+08:00")
+    contacted(fresh_db, told, "letter", "2026-06-23T10:00:00+08:00")
+    names = ("respite_open", "vulnerable", "validation_sent", "days_since_validation", "contacts_7d")
+    row = decided(fresh_db, told)
+    assert [row[name] for name in names] == [True, True, True, 4, 1]
+    row = decided(fresh_db, silent)
+    assert [row[name] for name in names] == [False, None, None, 9999, 0]
 
 
 def test_a_killed_night_has_written_nothing_and_the_next_is_whole(fresh_db: str) -> None:

@@ -6,10 +6,11 @@ from pathlib import Path
 import ibis
 import pytest
 
+from forbear.rulebook.calendar import add_working_days, public_holiday, working_day
 from forbear.rulebook.cap import find_cap, published
 from forbear.rulebook.compile import Compiled, compile_for
-from forbear.rulebook.errors import CalendarUnknown, PackError
-from forbear.rulebook.examples import disagreement, example_facts
+from forbear.rulebook.errors import CalendarUnknown
+from forbear.rulebook.examples import disagreement, due_on, example_facts, keep_until
 from forbear.rulebook.load import load
 from forbear.rulebook.models import Example, Facts, Rule
 
@@ -91,49 +92,66 @@ def test_the_operator_adds_a_published_rate(tmp_path: Path) -> None:
     assert cap is not None and cap.ppm == 120_000
 
 
-HEAD = """[instrument]
-id = "x"
+# ---- calendars --------------------------------------------------------------------------------------
+
+
+def test_public_holidays_of_china_are_the_published_ones_and_a_weekend_is_none() -> None:
+    # State Council's calendar of 2026: New Year's Day, and Saturday 2026-02-14 is worked.
+    assert public_holiday({}, "cn", date(2026, 1, 1)) is True
+    assert public_holiday({}, "cn", date(2026, 1, 10)) is False
+    assert working_day({}, "cn", date(2026, 2, 14)) is True
+    assert public_holiday({}, "us", date(2026, 7, 4)) is True and public_holiday({}, "gb", date(2026, 7, 4)) is False
+    assert public_holiday({}, "zz", date(2026, 7, 4)) is None
+
+
+def test_a_calendar_that_is_not_published_yet_is_unknown_until_the_operator_adds_it(tmp_path: Path) -> None:
+    assert public_holiday({}, "cn", date(2099, 1, 1)) is None
+    with pytest.raises(CalendarUnknown, match=r"the calendar of 2099 is not on file. Put the published one"):
+        working_day({}, "cn", date(2099, 1, 5))
+    (tmp_path / "calendars").mkdir()
+    days = '[{"date": "2099-01-01", "isOffDay": true}, {"date": "2099-01-03", "isOffDay": false}]'
+    (tmp_path / "calendars" / "2099.json").write_text(f'{{"year": 2099, "days": {days}}}', "utf-8")
+    calendars = load(tmp_path).calendars
+    assert public_holiday(calendars, "cn", date(2099, 1, 1)) is True
+    assert working_day(calendars, "cn", date(2099, 1, 3)) is True  # a Saturday, worked in its stead
+    assert add_working_days(calendars, "cn", date(2098 + 1, 1, 1), 2) == date(2099, 1, 3)
+
+
+def test_a_deadline_and_a_record_are_counted_by_the_figure_of_their_day(tmp_path: Path) -> None:
+    text = '{ zh-Hans = "a", zh-Hant = "b", en = "c" }'
+    (tmp_path / "own.toml").write_text(
+        f"""[instrument]
+id = "own"
 jurisdiction = "cn"
-kind = "law"
-citation = "x"
-title = { zh-Hans = "a", zh-Hant = "b", en = "c" }
-"""
-RULE = (
-    HEAD
-    + """[[rule]]
-id = "x.1"
-governs = "contact"
-article = "1"
+kind = "policy"
+citation = "own"
 from = 2020-01-01
-steps = ["call"]
-forbid = "dpd < 3"
-verified = false
+title = {text}
+[[rule]]
+id = "own.decide"
+governs = "deadline"
+article = "1"
+within = [
+  {{ from = 2020-01-01, days = 15, after = "complaint_received", do = "decide" }},
+  {{ from = 2026-01-01, days = 5, after = "complaint_received", do = "decide", workdays = true }},
+]
+verified = true
 source = "s"
-text = { zh-Hans = "a", zh-Hant = "b", en = "c" }
-"""
-)
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "said"),
-    [
-        ("dpd < 3", "days_late < 3", "names 'days_late', which is neither a fact"),
-        ("dpd < 3", "dpd <", "can't be read"),
-        ("dpd < 3", "dpd + 3", "is not a condition"),
-        ("dpd < 3", "status < 'open'", "orders what has no order"),
-        ("dpd < 3", "status == 'late'", "it may be open, paid_off, charged_off, sold"),
-        ("dpd < 3", "__import__('os')", "which the condition language does not have"),
-        ('article = "1"\n', "", "article is missing"),
-        (', en = "c" }', " }", "has no text in en"),
-        ('["call"]', '["phone"]', "names the step 'phone'"),
-        ("from = 2020-01-01\n", "", "from is missing"),
-        ("verified", "values.n = [{from=2021-01-01,is=1},{from=2020-01-01,is=2}]\nverified", "the dates overlap"),
-        ("verified", "colour = 1\nverified", "has the key 'colour'"),
-    ],
-)
-def test_a_wrong_pack_is_refused_by_file_rule_and_remedy(tmp_path: Path, old: str, new: str, said: str) -> None:
-    path = tmp_path / "wrong.toml"
-    path.write_text(RULE[: len(HEAD)] + RULE[len(HEAD) :].replace(old, new), "utf-8")
-    with pytest.raises(PackError) as told:
-        load(path)
-    assert said in str(told.value) and str(told.value).startswith("wrong.toml") and "\n" not in str(told.value)
+text = {text}
+examples = [{{ after = 2025-01-05, until = 2025-01-20 }}, {{ after = 2026-02-13, until = 2026-02-27 }}]
+[[rule]]
+id = "own.keep"
+governs = "record"
+article = "2"
+keep = [{{ from = 2020-01-01, months = 36, after = "last_activity" }}]
+verified = true
+source = "s"
+text = {text}
+examples = [{{ after = 2026-01-05, until = 2029-01-05 }}, {{ after = 2024-02-29, until = 2027-02-28 }}]
+""",
+        "utf-8",
+    )
+    # The pack is linted as it is loaded: its examples hold.
+    book = load(tmp_path)
+    assert due_on(book.by_id["own.decide"], date(2025, 12, 31), book.calendars) == date(2026, 1, 15)
+    assert keep_until(book.by_id["own.keep"], date(2026, 1, 5)) == date(2029, 1, 5)

@@ -15,8 +15,9 @@ from babel import Locale
 from babel.dates import format_datetime
 from babel.numbers import format_currency, format_decimal, format_percent, get_currency_precision
 
-from forbear.nightly.errors import NoDecision, RulebookChanged
-from forbear.rulebook.compile import Compiled, compile_for
+from forbear.nightly.errors import NoDecision
+from forbear.nightly.history import as_asked, kept
+from forbear.rulebook.compile import Compiled
 from forbear.rulebook.load import Rulebook
 from forbear.rulebook.models import Fact, FactValue, Hours, Rule
 from forbear.store.tables import account, book, decision, derivation, run
@@ -88,7 +89,8 @@ def explain(
 ) -> Explanation:
     """The decision for an account in a run (None: its newest), in `lang` (zh-Hans, zh-Hant or en).
 
-    Raises NoDecision, and RulebookChanged where the rules on file are no longer those of the run.
+    The rules are those of the run, though others be on file now. Raises NoDecision, and RulebookChanged
+    where they were not kept.
     """
     query = (
         sa.select(
@@ -115,12 +117,8 @@ def explain(
     row = connection.execute(query).mappings().first()
     if row is None:
         raise NoDecision(f"No decision is on file for account {account_id}. Run forbear nightly first.")
-    compiled = compile_for(rulebook, row["jurisdiction"], row["as_of"])
-    if row["rulebook_sha256"] != rulebook.sha256:
-        raise RulebookChanged(
-            f"Run {row['run_id']} used the rulebook {row['rulebook_sha256'][:12]}; on file is"
-            f" {rulebook.sha256[:12]}. Run the night again, or explain with the rules of that day."
-        )
+    used = kept(connection, row["rulebook_sha256"], rulebook)
+    compiled = as_asked(used, row["jurisdiction"], row["as_of"], row["rule_bits"])
     return _explained(row, compiled, lang, _how(connection, row, lang))
 
 

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -21,12 +21,14 @@ import ibis
 import ibis.expr.types as ir
 import psycopg
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 from psycopg import sql
 
 from forbear.ledger.position import HORIZON_DAYS, positions
 from forbear.nightly import facts as f
 from forbear.nightly.errors import NothingToDecide
+from forbear.nightly.history import files_of
 from forbear.rulebook.calendar import public_holiday
 from forbear.rulebook.cap import find_cap
 from forbear.rulebook.compile import Compiled, compile_for
@@ -195,6 +197,39 @@ def _keep(duck: Any, chunk: dict[str, pa.Table], as_of: date, first: bool) -> No
             duck.insert(name, rows)
 
 
+def read_accounts(accounts: Iterable[int], at: datetime, as_of: date, ahead_days: int) -> dict[str, pa.Table]:
+    """What the night reads of some accounts, and of the books: the tables that `facts_of` takes.
+
+    As it was known at the instant `at`, of the local day `as_of`; with instalments for `ahead_days` more.
+    """
+    ahead = {"instalments": as_of + timedelta(days=ahead_days)}
+    with one_line(), arrow_connection() as arrow, arrow.cursor() as cursor:
+        found = {}
+        for name, query in QUERIES.items():
+            parts = []
+            for each in accounts:
+                cursor.execute(query.format(lo=each, hi=each + 1, as_of=f"DATE '{ahead.get(name, as_of)}'"))
+                parts.append(cursor.fetch_arrow_table())
+            found[name] = pa.concat_tables(parts)
+        found["contacts"] = found["contacts"].filter(pc.field("at") <= pa.scalar(at))
+        cursor.execute(_BOOKS)
+        return found | {"book": cursor.fetch_arrow_table()}
+
+
+def facts_of(read: dict[str, pa.Table], as_of: date, book: Rulebook) -> list[dict[str, Any]]:
+    """The facts of these accounts on a day, exactly as a night would have them. All of a borrower's must be there."""
+    duck = ibis.duckdb.connect()
+    duck.raw_sql("SET TimeZone = 'UTC'")
+    try:
+        duck.create_table("book", ibis.memtable(read["book"]))
+        _keep(duck, {name: read[name] for name in QUERIES}, as_of, first=True)
+        _sum_up(duck, as_of, book)
+        rows: list[dict[str, Any]] = fact_table(duck, as_of, book).to_pyarrow().to_pylist()
+        return rows
+    finally:
+        duck.disconnect()
+
+
 def _utc(contacts: pa.Table) -> pa.Table:
     """The instants of contacts as plain UTC timestamps: DuckDB's own zones need an extension."""
     at = contacts["at"].cast(pa.timestamp("us", "UTC")).cast(pa.timestamp("us"))
@@ -311,6 +346,9 @@ def _write(
     stages: Stages,
 ) -> tuple[int, str, int]:
     """The run, its findings and its decisions, not yet committed: (run id, digest, count)."""
+    connection.execute(
+        "INSERT INTO rulebook (sha256, files) VALUES (%s, %s) ON CONFLICT DO NOTHING", (book.sha256, files_of(book))
+    )
     row = connection.execute(
         "INSERT INTO run (as_of, rulebook_sha256, rule_bits, decisions_sha256, accounts, started_at)"
         " VALUES (%s, %s, %s, '', 0, %s) RETURNING id",

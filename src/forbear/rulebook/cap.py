@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from datetime import date
 
+from forbear.rulebook.book import Rulebook
 from forbear.rulebook.errors import CalendarUnknown
-from forbear.rulebook.load import Rulebook
 from forbear.rulebook.models import Cap, Rule, Series, at
 
 

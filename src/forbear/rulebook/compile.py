@@ -17,6 +17,7 @@ import ibis
 import ibis.expr.types as ir
 
 from forbear.rulebook.answer import Answer
+from forbear.rulebook.book import Rulebook
 from forbear.rulebook.errors import PackError
 from forbear.rulebook.hours import instant, local_day
 from forbear.rulebook.language import (
@@ -31,7 +32,6 @@ from forbear.rulebook.language import (
     facts_read,
     with_values,
 )
-from forbear.rulebook.load import Rulebook
 from forbear.rulebook.models import Asked, Facts, Hours, Rule, Step, Vocabulary, at
 from forbear.rulebook.source import said
 

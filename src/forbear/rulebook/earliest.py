@@ -4,9 +4,9 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
+from forbear.rulebook.book import Rulebook
 from forbear.rulebook.compile import compile_for
 from forbear.rulebook.hours import instant
-from forbear.rulebook.load import Rulebook
 from forbear.rulebook.models import Facts, FactValue, Hours, Moves, Vocabulary
 
 

@@ -1,67 +1,58 @@
-"""The rulebook as a whole: its files, its rules of every place and day, and the name of exactly this content."""
+"""Loads the rulebook: the vocabulary, the shipped packs, the lender's own packs and calendars."""
 
 import functools
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from datetime import date
+from collections.abc import Iterable
 from hashlib import sha256
 from pathlib import Path
 
-from forbear.rulebook.calendar import Calendar
+from forbear.rulebook.book import Rulebook
 from forbear.rulebook.errors import PackError
-from forbear.rulebook.models import Rule, Series, Vocabulary
-from forbear.rulebook.read import Source, read_files
+from forbear.rulebook.lint import faults_of
+from forbear.rulebook.models import Source
+from forbear.rulebook.read import read_files
+
+__all__ = ["PACKS", "Rulebook", "lint", "load", "read", "read_all", "sources"]
 
 _HERE = Path(__file__).parent
 VOCABULARY = _HERE / "vocabulary.toml"
 PACKS = _HERE / "packs"
 
 
-@dataclass(frozen=True, eq=False)
-class Rulebook:
-    """Every rule on file, of every place and day; `sha256` names exactly this content.
-
-    `sources` are the files that it was read from, the vocabulary first: `read(sources)` gives it again.
-    """
-
-    vocabulary: Vocabulary
-    rules: tuple[Rule, ...]
-    series: Mapping[str, Series]
-    calendars: Mapping[tuple[str, int], Calendar]
-    sources: tuple[Source, ...]
-    sha256: str
-
-    def lawful_places(self, day: date) -> frozenset[str]:
-        """The places of whose law on contacts something is on file that is in force on `day`."""
-        return frozenset(
-            rule.instrument.jurisdiction
-            for rule in self.rules
-            if rule.instrument.kind == "law" and rule.steps and rule.in_force(day)
-        )
-
-    def in_force(self, jurisdiction: str, day: date) -> tuple[Rule, ...]:
-        """The rules that bind in a place on `day`: its law, and the policies of every place."""
-        return tuple(r for r in self.rules if r.instrument.jurisdiction in (jurisdiction, "*") and r.in_force(day))
-
-    @functools.cached_property
-    def by_id(self) -> Mapping[str, Rule]:
-        """The rules by their ids."""
-        return {rule.id: rule for rule in self.rules}
-
-
 @functools.cache
 def load(*extra: Path) -> Rulebook:
     """The shipped packs and any `extra` files or folders of the lender's own (its policy, newer series).
 
+    The lender's own packs are checked as `forbear law lint` checks them; the tests check the shipped ones.
     Raises PackError naming the file, the rule and the remedy.
     """
-    return read(sources(*extra))
+    files = sources(*extra)
+    book = read(files)
+    if extra:
+        own = frozenset(file.name for file in files[len(sources()) :])
+        _raise_first(faults_of(book, own))
+    return book
+
+
+def lint(*extra: Path) -> list[str]:
+    """Every fault of the shipped packs and of `extra`, one line each; a path to a shipped pack tells of it alone."""
+    shipped = [path for path in extra if path.resolve().is_relative_to(PACKS)]
+    book, faults = read_all(sources(*(path for path in extra if path not in shipped)))
+    if book is not None:
+        faults += faults_of(book)
+    if not shipped:
+        return faults
+    files = {
+        file.name for path in shipped for file in _folder(PACKS) if (PACKS / file.name).is_relative_to(path.resolve())
+    }
+    return [fault for fault in faults if fault.split(":")[0] in files]
 
 
 def sources(*extra: Path) -> tuple[Source, ...]:
-    """The files of the rulebook: the vocabulary, the shipped packs, the lender's packs and calendars."""
+    """The files of the rulebook, the vocabulary first."""
     found = [Source(VOCABULARY.name, VOCABULARY.read_bytes()), *_folder(PACKS)]
     for path in extra:
+        if not path.exists():
+            raise PackError(f"{path}: there is no such file or folder. Name a pack, or a folder of packs.")
         found += _folder(path) if path.is_dir() else [Source(path.name, path.read_bytes())]
     return tuple(found)
 
@@ -74,10 +65,15 @@ def _folder(root: Path) -> list[Source]:
 def read(files: Iterable[Source]) -> Rulebook:
     """The rulebook of these files, in this order. Raises PackError for the first fault."""
     book, faults = read_all(files)
-    if book is None or faults:
+    _raise_first(faults)
+    assert book is not None
+    return book
+
+
+def _raise_first(faults: list[str]) -> None:
+    if faults:
         more = f" ({len(faults) - 1} more: forbear law lint)" if len(faults) > 1 else ""
         raise PackError(faults[0] + more)
-    return book
 
 
 def read_all(files: Iterable[Source]) -> tuple[Rulebook | None, list[str]]:

@@ -19,6 +19,14 @@ FactValue = bool | int | str | None
 Facts = Mapping[str, FactValue]
 
 
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One file of the rulebook."""
+
+    name: str
+    content: bytes
+
+
 Governs = Literal["contact", "content", "person", "visit", "cost", "record", "deadline"]
 #: Who asks: the night, of an account; the gate, of one contact at the moment at which it is made.
 Asked = Literal["night", "gate"]

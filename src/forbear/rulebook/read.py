@@ -28,6 +28,7 @@ from forbear.rulebook.models import (
     Moves,
     Rule,
     Series,
+    Source,
     Step,
     Text,
     Value,
@@ -51,14 +52,6 @@ _RULE_KEYS |= {"values", "values_stricter", "when", "unless", "lenders", "tighte
 _EXAMPLE_KEYS = {"facts", "says", "on", "at", "ppm", "after", "until"}
 _GOVERNS = get_args(Governs)
 _WORD = re.compile(r"[a-z][a-z0-9_]*\Z")
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """One file of the rulebook."""
-
-    name: str
-    content: bytes
 
 
 @dataclass
@@ -174,13 +167,14 @@ class _Reader:
             for name in ready:
                 instrument, entry = waiting.pop(name)
                 self._tighten(instrument, entry)
-        for rule in self.found.rules.values():
+        for rule in tuple(self.found.rules.values()):
             for dated in rule.cap:
                 if dated.value.series and dated.value.series not in self.found.series:
                     self.fault(
                         f"{rule.instrument.file}: {rule.id}",
                         f"no series {dated.value.series!r} is on file. Add it, or mend its name.",
                     )
+                    self.found.rules.pop(rule.id, None)
 
     def _calendar(self, source: Source) -> None:
         place = PurePosixPath(source.name).parent.name

@@ -60,7 +60,7 @@ def console(rulebook: Rulebook, hosts: tuple[str, ...] = LOOPBACK) -> ASGIApp:
     pages = _Pages(rulebook)
     steps = rulebook.vocabulary.steps
     quiet = [step.id for step in steps.values() if not step.contact]
-    contact = [step.id for step in steps.values() if step.contact]
+    contact = [step.id for step in steps.values() if step.contact and step.asked == "night"]
 
     @app.get("/")
     def tonight(request: Request, run: Choice = "", book: Choice = "") -> HTMLResponse:

@@ -1,0 +1,435 @@
+"""The commands that speak of the law: `forbear law …`, `forbear why`, `forbear replay`. Thin rims, as in cli.py."""
+
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Annotated
+
+import sqlalchemy as sa
+import typer
+from rich.console import Console
+
+from forbear.errors import ForbearError
+from forbear.nightly import why as asking
+from forbear.nightly.explain import fact_text
+from forbear.nightly.history import changes, preview, replay
+from forbear.rulebook.earliest import local_date
+from forbear.rulebook.load import Rulebook, lint, load
+from forbear.rulebook.models import LANGUAGES, Cap, Dated, Hours, Keep, Rule, Within, at
+from forbear.store.engine import engine, migrate
+from forbear.store.errors import one_line
+from forbear.store.server import home
+from forbear.store.tables import account, book
+
+out = Console()
+
+
+class UserError(ForbearError):
+    """A mistake in what the user gave; the message is one line that names the place and the remedy."""
+
+
+def language(given: str) -> str:
+    """One of the languages that every text has. Raises typer.BadParameter."""
+    if given not in LANGUAGES:
+        raise typer.BadParameter(f"there is no text in {given!r}; the languages are {', '.join(LANGUAGES)}")
+    return given
+
+
+Lang = Annotated[str, typer.Option("--lang", envvar="FORBEAR_LANG", callback=language, help="zh-Hans, zh-Hant or en")]
+Day = Annotated[datetime | None, typer.Option("--as-of", formats=["%Y-%m-%d"], help="the day, YYYY-MM-DD; else today")]
+Place = Annotated[str | None, typer.Option("--place", help="a place's code, such as cn; else all")]
+
+
+def rulebook() -> Rulebook:
+    """The shipped packs and the lender's own under FORBEAR_HOME/packs."""
+    return load(*own_packs())
+
+
+def own_packs() -> tuple[Path, ...]:
+    """The folder of the lender's own packs, if there is one."""
+    own = home() / "packs"
+    return (own,) if own.is_dir() else ()
+
+
+def find_account(connection: sa.Connection, ref: str, book_name: str | None) -> int:
+    """Our number of an account by the lender's. Raises UserError."""
+    query = sa.select(account.c.id, book.c.name).join(book, book.c.id == account.c.book_id).where(account.c.ref == ref)
+    found = [row for row in connection.execute(query) if book_name in (None, row.name)]
+    if not found:
+        raise UserError("There is no account of that number. The console's work list shows the numbers on file.")
+    if len(found) > 1:
+        names = ", ".join(sorted(row.name for row in found))
+        raise UserError(f"Several books have an account of that number: add --book, one of {names}.")
+    return int(found[0].id)
+
+
+def say(text: str = "") -> None:
+    """Print a line as it is."""
+    out.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+#: What the commands say: {key: {language: text}}.
+_WORDS: Mapping[str, Mapping[str, str]] = {
+    "article": {"zh-Hans": "条款", "zh-Hant": "條款", "en": "article"},
+    "force": {"zh-Hans": "施行期间", "zh-Hant": "施行期間", "en": "in force"},
+    "since": {"zh-Hans": "{day} 起", "zh-Hant": "{day} 起", "en": "from {day}"},
+    "until": {"zh-Hans": "{day} 起，至 {end}（不含）", "zh-Hant": "{day} 起，至 {end}（不含）",
+              "en": "from {day} up to, not including, {end}"},
+    "governs": {"zh-Hans": "事项", "zh-Hant": "事項", "en": "governs"},
+    "steps": {"zh-Hans": "方式", "zh-Hant": "方式", "en": "steps"},
+    "lenders": {"zh-Hans": "放贷人类型", "zh-Hant": "放貸人類型", "en": "lenders"},
+    "when": {"zh-Hans": "适用于", "zh-Hant": "適用於", "en": "binds where"},
+    "forbid": {"zh-Hans": "禁止，若", "zh-Hant": "禁止，若", "en": "forbids where"},
+    "unless": {"zh-Hans": "除非", "zh-Hant": "除非", "en": "unless"},
+    "hours": {"zh-Hans": "合法时段", "zh-Hant": "合法時段", "en": "lawful hours"},
+    "cap": {"zh-Hans": "成本上限", "zh-Hant": "成本上限", "en": "cap"},
+    "keep": {"zh-Hans": "留存", "zh-Hant": "留存", "en": "kept"},
+    "within": {"zh-Hans": "期限", "zh-Hant": "期限", "en": "deadline"},
+    "months": {"zh-Hans": "{after} 后 {n} 个月", "zh-Hant": "{after} 後 {n} 個月", "en": "{n} months after {after}"},
+    "days": {"zh-Hans": "{after} 后 {n} 天内：{do}", "zh-Hant": "{after} 後 {n} 天內：{do}",
+             "en": "{do} within {n} days of {after}"},
+    "workdays": {"zh-Hans": "{after} 后 {n} 个工作日内：{do}", "zh-Hant": "{after} 後 {n} 個工作日內：{do}",
+                 "en": "{do} within {n} working days of {after}"},
+    "define": {"zh-Hans": "其中", "zh-Hant": "其中", "en": "where"},
+    "tightens": {"zh-Hans": "收紧", "zh-Hant": "收緊", "en": "tightens"},
+    "source": {"zh-Hans": "来源", "zh-Hant": "來源", "en": "source"},
+    "verified": {"zh-Hans": "条文已核对", "zh-Hant": "條文已核對", "en": "text verified"},
+    "unverified": {"zh-Hans": "条文未核对", "zh-Hant": "條文未核對", "en": "text not yet verified"},
+    "now": {"zh-Hans": "当日有效", "zh-Hant": "當日有效", "en": "in force that day"},
+    "policy": {"zh-Hans": "机构政策", "zh-Hant": "機構政策", "en": "policy"},
+    "law": {"zh-Hans": "法规", "zh-Hant": "法規", "en": "law"},
+    "begins": {"zh-Hans": "施行", "zh-Hant": "施行", "en": "begins"},
+    "ends": {"zh-Hans": "失效", "zh-Hant": "失效", "en": "ends"},
+    "changes": {"zh-Hans": "变更", "zh-Hant": "變更", "en": "changes"},
+    "no_change": {"zh-Hans": "其间没有变更。", "zh-Hant": "其間沒有變更。", "en": "Nothing changes between them."},
+    "count": {"zh-Hans": "{day}：{n} 条规则有效，其中 {u} 条条文未核对。",
+              "zh-Hant": "{day}：{n} 條規則有效，其中 {u} 條條文未核對。",
+              "en": "{day}: {n} rules in force, {u} of them not yet verified."},
+    "clean": {"zh-Hans": "未发现问题。", "zh-Hant": "未發現問題。", "en": "No fault found."},
+    "permitted": {"zh-Hans": "可以", "zh-Hant": "可以", "en": "permitted"},
+    "forbidden": {"zh-Hans": "不可", "zh-Hant": "不可", "en": "forbidden"},
+    "needs_human": {"zh-Hans": "情况不明，须人工判断", "zh-Hant": "情況不明，須人工判斷",
+                    "en": "not known to be allowed; a person decides"},
+    "forbids": {"zh-Hans": "禁止", "zh-Hant": "禁止", "en": "forbids"},
+    "unknown": {"zh-Hans": "情况不明", "zh-Hant": "情況不明", "en": "can't be told"},
+    "no_hours": {"zh-Hans": "当日无合法时段", "zh-Hant": "當日無合法時段", "en": "no lawful hour that day"},
+    "hours_kept": {"zh-Hans": "时段合法", "zh-Hant": "時段合法", "en": "within its hours"},
+    "permits": {"zh-Hans": "不禁止", "zh-Hant": "不禁止", "en": "does not forbid"},
+    "window": {"zh-Hans": "当日合法时段（UTC）：{a} 至 {b}", "zh-Hant": "當日合法時段（UTC）：{a} 至 {b}",
+               "en": "Lawful hours of that day (UTC): {a} to {b}"},
+    "earliest": {"zh-Hans": "最早合法时间（UTC）：{at}", "zh-Hant": "最早合法時間（UTC）：{at}",
+                 "en": "Lawful from (UTC): {at}"},
+    "not_within": {"zh-Hans": "{n} 天内没有合法时间。", "zh-Hant": "{n} 天內沒有合法時間。",
+                   "en": "At no time within {n} days is it lawful, as things stand."},
+    "replayed": {"zh-Hans": "第 {run} 次运行（{day}，规则 {sha}{same}）：{n} 项决定重算，{agree} 项一致。",
+                 "zh-Hant": "第 {run} 次執行（{day}，規則 {sha}{same}）：{n} 項決定重算，{agree} 項一致。",
+                 "en": "Run {run} ({day}, rulebook {sha}{same}): {n} decisions replayed, {agree} agree."},
+    "other_file": {"zh-Hans": "，现行文件已变更", "zh-Hant": "，現行檔案已變更", "en": ", no longer the one on file"},
+    "touched": {"zh-Hans": "{day} 至 {then}：第 {run} 次运行的 {n} 个账户中，{k} 个会受影响。",
+                "zh-Hant": "{day} 至 {then}：第 {run} 次執行的 {n} 個帳戶中，{k} 個會受影響。",
+                "en": "From {day} to {then}: of the {n} accounts of run {run}, {k} would be touched."},
+    "more": {"zh-Hans": "……另有 {n} 个。", "zh-Hant": "……另有 {n} 個。", "en": "… and {n} more."},
+}  # fmt: skip
+
+
+def word(key: str, lang: str, **values: object) -> str:
+    """A sentence of these commands."""
+    return _WORDS[key][lang].format(**values)
+
+
+_GOVERNS: Mapping[str, Mapping[str, str]] = {
+    "contact": {"zh-Hans": "联系", "zh-Hant": "聯繫", "en": "contact"},
+    "content": {"zh-Hans": "内容", "zh-Hant": "內容", "en": "content"},
+    "person": {"zh-Hans": "联系对象", "zh-Hant": "聯繫對象", "en": "the person contacted"},
+    "visit": {"zh-Hans": "上门", "zh-Hant": "上門", "en": "visit"},
+    "cost": {"zh-Hans": "成本", "zh-Hant": "成本", "en": "cost"},
+    "record": {"zh-Hans": "记录", "zh-Hant": "紀錄", "en": "record"},
+    "deadline": {"zh-Hans": "期限", "zh-Hant": "期限", "en": "deadline"},
+}
+
+law = typer.Typer(no_args_is_help=True, help="The law on file: show, compare and check it, and look ahead.")
+
+
+@law.command("show")
+def show(
+    rule_id: Annotated[str | None, typer.Argument(metavar="RULE", help="a rule's id; else all of --place")] = None,
+    as_of: Day = None,
+    place: Place = None,
+    lang: Lang = "en",
+) -> None:
+    """Print a rule as a page beside its article: text, condition, figures, dates, source, verified or not."""
+    found = rulebook()
+    day = _day(as_of)
+    if rule_id is not None:
+        if rule_id not in found.by_id:
+            raise UserError(f"There is no rule {rule_id!r}. forbear law as-of lists the ids.")
+        _print_rule(found.by_id[rule_id], found, day, lang)
+        return
+    for rule in _in_force(found, place, day):
+        _print_rule(rule, found, day, lang)
+        say()
+
+
+@law.command("as-of")
+def as_of_day(
+    day: Annotated[datetime, typer.Argument(formats=["%Y-%m-%d"], help="YYYY-MM-DD")],
+    place: Place = None,
+    lang: Lang = "en",
+) -> None:
+    """List the rules in force on a day."""
+    rules = _in_force(rulebook(), place, day.date())
+    for rule in rules:
+        mark = "" if rule.verified else f"  [{word('unverified', lang)}]"
+        say(f"{rule.id}  {rule.instrument.citation} {rule.article}{mark}")
+        say(f"    {rule.text[lang]}")
+    say(word("count", lang, day=day.date(), n=len(rules), u=sum(not rule.verified for rule in rules)))
+
+
+@law.command("diff")
+def diff(
+    first: Annotated[datetime, typer.Argument(formats=["%Y-%m-%d"], help="YYYY-MM-DD")],
+    last: Annotated[datetime, typer.Argument(formats=["%Y-%m-%d"], help="YYYY-MM-DD")],
+    place: Place = None,
+    lang: Lang = "en",
+) -> None:
+    """Say what comes in force, ends, or changes a figure after the first day, up to and including the last."""
+    found = rulebook()
+    if last <= first:
+        raise UserError("The second day is not after the first. Give the earlier day first.")
+    listed = {
+        (change.day, change.rule.id): change
+        for each in _places(found, place)
+        for change in changes(found, each, first.date(), last.date())
+    }
+    for change in (listed[key] for key in sorted(listed)):
+        say(f"{change.day}  {word(change.what, lang)}  {change.rule.id}  ({_cited(change.rule)})")
+        if change.what == "changes":
+            eve = change.day - timedelta(days=1)
+            before, after = (_figures(change.rule, day, lang) for day in (eve, change.day))
+            say(f"    {before} → {after}")
+        else:
+            say(f"    {change.rule.text[lang]}")
+    if not listed:
+        say(word("no_change", lang))
+
+
+@law.command("lint")
+def lint_packs(
+    path: Annotated[Path | None, typer.Argument(help="a pack or a folder of packs; else the lender's own")] = None,
+    lang: Lang = "en",
+) -> None:
+    """Check the shipped packs, and those given or the lender's own: every fault with its file, rule and remedy."""
+    extra = (path,) if path is not None else own_packs()
+    faults = lint(*extra)
+    for fault in faults:
+        say(fault)
+    if faults:
+        raise typer.Exit(1)
+    say(word("clean", lang))
+
+
+@law.command("preview")
+def look_ahead(
+    as_of: Annotated[datetime, typer.Option("--as-of", formats=["%Y-%m-%d"], help="a day after the newest run's")],
+    most: Annotated[int, typer.Option("--list", min=0, help="how many accounts to list")] = 20,
+    lang: Lang = "en",
+) -> None:
+    """Show which accounts a change of law will touch that comes into force after the newest run, up to a day."""
+    migrate()
+    found = rulebook()
+    seen = preview(as_of.date(), found, most)
+    steps = found.vocabulary.steps
+    for change in seen.changes:
+        say(f"{change.day}  {word(change.what, lang)}  {change.rule.id}  {change.rule.text[lang]}")
+    say(word("touched", lang, day=seen.as_of, then=seen.then, run=seen.run_id, n=seen.decisions, k=seen.touched))
+    for (step, then), count in sorted(seen.by_step.items(), key=lambda item: -item[1]):
+        say(f"  {steps[step].name[lang]} → {steps[then].name[lang]}: {count:,}")
+    for each in seen.first:
+        hours = f"{_clock(each.hours)} → {_clock(each.hours_then)}" if each.hours != each.hours_then else ""
+        turned = f"{steps[each.step].name[lang]} → {steps[each.step_then].name[lang]}"
+        say(f"  {each.account_ref}: {turned} {hours}".rstrip())
+    if seen.touched > len(seen.first):
+        say("  " + word("more", lang, n=seen.touched - len(seen.first)))
+
+
+def replay_run(
+    run_id: Annotated[int, typer.Argument(metavar="RUN", help="the number of a run")],
+    lang: Lang = "en",
+) -> None:
+    """Recompute every decision of a run from its kept facts by its kept rules, and say how many agree."""
+    migrate()
+    done = replay(run_id, rulebook())
+    same = "" if done.on_file else word("other_file", lang)
+    sha = done.rulebook_sha256[:12]
+    say(word("replayed", lang, run=run_id, day=done.as_of, sha=sha, same=same, n=done.decisions, agree=done.agree))
+    if done.differ:
+        raise UserError(f"Decisions that differ, by our number of the account: {', '.join(map(str, done.differ))}.")
+
+
+def why(
+    account_ref: Annotated[str, typer.Argument(metavar="ACCOUNT", help="the lender's own number of the account")],
+    step: Annotated[str, typer.Option("--step", help="the contact that is asked about, such as call")],
+    at: Annotated[str | None, typer.Option("--at", help="an instant with its offset; else now")] = None,
+    given: Annotated[list[str] | None, typer.Option("--fact", help="a fact of the contact itself, NAME=VALUE")] = None,
+    book_name: Annotated[str | None, typer.Option("--book", help="its book, where several have that number")] = None,
+    lang: Lang = "en",
+) -> None:
+    """Explain one contact at one instant: the verdict, each rule that spoke, and when it becomes lawful."""
+    found = rulebook()
+    moment = _instant(at)
+    if step not in found.vocabulary.steps or not found.vocabulary.steps[step].contact:
+        names = ", ".join(s.id for s in found.vocabulary.steps.values() if s.contact)
+        raise UserError(f"{step!r} is no contact. It is one of {names}.")
+    migrate()
+    with one_line(), engine().connect() as connection:
+        account_id = find_account(connection, account_ref, book_name)
+    told = asking.why(account_id, step, moment, _facts(found, given or []), found)
+    answer = told.answer
+    say(f"{found.vocabulary.steps[step].name[lang]}, {moment.isoformat()}: {word(answer.verdict, lang)}")
+    for spoken in answer.spoke:
+        rule = spoken.rule
+        mark = "" if rule.verified else f"; {word('unverified', lang)}"
+        says = word("hours_kept" if spoken.says == "hours" else spoken.says, lang)
+        say(f"  {rule.id}: {says}. {rule.text[lang]} ({_cited(rule)}; {_force(rule, lang)}{mark})")
+        for name, value in spoken.facts.items():
+            fact = found.vocabulary.facts[name]
+            shown = fact_text(fact, value, told.currency, lang, found.vocabulary.never)
+            say(f"      {fact.name[lang]}: {shown}")
+    if answer.window is not None:
+        say(word("window", lang, a=answer.window[0].isoformat(), b=answer.window[1].isoformat()))
+    if told.earliest is not None:
+        say(word("earliest", lang, at=told.earliest.isoformat()))
+    else:
+        say(word("not_within", lang, n=asking.HORIZON_DAYS))
+
+
+# ---- helpers ----------------------------------------------------------------------------------------
+
+
+def _day(given: datetime | None) -> date:
+    return given.date() if given is not None else local_date(None, datetime.now(UTC))
+
+
+def _instant(given: str | None) -> datetime:
+    if given is None:
+        return datetime.now(UTC)
+    try:
+        moment = datetime.fromisoformat(given)
+    except ValueError:
+        raise UserError(f"{given!r} is no instant. Write it as 2026-01-31T09:30:00+08:00.") from None
+    if moment.tzinfo is None:
+        raise UserError(f"{given!r} has no offset from UTC. Write it as 2026-01-31T09:30:00+08:00.")
+    return moment
+
+
+def _facts(found: Rulebook, given: list[str]) -> dict[str, bool | int | str | None]:
+    """Facts of the contact as they were typed. Raises UserError."""
+    facts: dict[str, bool | int | str | None] = {}
+    for each in given:
+        name, sign, value = each.partition("=")
+        fact = found.vocabulary.facts.get(name)
+        if not sign or fact is None or fact.asked != "gate":
+            names = ", ".join(f.id for f in found.vocabulary.facts.values() if f.asked == "gate")
+            raise UserError(f"{each!r} is no fact of a contact. Write NAME=VALUE, with one of {names}.")
+        if fact.type == "bool" and value in ("true", "false"):
+            facts[name] = value == "true"
+        elif fact.type == "enum" and value in fact.values:
+            facts[name] = value
+        elif fact.type == "int" and value.isdigit():
+            facts[name] = int(value)
+        else:
+            may = "true or false" if fact.type == "bool" else ", ".join(fact.values) or "a whole number"
+            raise UserError(f"{each!r}: the value is {may}.")
+    return facts
+
+
+def _places(found: Rulebook, place: str | None) -> list[str]:
+    places = sorted({rule.instrument.jurisdiction for rule in found.rules})
+    if place is not None and place not in places:
+        raise UserError(f"No law of {place!r} is on file. The places are {', '.join(p for p in places if p != '*')}.")
+    return [place] if place is not None else places
+
+
+def _in_force(found: Rulebook, place: str | None, day: date) -> list[Rule]:
+    rules = {rule.id: rule for each in _places(found, place) for rule in found.in_force(each, day)}
+    return [rules[rule_id] for rule_id in sorted(rules)]
+
+
+def _cited(rule: Rule) -> str:
+    return f"{rule.instrument.citation} {rule.article}"
+
+
+def _force(rule: Rule, lang: str) -> str:
+    if rule.until is None:
+        return word("since", lang, day=rule.since)
+    return word("until", lang, day=rule.since, end=rule.until)
+
+
+def _clock(hours: tuple[int, int] | None) -> str:
+    return "–" if hours is None else "–".join(f"{minute // 60:02}:{minute % 60:02}" for minute in hours)
+
+
+def _print_rule(rule: Rule, found: Rulebook, day: date, lang: str) -> None:
+    """A rule as a page: what the article says, then what the rulebook reads in it."""
+    steps = found.vocabulary.steps
+    say(f"{rule.id}  [{word(rule.instrument.kind, lang)}; {word('verified' if rule.verified else 'unverified', lang)}]")
+    say(f"  {rule.instrument.title[lang]} ({rule.instrument.citation}), {word('article', lang)} {rule.article}")
+    say(f"  {rule.text[lang]}")
+    if rule.note:
+        say(f"  {rule.note[lang]}")
+    lines = {"force": _force(rule, lang) + (f" ({word('now', lang)})" if rule.in_force(day) else "")}
+    lines["governs"] = _GOVERNS[rule.governs][lang]
+    if rule.steps:
+        lines["steps"] = ", ".join(step.name[lang] for step in steps.values() if step.id in rule.steps)
+    if rule.lenders:
+        lines["lenders"] = ", ".join(rule.lenders)
+    lines |= rule.conditions
+    for key, text in lines.items():
+        say(f"    {word(key, lang)}: {text}")
+    for define in rule.defines:
+        say(f"    {word('define', lang)} {define.id} = {define.condition}: {define.text[lang]}")
+    for line in _dated(rule, lang):
+        say(f"    {line}")
+    if rule.tightens:
+        say(f"    {word('tightens', lang)}: {rule.tightens}")
+    say(f"    {word('source', lang)}: {rule.source}")
+
+
+def _dated(rule: Rule, lang: str) -> list[str]:
+    """Each dated figure of a rule, a line each."""
+    lines = []
+    for key in ("hours", "cap", "keep", "within"):
+        entry: Dated[object]
+        for entry in getattr(rule, key):
+            lines.append(f"{word(key, lang)}, {word('since', lang, day=entry.since)}: {_figure(entry.value, lang)}")
+    for name, value in rule.values.items():
+        for each in value.general:
+            lines.append(f"{name}, {word('since', lang, day=each.since)}: {each.value}")
+        for lender, own in value.by_lender.items():
+            lines += [f"{name} ({lender}), {word('since', lang, day=each.since)}: {each.value}" for each in own]
+    return lines
+
+
+def _figures(rule: Rule, day: date, lang: str) -> str:
+    """The figures of a rule on a day, in one line."""
+    dated = (at(getattr(rule, key), day) for key in ("hours", "cap", "keep", "within"))
+    shown = [_figure(value, lang) for value in dated if value is not None]
+    for name, value in rule.values.items():
+        shown.append(f"{name} = {value.on(day)}")
+        shown += [f"{name} ({lender}) = {value.on(day, lender)}" for lender in value.by_lender]
+    return ", ".join(shown) or "–"
+
+
+def _figure(value: object, lang: str) -> str:
+    match value:
+        case Hours(opens=opens, closes=closes):
+            return _clock((opens, closes))
+        case Cap(ppm=int(ppm)):
+            return f"{ppm / 10_000:g}%"
+        case Cap(times=times, series=series):
+            return f"{times} × {series}"
+        case Keep(months=months, after=after):
+            return word("months", lang, n=months, after=after)
+        case Within(days=days, after=after, do=do, workdays=workdays):
+            return word("workdays" if workdays else "days", lang, n=days, after=after, do=do)
+    raise AssertionError(value)

@@ -1,0 +1,71 @@
+"""One contact explained: the facts of its account on a local day, as a night would have them, and the answer."""
+
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from forbear.nightly.run import facts_of, read_accounts
+from forbear.rulebook.answer import Answer
+from forbear.rulebook.compile import compile_for
+from forbear.rulebook.earliest import earliest_lawful, local_date
+from forbear.rulebook.load import Rulebook
+from forbear.rulebook.models import FactValue, Hours
+from forbear.store.engine import engine
+from forbear.store.errors import one_line
+from forbear.store.tables import account, book, borrower
+
+#: Local days to look ahead for the first lawful one.
+HORIZON_DAYS = 62
+
+
+@dataclass(frozen=True, slots=True)
+class Why:
+    """The answer to one contact, and the first lawful instant from then on; None where none was found."""
+
+    answer: Answer
+    earliest: datetime | None
+    currency: str
+
+
+def why(account_id: int, step: str, at: datetime, given: Mapping[str, FactValue], rulebook: Rulebook) -> Why:
+    """What the gate's rules say of a contact about an account at an aware instant.
+
+    Args:
+        given: facts of the contact itself; those left out are unknown, but for to_whom: the debtor.
+
+    Raises StoreError. The facts of later days take it that nothing else happens until then.
+    """
+    who = account.alias("who")
+    query = (
+        sa.select(borrower.c.zones, book.c.jurisdiction, book.c.currency, sa.func.array_agg(account.c.id))
+        .select_from(who)
+        .join(borrower, borrower.c.id == who.c.borrower_id)
+        .join(book, book.c.id == who.c.book_id)
+        .join(account, account.c.borrower_id == borrower.c.id)
+        .where(who.c.id == account_id)
+        .group_by(borrower.c.zones, book.c.jurisdiction, book.c.currency)
+    )
+    with one_line(), engine().connect() as connection:
+        zones, jurisdiction, currency, accounts = connection.execute(query).one()
+    today = local_date(zones, at)
+    read = read_accounts(sorted(accounts), at, today, HORIZON_DAYS)
+    contact = {f.id: given.get(f.id) for f in rulebook.vocabulary.facts.values() if f.asked == "gate"}
+    contact["to_whom"] = given.get("to_whom", "debtor")
+
+    @functools.cache
+    def row_on(day: date) -> dict[str, Any]:
+        return next(row for row in facts_of(read, day, rulebook) if row["account_id"] == account_id)
+
+    def facts_on(day: date) -> dict[str, FactValue]:
+        return {**row_on(day), **contact}
+
+    first = row_on(today)
+    agreed = None if first["agreed_from_min"] is None else Hours(first["agreed_from_min"], first["agreed_to_min"])
+    place = zones if first["place_known"] else None
+    answer = compile_for(rulebook, jurisdiction, today, "gate").answer(step, facts_on(today), at, place, agreed)
+    earliest = earliest_lawful(rulebook, jurisdiction, step, facts_on, at, place, agreed, HORIZON_DAYS)
+    return Why(answer, earliest, currency)

@@ -1,0 +1,41 @@
+"""The rulebook as a value: its rules of every place and day, and the name of exactly this content."""
+
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+
+from forbear.rulebook.calendar import Calendar
+from forbear.rulebook.models import Rule, Series, Source, Vocabulary
+
+
+@dataclass(frozen=True, eq=False)
+class Rulebook:
+    """Every rule on file, of every place and day; `sha256` names exactly this content.
+
+    `sources` are the files that it was read from, the vocabulary first: `read(sources)` gives it again.
+    """
+
+    vocabulary: Vocabulary
+    rules: tuple[Rule, ...]
+    series: Mapping[str, Series]
+    calendars: Mapping[tuple[str, int], Calendar]
+    sources: tuple[Source, ...]
+    sha256: str
+
+    def lawful_places(self, day: date) -> frozenset[str]:
+        """The places of whose law on contacts something is on file that is in force on `day`."""
+        return frozenset(
+            rule.instrument.jurisdiction
+            for rule in self.rules
+            if rule.instrument.kind == "law" and rule.steps and rule.in_force(day)
+        )
+
+    def in_force(self, jurisdiction: str, day: date) -> tuple[Rule, ...]:
+        """The rules that bind in a place on `day`: its law, and the policies of every place."""
+        return tuple(r for r in self.rules if r.instrument.jurisdiction in (jurisdiction, "*") and r.in_force(day))
+
+    @functools.cached_property
+    def by_id(self) -> Mapping[str, Rule]:
+        """The rules by their ids."""
+        return {rule.id: rule for rule in self.rules}

@@ -1,0 +1,208 @@
+"""A pack that is wrong: each fault is told by file, rule and remedy; all at once by the linter, the first at load."""
+
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from forbear.rulebook.errors import PackError
+from forbear.rulebook.load import PACKS, lint, load
+
+HEAD = """[instrument]
+id = "x"
+jurisdiction = "cn"
+kind = "law"
+citation = "x"
+title = { zh-Hans = "a", zh-Hant = "b", en = "c" }
+"""
+RULE = """[[rule]]
+id = "x.1"
+governs = "contact"
+article = "1"
+from = 2025-03-01
+steps = ["call"]
+forbid = "dpd < 3"
+verified = false
+source = "s"
+text = { zh-Hans = "a", zh-Hant = "b", en = "c" }
+examples = [{ facts = { dpd = 2 }, says = "forbids" }, { facts = { dpd = 3 }, says = "permits" }]
+"""
+HOURS = (
+    RULE.replace('forbid = "dpd < 3"', 'hours = [{ from = 2025-03-01, opens = "22:00", closes = "23:00" }]')
+    .replace("{ facts = { dpd = 2 }, says", '{ at = "21:59", says')
+    .replace("{ facts = { dpd = 3 }, says", '{ at = "22:00", says')
+)
+CAP = """[[rule]]
+id = "x.cap"
+governs = "cost"
+article = "1"
+from = 2025-03-01
+cap = [{ from = 2025-03-01, ppm = 240000 }]
+verified = false
+source = "s"
+text = { zh-Hans = "a", zh-Hant = "b", en = "c" }
+examples = [{ on = 2025-03-01, ppm = 240000 }]
+"""
+DEFINE = '[[define]]\nid = "NAME"\nis = "IS"\ntext = { zh-Hans = "a", zh-Hant = "b", en = "c" }\n'
+
+
+def faults(folder: Path, rules: str, head: str = HEAD) -> list[str]:
+    (folder / "wrong.toml").write_text(head + rules, "utf-8")
+    return lint(folder)
+
+
+def test_the_shipped_packs_have_no_fault() -> None:
+    assert lint() == []
+    assert lint(PACKS / "us" / "reg-f.toml") == []
+
+
+def test_a_sound_pack_has_no_fault(tmp_path: Path) -> None:
+    defined = DEFINE.replace("NAME", "early").replace("IS", "dpd < 3")
+    assert faults(tmp_path, defined + RULE.replace('forbid = "dpd < 3"', 'forbid = "early and not plan_active"')) == []
+    assert load(tmp_path).by_id["x.1"].defines[0].id == "early"
+
+
+@pytest.mark.parametrize(
+    ("rules", "said"),
+    [
+        (RULE.replace("dpd < 3", "days_late < 3"), "forbid names 'days_late', which is neither a fact"),
+        (RULE.replace("dpd < 3", "dpd <"), "can't be read at character"),
+        (RULE.replace("dpd < 3", "dpd + 3"), "is not a condition"),
+        (RULE.replace("dpd < 3", "status < 'open'"), "orders what has no order"),
+        (RULE.replace("dpd < 3", "status == 'late'"), "it may be open, paid_off, charged_off, sold"),
+        (RULE.replace("dpd < 3", "__import__('os')"), "which the condition language does not have"),
+        (RULE.replace('article = "1"\n', ""), "article is missing"),
+        (RULE.replace('governs = "contact"\n', ""), "governs is missing"),
+        (RULE.replace('"contact"', '"weather"'), "governs 'weather'. It is one of contact, content"),
+        (RULE.replace(', en = "c" }', " }"), "text: has no text in en"),
+        (RULE.replace('["call"]', '["phone"]'), "names the step 'phone'"),
+        (RULE.replace("from = 2025-03-01\n", ""), "from is missing"),
+        (RULE.replace("verified", "to = 2024-01-01\nverified"), "to (2024-01-01) is not after from (2025-03-01)"),
+        (RULE.replace("verified", "colour = 1\nverified"), "has the key 'colour'"),
+        (
+            RULE.replace("verified", 'keep = [{ from = 2025-03-01, months = 1, after = "a" }]\nverified'),
+            "exactly one of",
+        ),
+        (
+            RULE.replace("verified", "values.n = [{from=2026-01-01,is=1},{from=2025-01-01,is=2}]\nverified"),
+            "values.n: the dates overlap",
+        ),
+        (
+            RULE.replace("verified", 'values.n = [{from=2025-01-01,is=1,lenders=["shop"]}]\nverified'),
+            "names the lender type 'shop'",
+        ),
+        (RULE + RULE, "x.1: the id stands in wrong.toml too"),
+        (RULE.replace("dpd = 2", "days = 2"), "an example names the fact 'days'"),
+        # What can be read, but can't be right:
+        (RULE.replace("dpd = 2", "dpd = 3"), "example 1: the rule says permits, where its example says forbids"),
+        (RULE.replace(', { facts = { dpd = 3 }, says = "permits" }', ""), "has no examples on both sides"),
+        (RULE.replace("dpd < 3", "dpd >= 0"), "forbids whatever the facts are: a contradiction"),
+        (RULE.replace("dpd < 3", "dpd < 3 and dpd > 5"), "never forbids, whatever the facts are"),
+        (
+            RULE.replace("dpd < 3", "dpd < n").replace(
+                "verified", "values.n = [{ from = 2026-01-01, is = 3 }]\nverified"
+            ),
+            "the value n has no entry for 2025-03-01",
+        ),
+        (HOURS, "x.1: with"),
+        (HOURS, "it leaves no lawful minute for call on 2025-03-01: a contradiction"),
+        (CAP.replace("ppm = 240000 }]\nver", 'times = 4, series = "x.rate" }]\nver'), "no series 'x.rate' is on file"),
+        (
+            CAP.replace("on = 2025-03-01, ppm = 240000", "on = 2025-03-01, ppm = 1"),
+            "says 240000, where its example says 1",
+        ),
+        (CAP.replace('"cost"', '"record"'), "a rule of cap governs cost, not record"),
+        (
+            DEFINE.replace("NAME", "a").replace("IS", "b or dpd > 1")
+            + DEFINE.replace("NAME", "b").replace("IS", "not a")
+            + RULE,
+            "define a: is defined by itself: a cycle",
+        ),
+        (DEFINE.replace("NAME", "dpd").replace("IS", "arrears > 1") + RULE, "define dpd: is no free name"),
+    ],
+)
+def test_a_wrong_pack_is_told_by_file_rule_and_remedy(tmp_path: Path, rules: str, said: str) -> None:
+    found = faults(tmp_path, rules)
+    assert any(said in fault for fault in found), found
+    assert all("wrong.toml: " in fault and "\n" not in fault and fault[-1] in ".)" for fault in found)
+    # A rulebook with a fault is not used: it is told at load too, and nothing is loaded.
+    with pytest.raises(PackError):
+        load(tmp_path)
+
+
+def test_several_faults_are_told_at_once_and_load_says_how_many_more(tmp_path: Path) -> None:
+    two = RULE.replace("dpd < 3", "days_late < 3").replace('article = "1"\n', "")
+    found = faults(tmp_path, two + RULE.replace('"x.1"', '"x.2"').replace('["call"]', '["phone"]'))
+    assert [fault.split(": ")[1] for fault in found] == ["x.1", "x.1", "x.2"]
+    with pytest.raises(PackError, match=r"^wrong.toml: x.1: article is missing.*\(2 more: forbear law lint\)$"):
+        load(tmp_path)
+
+
+def test_a_file_that_is_no_pack_is_told(tmp_path: Path) -> None:
+    (tmp_path / "torn.toml").write_bytes(b"[instrument\n")
+    (tmp_path / "bare.toml").write_text(RULE, "utf-8")
+    (tmp_path / "calendars").mkdir()
+    (tmp_path / "calendars" / "2027.json").write_text('{"year": 2027}', "utf-8")
+    said = " ".join(lint(tmp_path))
+    assert "torn.toml: is not TOML in UTF-8" in said and "bare.toml: has rules but no [instrument]" in said
+    assert "calendars/2027.json: is no calendar in the JSON of holiday-cn" in said
+    with pytest.raises(PackError, match="no such file or folder"):
+        lint(tmp_path / "nowhere.toml")
+
+
+# ---- a lender's own, stricter form of a rule ---------------------------------------------------------
+
+POLICY = HEAD.replace('"law"', '"policy"').replace('id = "x"', 'id = "own"\nfrom = 2025-03-01')
+STRICT = """[[rule]]
+id = "own.1"
+tightens = "cn.hours"
+article = "1"
+hours = [{ from = 2025-03-01, opens = "09:00", closes = "20:00" }]
+verified = true
+source = "the house"
+text = { zh-Hans = "a", zh-Hant = "b", en = "c" }
+"""
+
+
+def tightened(target: str, figure: str) -> str:
+    return STRICT.replace("cn.hours", target).replace(
+        'hours = [{ from = 2025-03-01, opens = "09:00", closes = "20:00" }]', figure
+    )
+
+
+def test_a_stricter_form_binds_beside_the_rule_that_it_tightens(tmp_path: Path) -> None:
+    most = "values.most = [{ from = 2025-03-01, is = 1 }]"
+    assert faults(tmp_path, STRICT + tightened("cn.call.daily", most).replace("own.1", "own.2"), POLICY) == []
+    book = load(tmp_path)
+    assert {"cn.hours", "own.1", "own.2", "cn.call.daily"} <= {r.id for r in book.in_force("cn", date(2025, 3, 1))}
+    assert book.by_id["own.2"].forbid == book.by_id["cn.call.daily"].forbid
+    assert book.by_id["own.2"].values["most"].on(date(2025, 3, 1)) == 1
+
+
+@pytest.mark.parametrize(
+    ("rules", "said"),
+    [
+        (STRICT.replace("20:00", "22:30"), "its hours reach beyond those of the rule. Keep within them on 2025-03-01"),
+        (tightened("cn.call.daily", "values.most = [{ from = 2025-03-01, is = 4 }]"), "most = 4 is looser than 3"),
+        (
+            tightened("cn.cap.bank", "cap = [{ from = 2025-03-01, ppm = 250000 }]"),
+            "its cap is above the rule's. Lower it on 2025-10-01: it would break cn.cap.bank (金规〔2025〕9号",
+        ),
+        (
+            tightened("cn.cap.bank", 'cap = [{ from = 2025-03-01, times = 4, series = "cn.lpr-1y" }]'),
+            "can't be compared",
+        ),
+        (tightened("cn.call.daily", 'forbid = "dpd < 1"'), "has forbid, which comes from the rule that it tightens"),
+        (tightened("cn.nothing", "values.most = [{ from = 2025-03-01, is = 4 }]"), "is no rule on file"),
+        (tightened("us.hours", STRICT.splitlines()[4]), "tightens a rule of us. Put it in a pack of that place"),
+        (
+            STRICT.replace("cn.hours", "own.2") + STRICT.replace("own.1", "own.2").replace("cn.hours", "own.1"),
+            "a cycle. Tighten a law's rule",
+        ),
+    ],
+)
+def test_a_looser_form_is_refused_with_the_rule_that_it_would_break(tmp_path: Path, rules: str, said: str) -> None:
+    found = faults(tmp_path, rules, POLICY)
+    assert any(said in fault and fault.startswith("wrong.toml: own.") for fault in found), found
+    with pytest.raises(PackError):
+        load(tmp_path)
