@@ -7,11 +7,11 @@ from typing import NamedTuple
 
 from forbear.contact.models import CALLS, CONNECTED, CONVERSED, TEXTS, Loan, Record
 from forbear.ledger.position import Position, position
+from forbear.rulebook.book import Rulebook
 from forbear.rulebook.calendar import public_holiday
 from forbear.rulebook.cap import find_cap
 from forbear.rulebook.compile import Compiled, compile_for
 from forbear.rulebook.hours import LocalDay, local_day
-from forbear.rulebook.load import Rulebook
 from forbear.rulebook.models import FactValue
 
 #: Facts that days alone never change: where only these stand against a contact, waiting does not help.

@@ -22,9 +22,9 @@ from forbear.contact.errors import Misasked, NoSuchPermission, NotUsable
 from forbear.contact.facts import STILL, facts_on, place, setting
 from forbear.contact.models import OUTCOMES, OUTCOMES_OF_A_CALL, PENDING, Decision, Outcome, Permission, Record, Request
 from forbear.rulebook.answer import Answer, Verdict
+from forbear.rulebook.book import Rulebook
 from forbear.rulebook.earliest import earliest_lawful, local_date
 from forbear.rulebook.hours import instant
-from forbear.rulebook.load import Rulebook
 from forbear.rulebook.models import FactValue, Vocabulary
 from forbear.store.engine import engine
 from forbear.store.errors import one_line
