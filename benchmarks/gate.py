@@ -1,11 +1,12 @@
 """The gate's throughput at 16 connections, against a bare "lock a row, count, insert" transaction, in turns.
 
-    .venv/bin/python benchmarks/gate.py [--seconds 5] [--rounds 6] [--accounts 20000]
+    .venv/bin/python benchmarks/gate.py [--seconds 5] [--rounds 6] [--accounts 40000]
 
-Both are done by the same 16 processes, over the same connections, on the same server and book, with the same client
-in the same shape: one round trip that locks and reads, one that writes and commits. The gate reads the person's
-whole record, asks the whole rulebook, and keeps its answer with its reasons; the bare one counts the person's
-contacts and inserts one narrow row. What is printed is also written to benchmarks/results/gate.md.
+The gate is asked for the contacts that a night has planned over a synthetic book, as channels ask it. Both are done
+by the same 16 processes, over the same connections, on the same server and book, with the same client in the same
+shape: one round trip that locks and reads, one that writes and commits. The gate reads the person's whole record,
+asks the whole rulebook, and keeps its answer with its reasons; the bare one counts the person's contacts and inserts
+one narrow row. What is printed is also written to benchmarks/results/gate.md.
 """
 
 import argparse
@@ -26,9 +27,10 @@ import psycopg
 CONNECTIONS = 16
 AS_OF = date(2026, 6, 30)
 NOON = "2026-06-30T12:00:00+08:00"
-CALL: dict[str, bool | int | str] = {
-    "to_whom": "debtor", "discloses_debt": False, "at_workplace": False, "public_view": False,
-    "message_identifies": True, "message_false": False, "message_threat": False, "staff_trained": True,
+FACTS: dict[str, bool | int | str] = {
+    "to_whom": "debtor", "discloses_debt": False, "third_party_before": False, "message_opt_out": True,
+    "message_identifies": True, "message_false": False, "message_threat": False, "at_workplace": False,
+    "public_view": False, "visitors": 2, "visit_appointed": True, "visit_identified": True, "staff_trained": True,
     "staff_violent_record": False, "recorded": True,
 }  # fmt: skip
 
@@ -44,7 +46,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=5)
     parser.add_argument("--rounds", type=int, default=6)
-    parser.add_argument("--accounts", type=int, default=20_000)
+    parser.add_argument("--accounts", type=int, default=40_000)
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="forbear-bench-", ignore_cleanup_errors=True) as folder:
         os.chmod(folder, 0o755)
@@ -60,6 +62,7 @@ def main() -> None:
 def _prepared(accounts: int) -> tuple[str, Any]:
     """A synthetic book, the gate's clock at noon of its day, the table of the bare transaction."""
     from forbear.contact.services import keep_rulebook
+    from forbear.nightly.run import nightly
     from forbear.rulebook.load import load
     from forbear.store.engine import engine, migrate
     from forbear.store.server import database_url
@@ -70,6 +73,7 @@ def _prepared(accounts: int) -> tuple[str, Any]:
     migrate()
     write(Request(accounts, 7, AS_OF, parameters("cn")))
     law, url = load(), database_url()
+    nightly(AS_OF, law)
     with psycopg.connect(url) as connection:
         keep_rulebook(connection, law)
         connection.execute(
@@ -78,7 +82,8 @@ def _prepared(accounts: int) -> tuple[str, Any]:
             f" - timestamptz ''{NOON}'')'"
         )
         connection.execute(
-            "CREATE TABLE bare (id uuid PRIMARY KEY, account_id bigint NOT NULL REFERENCES account, n int, at timestamptz)"
+            "CREATE TABLE bare (id uuid PRIMARY KEY, account_id bigint NOT NULL REFERENCES account, n int,"
+            " at timestamptz)"
         )
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("VACUUM ANALYZE")
@@ -93,16 +98,18 @@ def _measured(url: str, law: Any, rounds: int, seconds: float) -> list[tuple[flo
     from forbear.contact.services import ask_on
 
     with psycopg.connect(url) as connection:
-        ids = [row[0] for row in connection.execute("SELECT id FROM account ORDER BY id")]
+        planned = connection.execute(
+            "SELECT account_id, step FROM decision WHERE step NOT IN ('none', 'hardship_hold') ORDER BY account_id"
+        ).fetchall()
     many = get_context("fork")
     barrier = many.Barrier(CONNECTIONS + 1)
     done = many.Array("q", CONNECTIONS)
 
-    def gate(connection: Any, account_id: int) -> None:
-        request = Request(key=uuid.uuid4(), account_id=account_id, step="call", requested_by="bench", facts=CALL)
+    def gate(connection: Any, account_id: int, step: str) -> None:
+        request = Request(key=uuid.uuid4(), account_id=account_id, step=step, requested_by="bench", facts=FACTS)
         ask_on(connection, law, request)
 
-    def bare(connection: Any, account_id: int) -> None:
+    def bare(connection: Any, account_id: int, _: str) -> None:
         with connection.pipeline():
             connection.execute(_LOCK, (account_id,), prepare=True)
             (n,) = connection.execute(_COUNT, (account_id,), prepare=True).fetchone()
@@ -117,7 +124,7 @@ def _measured(url: str, law: Any, rounds: int, seconds: float) -> list[tuple[flo
                 barrier.wait()
                 count, until = 0, time.monotonic() + (seconds if turn > 1 else 1)
                 while time.monotonic() < until:
-                    one(connection, draw.choice(ids))
+                    one(connection, *draw.choice(planned))
                     count += 1
                 done[number] = count
                 barrier.wait()

@@ -33,7 +33,7 @@ class Store:
 
     def sql(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
         with psycopg.connect(self.url) as connection:
-            done = connection.execute(query, values)
+            done = connection.execute(query, values or None)
             return done.fetchall() if done.description else []
 
     def clock(self, at: str | datetime) -> None:

@@ -14,12 +14,14 @@ from forbear.rulebook.compile import Compiled, compile_for
 from forbear.rulebook.hours import LocalDay, local_day
 from forbear.rulebook.models import FactValue
 
-#: Facts that days alone never change: where only these stand against a contact, waiting does not help.
+#: Facts that days alone never change for the better: where only these stand against a contact, waiting does not
+#: help. An episode's counts are of contacts since the oldest unpaid due date, which stays while nothing is paid.
 STILL = frozenset(
     {
         "place_known", "status", "lender_type", "collector", "all_in_ppm", "cap_exists", "cap_ppm", "can_sms",
         "can_call", "can_write", "sms_consent", "hours_agreed", "stop_contact", "attorney", "bankrupt", "incapable",
-        "dispute_open", "unreachable", "workplace_forbidden", "opted_out_sms", "vulnerable",
+        "dispute_open", "unreachable", "workplace_forbidden", "opted_out_sms", "vulnerable", "sms_episode",
+        "calls_episode", "letters_episode", "plan_offers_episode",
     }
 )  # fmt: skip
 _EPOCH = date(1970, 1, 1).toordinal()

@@ -88,6 +88,7 @@ def _loan(row: tuple[Any, ...]) -> Loan:
      grace, zones, agreed_from, agreed_to, due, principal, interest, before, paid_on, amounts, seconds, steps,
      outcomes, *rest) = row  # fmt: skip
     plain = (*_PLAIN, *_PLAIN_OF_ACCOUNT)
+    schedule, left = _unpaid(list(zip(due or (), principal or (), interest or (), strict=True)), before)
     return Loan(
         account_id,
         jurisdiction,
@@ -101,14 +102,20 @@ def _loan(row: tuple[Any, ...]) -> Loan:
         None if agreed_from is None else Hours(agreed_from, agreed_to),
         dict(zip(plain, rest, strict=False)),
         dict(zip((*_DAYS, *_DAYS_OF_ACCOUNT), rest[len(plain) :], strict=True)),
-        tuple(
-            Instalment(_day(on), owed, due_interest)
-            for on, owed, due_interest in zip(due or (), principal or (), interest or (), strict=True)
-        ),
-        before,
+        schedule,
+        left,
         tuple((_day(on), amount) for on, amount in zip(paid_on or (), amounts or (), strict=True)),
         tuple(map(Touch, seconds or (), steps or (), outcomes or ())),
     )
+
+
+def _unpaid(lines: list[tuple[int, int, int]], paid: int) -> tuple[tuple[Instalment, ...], int]:
+    """The schedule from the first instalment on that is not wholly paid, and what of the payments is left for it."""
+    for n, (_, principal, interest) in enumerate(lines):
+        if paid < principal + interest:
+            return tuple(Instalment(_day(on), owed, more) for on, owed, more in lines[n:]), paid
+        paid -= principal + interest
+    return (), paid
 
 
 def _day(since_epoch: int) -> date:
