@@ -25,7 +25,7 @@ from forbear.rulebook.answer import Answer, Verdict
 from forbear.rulebook.book import Rulebook
 from forbear.rulebook.earliest import earliest_lawful, local_date
 from forbear.rulebook.hours import instant
-from forbear.rulebook.models import FactValue, Vocabulary
+from forbear.rulebook.models import Fact, FactValue, Vocabulary
 from forbear.store.engine import engine
 from forbear.store.errors import one_line
 
@@ -71,7 +71,7 @@ def ask(book: Rulebook, request: Request) -> Decision:
 
 def ask_on(connection: Connection, book: Rulebook, request: Request) -> Decision:
     """As `ask`, on a connection that is in no transaction. The rulebook must have been kept."""
-    _check(book.vocabulary, request)
+    _check(book, request)
     asked = request.model_dump_json()
     for _ in range(_TRIES):
         with connection.pipeline():
@@ -96,8 +96,7 @@ def ask_on(connection: Connection, book: Rulebook, request: Request) -> Decision
 
 def decide(book: Rulebook, request: Request, record: Record) -> Decision:
     """The answer to a request over a record: pure but for the id of the permission."""
-    given: dict[str, FactValue] = {f.id: None for f in book.vocabulary.facts.values() if f.asked == "gate"}
-    given.update(request.facts)
+    given: dict[str, FactValue] = {**dict.fromkeys(_of_contact(book)), **request.facts}
     agency = request.agency is not None
     known = functools.cache(lambda day: facts_on(record, given, agency, day, book))
     here, jurisdiction = record.asked, record.asked.jurisdiction
@@ -113,7 +112,7 @@ def decide(book: Rulebook, request: Request, record: Record) -> Decision:
     permission = earliest = None
     if answer.verdict == "permitted" or overridden:
         permission = Permission(uuid4(), _expires(answers, record.at, days[-1]))
-    elif not _for_good(answer, days[-1]):
+    elif not _for_good(book, answer, days[-1]):
         earliest = _earliest(book, request.step, record, zones, days, known)
     spoke: dict[str, list[str]] = {}
     read: set[str] = set()
@@ -147,13 +146,13 @@ def _expires(answers: list[Answer], at: datetime, day: date) -> datetime:
     return min([at + LIFETIME, *(end for end in ends if end > at)] if ends else [at + LIFETIME, instant(day, 24 * 60)])
 
 
-def _for_good(answer: Answer, day: date) -> bool:
+def _for_good(book: Rulebook, answer: Answer, day: date) -> bool:
     """Does a rule stand against the contact that neither days nor a change of law on file will move?"""
     rules = answer.compiled.rules
     bits = answer.forbids | answer.unknown
-    gate = {fact.id for fact in answer.compiled.vocabulary.facts.values() if fact.asked == "gate"}
+    still = STILL | _of_contact(book).keys()
     return any(
-        rule.facts_read() <= STILL | gate and max(rule.changes()) <= day
+        rule.facts_read() <= still and max(rule.changes()) <= day
         for bit, rule in enumerate(rules)
         if bits >> bit & 1 and rule.forbid is not None
     )
@@ -224,25 +223,30 @@ def _kept(connection: Connection, request: Request, asked: str) -> Decision:
 _TYPES = {"bool": (bool,), "int": (int,), "money": (int,), "enum": (str,)}
 
 
-def _check(vocabulary: Vocabulary, request: Request) -> None:
+@functools.cache
+def _of_contact(book: Rulebook) -> dict[str, Fact]:
+    """The facts of a contact itself, which the asker gives."""
+    return {fact.id: fact for fact in book.vocabulary.facts.values() if fact.asked == "gate"}
+
+
+def _check(book: Rulebook, request: Request) -> None:
     """The words of a request are the vocabulary's. Raises Misasked."""
-    step = vocabulary.steps.get(request.step)
-    if step is None or not step.contact:
-        words = ", ".join(each.id for each in vocabulary.steps.values() if each.contact)
+    steps, facts = book.vocabulary.steps, _of_contact(book)
+    if request.step not in steps or not steps[request.step].contact:
+        words = ", ".join(each.id for each in steps.values() if each.contact)
         raise Misasked("step", "is no contact", f"Give one of {words}")
     for name, value in request.facts.items():
-        fact = vocabulary.facts.get(name)
-        if fact is None or fact.asked != "gate":
-            words = ", ".join(each.id for each in vocabulary.facts.values() if each.asked == "gate")
-            raise Misasked("facts", "hold one that is none of the contact itself", f"Give only {words}")
+        fact = facts.get(name)
+        if fact is None:
+            raise Misasked("facts", "hold one that is none of the contact itself", f"Give only {', '.join(facts)}")
         if type(value) not in _TYPES[fact.type]:
             raise Misasked(f"facts.{name}", f"is no {fact.type}", "Give a value of that type, or leave it out")
         if fact.values and value not in fact.values:
             raise Misasked(f"facts.{name}", "is no word of the vocabulary", f"Give one of {', '.join(fact.values)}")
         if isinstance(value, int) and not 0 <= value < 1 << 31:
             raise Misasked(f"facts.{name}", "is out of bounds", "Give a number from 0 up")
-    for fact in vocabulary.facts.values():
-        if fact.asked == "gate" and fact.known and fact.id not in request.facts:
+    for fact in facts.values():
+        if fact.known and fact.id not in request.facts:
             raise Misasked(f"facts.{fact.id}", "is missing", f"Give one of {', '.join(fact.values)}")
 
 
