@@ -38,6 +38,7 @@ demo: setup
 
 test: $(VENV)/.dev
 	@command -v chromium >/dev/null || sh scripts/apt.sh chromium fonts-noto-cjk
+	@command -v java >/dev/null || sh scripts/apt.sh openjdk-17-jre-headless
 	$(BIN)/ruff check src tests benchmarks scripts
 	$(BIN)/ruff format --check src tests benchmarks scripts
 	$(BIN)/mypy
@@ -46,6 +47,7 @@ test: $(VENV)/.dev
 
 bench: $(VENV)/.base
 	@$(UV) pip install $(PIP) -r requirements/bench.txt
+	$(BIN)/python benchmarks/rules.py
 	$(BIN)/python benchmarks/nightly.py $(BENCH_ARGS)
 
 COMPILE := $(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 --no-header $(LOCK_ARGS) pyproject.toml

@@ -280,10 +280,11 @@ def why(
     if step not in found.vocabulary.steps or not found.vocabulary.steps[step].contact:
         names = ", ".join(s.id for s in found.vocabulary.steps.values() if s.contact)
         raise UserError(f"{step!r} is no contact. It is one of {names}.")
+    facts = _facts(found, given or [])
     migrate()
     with one_line(), engine().connect() as connection:
         account_id = find_account(connection, account_ref, book_name)
-    told = asking.why(account_id, step, moment, _facts(found, given or []), found)
+    told = asking.why(account_id, step, moment, facts, found)
     answer = told.answer
     say(f"{found.vocabulary.steps[step].name[lang]}, {moment.isoformat()}: {word(answer.verdict, lang)}")
     for spoken in answer.spoke:

@@ -123,14 +123,14 @@ def test_what_is_unknown_or_in_the_way_never_permits(fresh_db: str, given: dict[
 
 
 def test_in_a_place_whose_law_is_not_yet_in_force_on_file_nobody_is_contacted(fresh_db: str) -> None:
-    # Nothing on file bound contacts in China before 2024-05-15.
-    loan = lend(fresh_db, dpd=9, opened_on=date(2023, 1, 1))
+    # Nothing on file bound contacts in China before the card measures of 2011-01-13.
+    loan = lend(fresh_db, dpd=9, opened_on=date(2010, 1, 1))
     with psycopg.connect(fresh_db) as connection:
-        connection.execute("UPDATE book SET history_from = '2023-01-01'")
-        connection.execute("UPDATE instalment SET due_on = '2024-05-10' WHERE n = 1")
-    assert decided(fresh_db, loan, date(2024, 5, 14))["law_known"] is False
-    assert decided(fresh_db, loan, date(2024, 5, 14))["step"] == "none"
-    assert decided(fresh_db, loan, date(2024, 5, 15))["step"] == "sms"
+        connection.execute("UPDATE book SET history_from = '2010-01-01'")
+        connection.execute("UPDATE instalment SET due_on = '2011-01-08' WHERE n = 1")
+    assert decided(fresh_db, loan, date(2011, 1, 12))["law_known"] is False
+    assert decided(fresh_db, loan, date(2011, 1, 12))["step"] == "none"
+    assert decided(fresh_db, loan, date(2011, 1, 13))["step"] == "sms"
 
 
 def test_contacts_that_are_not_on_record_are_not_taken_for_none(fresh_db: str) -> None:

@@ -38,6 +38,8 @@ CASE: Mapping[str, FactValue] = (
         "staff_trained": True,
         "recorded": True,
         "validation_sent": True,
+        "agent_announced": True,
+        "staff_approved": True,
     }
     | dict.fromkeys(
         (

@@ -59,13 +59,6 @@ def test_the_standard_takes_over_from_the_guidelines_on_its_day() -> None:
     assert "cn.hours" in {rule.id for rule in compile_for(BOOK, "cn", date(2025, 2, 28)).rules}
 
 
-def test_a_bank_loan_is_capped_at_24_percent_from_october_2025() -> None:
-    # 金规〔2025〕9号
-    assert find_cap(BOOK, "cn", "bank", date(2025, 9, 30)) is None
-    cap = find_cap(BOOK, "cn", "bank", date(2025, 10, 1))
-    assert cap is not None and cap.ppm == 240_000
-
-
 def test_a_private_loan_is_capped_at_four_times_the_rate_of_its_day() -> None:
     # SPC provisions on private lending as revised in 2020: 4 x 3.85% on 2020-08-20.
     cap = find_cap(BOOK, "cn", "private", date(2020, 8, 20))

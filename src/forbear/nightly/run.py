@@ -9,7 +9,7 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -44,17 +44,13 @@ CHUNK_ACCOUNTS = 200_000
 #: DuckDB's share of memory; what does not fit is spilled to a temporary folder.
 MEMORY_LIMIT = "2500MB"
 
-#: What the night asks of the book; {lo} and {hi} bound the account ids of a chunk, {as_of} is the day.
+#: What the night asks of the book; {lo} and {hi} bound the account ids of a chunk, {as_of} is the day. Each
+#: reads one table by a range of its own key, so that a chunk costs the same in a book of any size.
 QUERIES = {
     "accounts": """
-        SELECT a.id AS account_id, coalesce(b.same_as, b.id) AS borrower_id,
-               a.status, a.opened_on, a.penalty_rate_ppm, a.late_fee_minor,
-               a.late_fee_ppm, a.grace_days, a.all_in_ppm, a.dispute_open, a.promise_due_on, a.plan_until,
-               a.validation_sent_on, b.zones, b.can_sms, b.can_call, b.can_write, b.sms_consent, b.agreed_from_min,
-               b.agreed_to_min, b.stop_contact, b.attorney, b.bankrupt, b.incapable, b.hardship_until, b.unreachable,
-               b.workplace_forbidden, b.opted_out_sms, b.vulnerable, b.respite_until, a.book_id
-        FROM account a JOIN borrower b ON b.id = a.borrower_id
-        WHERE a.id >= {lo} AND a.id < {hi} AND a.opened_on <= {as_of} ORDER BY a.id""",
+        SELECT id AS account_id, borrower_id, status, opened_on, penalty_rate_ppm, late_fee_minor, late_fee_ppm,
+               grace_days, all_in_ppm, dispute_open, promise_due_on, plan_until, validation_sent_on, book_id
+        FROM account WHERE id >= {lo} AND id < {hi} AND opened_on <= {as_of} ORDER BY id""",
     "instalments": f"""
         SELECT account_id, n, due_on, principal_minor, interest_minor FROM instalment
         WHERE account_id >= {{lo}} AND account_id < {{hi}} AND due_on <= {{as_of}} + {HORIZON_DAYS}""",
@@ -64,6 +60,14 @@ QUERIES = {
     "contacts": """
         SELECT account_id, at, step, outcome FROM contact
         WHERE account_id >= {lo} AND account_id < {hi} AND at < {as_of} + interval '2 days'""",
+}
+#: The same for the borrowers, by their own ids.
+BORROWER_QUERIES = {
+    "borrower": """
+        SELECT id AS borrower_id, coalesce(same_as, id) AS person_id, zones, can_sms, can_call, can_write, sms_consent,
+               agreed_from_min, agreed_to_min, stop_contact, attorney, bankrupt, incapable, hardship_until,
+               unreachable, workplace_forbidden, opted_out_sms, vulnerable, respite_until
+        FROM borrower WHERE id >= {lo} AND id < {hi} ORDER BY id""",
 }
 _BOOKS = """
     SELECT id AS book_id, jurisdiction, lender_type, collector,
@@ -162,7 +166,9 @@ def _read(connection: psycopg.Connection[Any], duck: Any, as_of: date, stages: S
 
     All Arrow reads see the transaction's own picture of the book, by its exported snapshot.
     """
-    bounds = connection.execute("SELECT min(id), max(id) FROM account").fetchone()
+    bounds = connection.execute(
+        "SELECT min(a.id), max(a.id), (SELECT min(id) FROM borrower), (SELECT max(id) FROM borrower) FROM account a"
+    ).fetchone()
     if bounds is None or bounds[0] is None:
         raise NothingToDecide("There is no account to decide. Import a book first: forbear import FILE --mapping M")
     snapshot = connection.execute("SELECT pg_export_snapshot()").fetchone()
@@ -172,24 +178,34 @@ def _read(connection: psycopg.Connection[Any], duck: Any, as_of: date, stages: S
         cursor.execute(f"SET TRANSACTION SNAPSHOT '{snapshot[0]}'")
         cursor.execute(_BOOKS)
         duck.create_table("book", ibis.memtable(cursor.fetch_arrow_table()))
-        for lo in range(bounds[0], bounds[1] + 1, CHUNK_ACCOUNTS):
-            chunk = {}
-            with stages.timed("read"):
-                for name, query in QUERIES.items():
-                    cursor.execute(query.format(lo=lo, hi=lo + CHUNK_ACCOUNTS, as_of=f"DATE '{as_of}'"))
-                    chunk[name] = cursor.fetch_arrow_table()
+
+        def chunks(queries: Mapping[str, str], first: int, last: int) -> Iterator[dict[str, pa.Table]]:
+            for lo in range(first, last + 1, CHUNK_ACCOUNTS):
+                chunk = {}
+                with stages.timed("read"):
+                    for name, query in queries.items():
+                        cursor.execute(query.format(lo=lo, hi=lo + CHUNK_ACCOUNTS, as_of=f"DATE '{as_of}'"))
+                        chunk[name] = cursor.fetch_arrow_table()
+                yield chunk
+
+        for number, chunk in enumerate(chunks(QUERIES, bounds[0], bounds[1])):
             with stages.timed("decide"):
-                _keep(duck, chunk, as_of, first=lo == bounds[0])
+                _keep(duck, _positioned(chunk, as_of), first=number == 0)
+        for number, chunk in enumerate(chunks(BORROWER_QUERIES, bounds[2], bounds[3])):
+            with stages.timed("decide"):
+                _keep(duck, {name: ibis.memtable(rows) for name, rows in chunk.items()}, first=number == 0)
 
 
-def _keep(duck: Any, chunk: dict[str, pa.Table], as_of: date, first: bool) -> None:
-    """Add a chunk to the tables of the night: the schedule as positions only, the rest as it is."""
-    chunk["contacts"] = _utc(chunk["contacts"])
+def _positioned(chunk: dict[str, pa.Table], as_of: date) -> dict[str, ir.Table]:
+    """The tables of the night that a chunk of accounts adds to: the schedule as positions only, the rest as it is."""
     paid = ibis.memtable(chunk["payments"])
     paid = paid.group_by("account_id").aggregate(paid_minor=paid.amount_minor.sum().cast("int64"))
     accounts = ibis.memtable(chunk["accounts"])
     where = positions(ibis.memtable(chunk["instalments"]), paid, accounts, as_of)
-    made = {"account_row": accounts, "position": where, "contact": ibis.memtable(chunk["contacts"])}
+    return {"account_row": accounts, "position": where, "contact": ibis.memtable(_utc(chunk["contacts"]))}
+
+
+def _keep(duck: Any, made: Mapping[str, ir.Table], first: bool) -> None:
     for name, rows in made.items():
         if first:
             duck.create_table(name, rows)
@@ -197,32 +213,41 @@ def _keep(duck: Any, chunk: dict[str, pa.Table], as_of: date, first: bool) -> No
             duck.insert(name, rows)
 
 
-def read_accounts(accounts: Iterable[int], at: datetime, as_of: date, ahead_days: int) -> dict[str, pa.Table]:
-    """What the night reads of some accounts, and of the books: the tables that `facts_of` takes.
+def read_borrower(borrower_id: int, at: datetime, as_of: date, ahead_days: int) -> dict[str, pa.Table]:
+    """What the night reads of the accounts of one borrower, as a person, and of the books: what `facts_of` takes.
 
     As it was known at the instant `at`, of the local day `as_of`; with instalments for `ahead_days` more.
     """
     ahead = {"instalments": as_of + timedelta(days=ahead_days)}
     with one_line(), arrow_connection() as arrow, arrow.cursor() as cursor:
-        found = {}
-        for name, query in QUERIES.items():
-            parts = []
-            for each in accounts:
-                cursor.execute(query.format(lo=each, hi=each + 1, as_of=f"DATE '{ahead.get(name, as_of)}'"))
-                parts.append(cursor.fetch_arrow_table())
-            found[name] = pa.concat_tables(parts)
-        found["contacts"] = found["contacts"].filter(pc.field("at") <= pa.scalar(at))
+
+        def of(queries: Mapping[str, str], key: int) -> dict[str, pa.Table]:
+            found = {}
+            for name, query in queries.items():
+                cursor.execute(query.format(lo=key, hi=key + 1, as_of=f"DATE '{ahead.get(name, as_of)}'"))
+                found[name] = cursor.fetch_arrow_table()
+            return found
+
+        person = f"(SELECT coalesce(same_as, id) FROM borrower WHERE id = {borrower_id:d})"
+        cursor.execute(f"SELECT id FROM borrower WHERE id = {person} OR same_as = {person} ORDER BY id")
+        same = [each for (each,) in cursor.fetchall()]
+        cursor.execute(f"SELECT id FROM account WHERE borrower_id IN ({', '.join(map(str, same))}) ORDER BY id")
+        parts = [of(QUERIES, account_id) for (account_id,) in cursor.fetchall()]
+        read = {name: pa.concat_tables([part[name] for part in parts]) for name in QUERIES}
+        read["contacts"] = read["contacts"].filter(pc.field("at") <= pa.scalar(at))
+        who = [of(BORROWER_QUERIES, each) for each in same]
+        read |= {name: pa.concat_tables([part[name] for part in who]) for name in BORROWER_QUERIES}
         cursor.execute(_BOOKS)
-        return found | {"book": cursor.fetch_arrow_table()}
+        return read | {"book": cursor.fetch_arrow_table()}
 
 
 def facts_of(read: dict[str, pa.Table], as_of: date, book: Rulebook) -> list[dict[str, Any]]:
-    """The facts of these accounts on a day, exactly as a night would have them. All of a borrower's must be there."""
+    """The facts of a borrower's accounts on a day, exactly as a night would have them."""
     duck = ibis.duckdb.connect()
     duck.raw_sql("SET TimeZone = 'UTC'")
     try:
-        duck.create_table("book", ibis.memtable(read["book"]))
-        _keep(duck, {name: read[name] for name in QUERIES}, as_of, first=True)
+        _keep(duck, {name: ibis.memtable(read[name]) for name in ("book", *BORROWER_QUERIES)}, first=True)
+        _keep(duck, _positioned(read, as_of), first=True)
         _sum_up(duck, as_of, book)
         rows: list[dict[str, Any]] = fact_table(duck, as_of, book).to_pyarrow().to_pylist()
         return rows
@@ -240,9 +265,12 @@ def _sum_up(duck: Any, as_of: date, book: Rulebook) -> None:
     """Places, caps, contacts and lead accounts: small tables that the facts are joined from."""
     never = book.vocabulary.never
     rows = duck.table("account_row")
-    zones = [z for z in rows.select("zones").distinct().execute()["zones"] if isinstance(z, str)]
+    borrowers = duck.table("borrower")
+    zones = [z for z in borrowers.select("zones").distinct().execute()["zones"] if isinstance(z, str)]
     duck.create_table("place", ibis.memtable(_places(sorted(zones), as_of)))
-    account = rows.inner_join(duck.table("book"), "book_id")
+    account = rows.inner_join(duck.table("book"), "book_id").inner_join(borrowers, "borrower_id")
+    # From here on a borrower is a person: all borrowers with the same key, whatever their book.
+    account = account.drop("borrower_id").rename(borrower_id="person_id")
     account = account.left_join(duck.table("place"), "zones").drop("zones_right")
     duck.create_table("account", account)
     account = duck.table("account")

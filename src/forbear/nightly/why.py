@@ -8,7 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from forbear.nightly.run import facts_of, read_accounts
+from forbear.nightly.run import facts_of, read_borrower
 from forbear.rulebook.answer import Answer
 from forbear.rulebook.compile import compile_for
 from forbear.rulebook.earliest import earliest_lawful, local_date
@@ -39,20 +39,17 @@ def why(account_id: int, step: str, at: datetime, given: Mapping[str, FactValue]
 
     Raises StoreError. The facts of later days take it that nothing else happens until then.
     """
-    who = account.alias("who")
     query = (
-        sa.select(borrower.c.zones, book.c.jurisdiction, book.c.currency, sa.func.array_agg(account.c.id))
-        .select_from(who)
-        .join(borrower, borrower.c.id == who.c.borrower_id)
-        .join(book, book.c.id == who.c.book_id)
-        .join(account, account.c.borrower_id == borrower.c.id)
-        .where(who.c.id == account_id)
-        .group_by(borrower.c.zones, book.c.jurisdiction, book.c.currency)
+        sa.select(borrower.c.id, borrower.c.zones, book.c.jurisdiction, book.c.currency)
+        .select_from(account)
+        .join(borrower, borrower.c.id == account.c.borrower_id)
+        .join(book, book.c.id == account.c.book_id)
+        .where(account.c.id == account_id)
     )
     with one_line(), engine().connect() as connection:
-        zones, jurisdiction, currency, accounts = connection.execute(query).one()
+        borrower_id, zones, jurisdiction, currency = connection.execute(query).one()
     today = local_date(zones, at)
-    read = read_accounts(sorted(accounts), at, today, HORIZON_DAYS)
+    read = read_borrower(borrower_id, at, today, HORIZON_DAYS)
     contact = {f.id: given.get(f.id) for f in rulebook.vocabulary.facts.values() if f.asked == "gate"}
     contact["to_whom"] = given.get("to_whom", "debtor")
 

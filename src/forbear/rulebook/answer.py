@@ -31,8 +31,8 @@ class Spoken(NamedTuple):
 class Answer(NamedTuple):
     """The rules' answer; forbidden beats needs_human, and an unknown fact never permits.
 
-    `forbids`, `unknown` and `bound` (whose hours bind) are bits of `compiled.rules`; `hours` are the lawful
-    minutes of the local day, `minute` is the contact's minute of the UTC day.
+    `forbids`, `unknown` and `bound` (whose hours bind) are bits of `compiled.rules`; `opens` and `closes` bound the
+    lawful minutes of the local day, `minute` is the contact's minute of the UTC day.
     """
 
     verdict: Verdict
@@ -43,7 +43,8 @@ class Answer(NamedTuple):
     forbids: int
     unknown: int
     bound: int
-    hours: Hours
+    opens: int
+    closes: int
     local: LocalDay | None
     minute: int
 
@@ -56,7 +57,7 @@ class Answer(NamedTuple):
         if self.local is None:
             return None
         day = self.compiled.day
-        return instant(day, self.hours.opens + self.local.first), instant(day, self.hours.closes + self.local.last)
+        return instant(day, self.opens + self.local.first), instant(day, self.closes + self.local.last)
 
     @property
     def spoke(self) -> tuple[Spoken, ...]:
@@ -80,7 +81,7 @@ class Answer(NamedTuple):
         """Does the contact keep the hours of one rule that binds?"""
         local = self.local
         assert local is not None  # without a place, hours are unknown
-        if self.hours.opens + local.first >= self.hours.closes + local.last:
+        if self.opens + local.first >= self.closes + local.last:
             return "no_hours"
         own = self.compiled.own_hours(rule, self.record, self.agreed)
         return "hours" if own.opens + local.first <= self.minute < own.closes + local.last else "forbids"

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time
 from functools import cached_property, reduce
-from typing import Any
+from typing import Any, NamedTuple
 
 import ibis
 import ibis.expr.types as ir
@@ -19,7 +19,7 @@ import ibis.expr.types as ir
 from forbear.rulebook.answer import Answer
 from forbear.rulebook.book import Rulebook
 from forbear.rulebook.errors import PackError
-from forbear.rulebook.hours import instant, local_day
+from forbear.rulebook.hours import LocalDay, instant, local_day
 from forbear.rulebook.language import (
     Arith,
     ByLender,
@@ -40,15 +40,29 @@ MAX_RULES = 63
 _DAY = Hours(0, 24 * 60)
 
 
-@dataclass(frozen=True, slots=True)
-class Findings:
-    """What the rules say of one case: bit k belongs to rule k; bit s of no_hours to step s."""
+class Findings(NamedTuple):
+    """What the rules say of one case: bit k belongs to rule k; bit s of no_hours to step s.
 
+    `spans` are the lawful minutes of the local day, from and to, of each contact step.
+    """
+
+    compiled: "Compiled"
     forbids: int
     unknown: int
     no_hours: int
-    #: The first and last lawful instants of each contact step; None where the place is not known.
-    windows: Mapping[str, tuple[datetime, datetime] | None]
+    spans: tuple[tuple[int, int], ...]
+    local: LocalDay | None
+
+    @property
+    def windows(self) -> dict[str, tuple[datetime, datetime] | None]:
+        """The first and last lawful instants of each contact step; None where the place is not known."""
+        steps, day, local = self.compiled.contacts, self.compiled.day, self.local
+        if local is None:
+            return dict.fromkeys(step.id for step in steps)
+        return {
+            step.id: (instant(day, opens + local.first), instant(day, closes + local.last))
+            for step, (opens, closes) in zip(steps, self.spans, strict=True)
+        }
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +89,11 @@ class Compiled:
             step: sum(1 << bit for bit, rule in enumerate(self.rules) if step in rule.steps)
             for step in self.vocabulary.steps
         }
+
+    @cached_property
+    def ladder(self) -> tuple[tuple[str, int, int], ...]:
+        """The steps, mildest first, each with the bits of the rules that govern it and its bit in `no_hours`."""
+        return tuple((step.id, self.step_masks[step.id], 1 << step.bit) for step in self.steps)
 
     # ---- a book ------------------------------------------------------------------------------------
 
@@ -111,22 +130,28 @@ class Compiled:
 
         The table also holds agreed_from_min and agreed_to_min, the hours agreed with the borrower.
         """
-        opens: list[Any] = [ibis.literal(_DAY.opens)]
-        closes: list[Any] = [ibis.literal(_DAY.closes)]
-        for rule, hours in self.hours_of(step):
-            own_opens, own_closes = ibis.literal(hours.opens), ibis.literal(hours.closes)
-            if rule.unless is not None:
-                agreed = _ibis(self.exception(rule), facts) & facts["agreed_from_min"].notnull()
+        spans = self._spans(self.hours_of(step))
+        opens, closes = [], []
+        for scope, exception, hours, _ in spans:
+            own_opens, own_closes = ibis.literal(hours.opens, "int64"), ibis.literal(hours.closes, "int64")
+            if exception != Const(False):
+                agreed = _ibis(exception, facts) & facts["agreed_from_min"].notnull()
                 own_opens = ibis.ifelse(agreed, facts["agreed_from_min"], own_opens)
                 own_closes = ibis.ifelse(agreed, facts["agreed_to_min"], own_closes)
-            if rule.scope is not None or rule.lenders:
+            if scope != Const(True):
                 # Where it is not known whether the rule binds, it does.
-                bound = _ibis(self.scope(rule), facts).fill_null(True)
+                bound = _ibis(scope, facts)
+                if any(not self.vocabulary.facts[name].known for name in facts_read(scope)):
+                    bound = bound.fill_null(True)
                 own_opens = ibis.ifelse(bound, own_opens, _DAY.opens)
                 own_closes = ibis.ifelse(bound, own_closes, _DAY.closes)
             opens.append(own_opens)
             closes.append(own_closes)
-        return ibis.greatest(*opens).cast("int64"), ibis.least(*closes).cast("int64")
+        if not spans:
+            return ibis.literal(_DAY.opens, "int64"), ibis.literal(_DAY.closes, "int64")
+        if len(spans) == 1:
+            return opens[0], closes[0]
+        return ibis.greatest(*opens), ibis.least(*closes)
 
     # ---- one case ----------------------------------------------------------------------------------
 
@@ -142,7 +167,7 @@ class Compiled:
 
         Raises ValueError where `at` is not of that day, and KeyError for a fact that the record can't lack.
         """
-        forbids, unknown, hours, bound = (self.code.get(step) or self._closure(step))(facts, agreed)
+        forbids, unknown, opens, closes, bound = (self.code.get(step) or self._closure(step))(facts, agreed)
         local, minute = None, 0
         if zones is None:
             unknown |= bound  # without a place no hour is known to be lawful
@@ -153,109 +178,114 @@ class Compiled:
             minute = since.days * 1440 + since.seconds // 60
             if not local.last <= minute < 1440 + local.first:
                 raise ValueError(f"{at} is not of {self.day} in {zones}: compile the rules for its local day")
-            off = bound and not hours.opens + local.first <= minute < hours.closes + local.last
+            off = bound and not opens + local.first <= minute < closes + local.last
         return Answer(
             "forbidden" if forbids or off else "needs_human" if unknown else "permitted",
-            self, step, facts, agreed, forbids, unknown, bound, hours, local, minute,
+            self, step, facts, agreed, forbids, unknown, bound, opens, closes, local, minute,
         )  # fmt: skip
 
     def find(self, facts: Facts, zones: str | None, agreed: Hours | None) -> Findings:
         """What the rules say of one case, with the lawful hours of each contact step on the day."""
-        forbids, unknown, spans = (self.code.get("*") or self._closure("*"))(facts, agreed)
-        windows: dict[str, tuple[datetime, datetime] | None] = {}
-        no_hours = 0
-        local = local_day(zones, self.day) if zones is not None else None
-        for step, (opens, closes) in zip(self._contacts, spans, strict=True):
-            if local is None:
-                windows[step.id] = None
-                continue
-            first, last = opens + local.first, closes + local.last
-            if first >= last:
-                no_hours |= 1 << step.bit
-            windows[step.id] = instant(self.day, first), instant(self.day, last)
-        return Findings(forbids, unknown, no_hours, windows)
+        local = None if zones is None else local_day(zones, self.day)
+        # What the place, and a change of its clock, take from a span of hours; without a place, nothing is taken.
+        lost = -1440 if local is None else local.first - local.last
+        forbids, unknown, no_hours, spans = (self.code.get("*") or self._closure("*"))(facts, agreed, lost)
+        return Findings(self, forbids, unknown, no_hours, spans, local)
 
     def ask_one(self, facts: Facts) -> tuple[int, int]:
         """What the rules forbid of one case, and what they can't tell."""
-        forbids, unknown, _ = (self.code.get("*") or self._closure("*"))(facts, None)
-        return forbids, unknown
+        found = self.find(facts, None, None)
+        return found.forbids, found.unknown
+
+    def own_hours(self, rule: Rule, facts: Facts, agreed: Hours | None) -> Hours:
+        """The lawful minutes of the local day by one rule that binds, for one case."""
+        key = f"hours of {rule.id}"
+        if key not in self.code:
+            hours = at(rule.hours, self.day)
+            assert hours is not None
+            lines, read = self._hours_source([(rule, hours)], 0)
+            self._made(key, [*lines, "return _opens0, _closes0"], read)
+        return Hours(*self.code[key](facts, agreed))
+
+    # A closure's own names begin with an underscore, which no fact's does.
 
     def _closure(self, step: str) -> Callable[..., Any]:
         """The closure that answers for one step, or, for "*", for all rules and the hours of each step."""
         if step != "*" and step not in {each.id for each in self.steps}:
             raise KeyError(f"the {self.asked} does not ask about the step {step!r}")
-        steps = self._contacts if step == "*" else (self.vocabulary.steps[step],)
-        governing = [(bit, r) for bit, r in enumerate(self.rules) if step == "*" or step in r.steps]
-        lines = ["forbids = unknown = 0"]
+        lines = ["_forbids = _unknown = 0"]
         read: set[str] = set()
-        for bit, rule in governing:
-            if rule.forbid is None:
+        for bit, rule in enumerate(self.rules):
+            if rule.forbid is None or step not in ("*", *rule.steps):
                 continue
             condition = self.condition(rule)
             read |= facts_read(condition)
             told = said(condition, self.vocabulary)
-            lines.append(f"if {told.true}: forbids |= {1 << bit}")
+            lines.append(f"if {told.true}: _forbids |= {1 << bit}")
             if not told.sure:
-                lines.append(f"elif not ({told.false}): unknown |= {1 << bit}")
-        for k, each in enumerate(steps):
-            lines.append(f"opens{k}, closes{k}, bound{k} = 0, 1440, 0")
-            for rule, hours in self.hours_of(each.id):
-                more, names = self._hours_source(rule, hours, k)
+                lines.append(f"elif not ({told.false}): _unknown |= {1 << bit}")
+        if step != "*":
+            more, names = self._hours_source(self.hours_of(step), 0)
+            lines += [*more, "return _forbids, _unknown, _opens0, _closes0, _bound0"]
+            return self._made(step, lines, read | names)
+        lines.append("_no_hours = 0")
+        # Steps that the same rules give their hours share one span.
+        alike: dict[tuple[str, ...], int] = {}
+        kinds = []
+        for each in self.contacts:
+            hours = self.hours_of(each.id)
+            kind = alike.setdefault(tuple(rule.id for rule, _ in hours), len(alike))
+            if kind not in kinds:
+                more, names = self._hours_source(hours, kind)
                 lines += more
                 read |= names
-        if step == "*":
-            spans = "".join(f"(opens{k}, closes{k})," for k in range(len(steps)))
-            lines.append(f"return forbids, unknown, ({spans})")
-        else:
-            lines.append("return forbids, unknown, Hours(opens0, closes0), bound0")
-        return self._made(step, lines, read)
+            kinds.append(kind)
+        for kind in sorted(set(kinds)):
+            bits = sum(1 << each.bit for each, k in zip(self.contacts, kinds, strict=True) if k == kind)
+            lines.append(f"if _closes{kind} - _opens{kind} <= _lost: _no_hours |= {bits}")
+        spans = "".join(f"(_opens{kind}, _closes{kind})," for kind in kinds)
+        lines.append(f"return _forbids, _unknown, _no_hours, ({spans})")
+        return self._made(step, lines, read, "_lost")
 
-    def own_hours(self, rule: Rule, facts: Facts, agreed: Hours | None) -> Hours:
-        """The lawful minutes of the local day by one rule that binds, for one case."""
-        key = f"hours of {rule.id}"
-        ask = self.code.get(key)
-        if ask is None:
-            hours = at(rule.hours, self.day)
-            assert hours is not None
-            lines, read = self._hours_source(rule, hours, 0)
-            ask = self._made(
-                key, ["opens0, closes0, bound0 = 0, 1440, 0", *lines, "return Hours(opens0, closes0)"], read
-            )
-        own: Hours = ask(facts, agreed)
-        return own
+    def _hours_source(self, hours: list[tuple[Rule, Hours]], k: int) -> tuple[list[str], frozenset[str]]:
+        """Lines that work out the lawful minutes by these rules, and the bits of those that bind."""
+        lines = [f"_opens{k}, _closes{k}, _bound{k} = 0, 1440, 0"]
+        read: set[str] = set()
+        for scope, exception, span, bits in self._spans(hours):
+            read |= facts_read(scope) | facts_read(exception)
+            own = [
+                f"if _opens{k} < {span.opens}: _opens{k} = {span.opens}",
+                f"if _closes{k} > {span.closes}: _closes{k} = {span.closes}",
+            ]
+            if exception != Const(False):
+                own = [
+                    f"if _agreed is not None and {said(exception, self.vocabulary).true}:",
+                    f"    if _opens{k} < _agreed.opens: _opens{k} = _agreed.opens",
+                    f"    if _closes{k} > _agreed.closes: _closes{k} = _agreed.closes",
+                    "else:",
+                    *(f"    {line}" for line in own),
+                ]
+            # Where it is not known whether a rule binds, it does.
+            lines += [f"if not ({said(scope, self.vocabulary).false}):", f"    _bound{k} |= {bits}"]
+            lines += [f"    {line}" for line in own]
+        return lines, frozenset(read)
 
-    def _made(self, key: str, lines: list[str], read: Iterable[str]) -> Callable[..., Any]:
+    def _made(self, key: str, lines: list[str], read: Iterable[str], *more: str) -> Callable[..., Any]:
         """The closure of these lines over the facts that they read, kept under `key`."""
         facts = [
-            f"{name} = f[{name!r}]" if self.vocabulary.facts[name].known else f"{name} = get({name!r})"
+            f"{name} = _f[{name!r}]" if self.vocabulary.facts[name].known else f"{name} = _get({name!r})"
             for name in sorted(read)
         ]
-        body = "".join(f"    {line}\n" for line in ["get = f.get", *facts, *lines])
-        scope: dict[str, Any] = {"Hours": Hours}
+        body = "".join(f"    {line}\n" for line in ["_get = _f.get", *facts, *lines])
+        scope: dict[str, Any] = {}
         # The source comes out of trees alone: no text of a pack gets into it but by repr.
-        exec(f"def ask(f, agreed):\n{body}", scope)
-        self.code[key] = ask = scope["ask"]
-        made: Callable[..., Any] = ask
-        return made
-
-    def _hours_source(self, rule: Rule, hours: Hours, k: int) -> tuple[list[str], frozenset[str]]:
-        scope, bit = self.scope(rule), self.rules.index(rule)
-        read = facts_read(scope)
-        lines = [f"if not ({said(scope, self.vocabulary).false}):", f"    bound{k} |= {1 << bit}"]
-        own = [f"opens{k} = max(opens{k}, {hours.opens}); closes{k} = min(closes{k}, {hours.closes})"]
-        if rule.unless is None:
-            return [*lines, f"    {own[0]}"], read
-        exception = self.exception(rule)
-        true = said(exception, self.vocabulary).true
-        lines += [
-            f"    if agreed is not None and {true}:",
-            f"        opens{k} = max(opens{k}, agreed.opens); closes{k} = min(closes{k}, agreed.closes)",
-            f"    else: {own[0]}",
-        ]
-        return lines, read | facts_read(exception)
+        exec(f"def ask({', '.join(('_f', '_agreed', *more))}):\n{body}", scope)
+        self.code[key] = scope["ask"]
+        return self.code[key]
 
     @cached_property
-    def _contacts(self) -> tuple[Step, ...]:
+    def contacts(self) -> tuple[Step, ...]:
+        """Those of the steps that reach out."""
         return tuple(step for step in self.steps if step.contact)
 
     @cached_property
@@ -272,17 +302,24 @@ class Compiled:
                 found.append((rule, hours))
         return found
 
+    def _spans(self, hours: list[tuple[Rule, Hours]]) -> list[tuple[Node, Node, Hours, int]]:
+        """Whom each span binds, its exception, the hours, the bits of its rules.
+
+        Rules that bind the same accounts, with the same exception, are one span: the narrowest.
+        """
+        alike: dict[tuple[Node, Node], tuple[Hours, int]] = {}
+        for rule, own in hours:
+            key = self.scope(rule), self.exception(rule)
+            so_far, bits = alike.get(key, (_DAY, 0))
+            span = Hours(max(so_far.opens, own.opens), min(so_far.closes, own.closes))
+            alike[key] = span, bits | 1 << self.rules.index(rule)
+        return [(*key, *span) for key, span in alike.items()]
+
     def scope(self, rule: Rule) -> Node:
         """Whom the rule binds: its lender types and its `when`, with the figures of the day."""
-        parts: list[Node] = []
-        if rule.lenders:
-            each = tuple(Compare("==", FactRef("lender_type"), Const(x)) for x in rule.lenders)
-            parts.append(Logic("or", each) if len(each) > 1 else each[0])
-        if rule.scope is not None:
-            parts.append(rule.scope)
-        if not parts:
-            return Const(True)
-        return self._dated(rule, Logic("and", tuple(parts)) if len(parts) > 1 else parts[0])
+        each = tuple(Compare("==", FactRef("lender_type"), Const(x)) for x in rule.lenders)
+        lenders = Logic("or", each) if len(each) > 1 else each[0] if each else Const(True)
+        return self._dated(rule, _every([lenders, rule.scope or Const(True)]))
 
     def exception(self, rule: Rule) -> Node:
         """The rule's `unless`, with the figures of the day."""
@@ -296,12 +333,8 @@ class Compiled:
         """
         if rule.forbid is None:
             return Const(False)
-        parts = [self._dated(rule, rule.forbid)]
-        if rule.lenders or rule.scope is not None:
-            parts.insert(0, self.scope(rule))
-        if rule.unless is not None:
-            parts.append(Not(self.exception(rule)))
-        return Logic("and", tuple(parts)) if len(parts) > 1 else parts[0]
+        excepted = Const(True) if rule.unless is None else Not(self.exception(rule))
+        return _every([self.scope(rule), self._dated(rule, rule.forbid), excepted])
 
     def may_be_unknown(self, rule: Rule) -> bool:
         """May a fact that the rule reads be unknown?"""
@@ -362,6 +395,14 @@ def _compiled(book: Rulebook, jurisdiction: str, day: date, asked: Asked) -> Com
             " Join rules that share an article and steps."
         )
     return Compiled(jurisdiction, day, book.vocabulary, tuple(rules), asked)
+
+
+def _every(parts: Iterable[Node]) -> Node:
+    """The conjunction of conditions, without those that are always true."""
+    spoken = tuple(part for part in parts if part != Const(True))
+    if len(spoken) > 1:
+        return Logic("and", spoken)
+    return spoken[0] if spoken else Const(True)
 
 
 # ---- the tree as an Ibis expression -----------------------------------------------------------------

@@ -88,7 +88,7 @@ def _no_hour(book: Rulebook, place: str, files: frozenset[str]) -> Iterator[tupl
     Of one in `files`, where there is one.
     """
     laws = [r for r in book.rules if r.instrument.jurisdiction == place and r.instrument.kind == "law" and r.hours]
-    told = set()
+    told: list[tuple[str, frozenset[str]]] = []
     for day in sorted(frozenset().union(*(rule.changes() for rule in laws))):
         rules = tuple(rule for rule in laws if rule.in_force(day))
         compiled = Compiled(place, day, book.vocabulary, rules, "gate")
@@ -99,8 +99,10 @@ def _no_hour(book: Rulebook, place: str, files: frozenset[str]) -> Iterator[tupl
                 if bound and max(s.opens for s in spans) >= min(s.closes for s in spans):
                     last = max(bound, key=lambda rule: (rule.instrument.file in files, rule.since, rule.id))
                     others = tuple(rule.id for rule in bound if rule is not last)
-                    if (step, last.id, others) not in told:
-                        told.add((step, last.id, others))
+                    ids = frozenset(rule.id for rule in bound)
+                    # Told once, of the fewest: not again when more rules come to bind.
+                    if not any(step == other and few <= ids for other, few in told):
+                        told.append((step, ids))
                         yield (
                             last,
                             f"with {', '.join(others)} it leaves no lawful minute for {step} on {day}: a contradiction."

@@ -8,6 +8,7 @@ import ibis
 import ibis.expr.types as ir
 
 from forbear.rulebook.compile import Compiled, Findings
+from forbear.rulebook.models import Step
 
 
 def permitted(compiled: Compiled, findings: Findings) -> tuple[str, ...]:
@@ -22,7 +23,11 @@ def permitted(compiled: Compiled, findings: Findings) -> tuple[str, ...]:
 
 def choose(compiled: Compiled, findings: Findings) -> str:
     """The next step of one case."""
-    return permitted(compiled, findings)[0]
+    against, no_hours = findings.forbids | findings.unknown, findings.no_hours
+    for step, mask, bit in compiled.ladder:
+        if not against & mask and not no_hours & bit:
+            return step
+    raise AssertionError("the last step is governed by no rule")
 
 
 def decide(compiled: Compiled, facts: ir.Table) -> ir.Table:
@@ -36,27 +41,45 @@ def decide(compiled: Compiled, facts: ir.Table) -> ir.Table:
     Returns: the same rows with forbids, unknown, no_hours, step, and earliest_min and latest_min:
         minutes of the UTC day, NULL where the step is no contact or the place is not known.
     """
+    steps = compiled.steps
     forbids, unknown = compiled.masks(facts)
-    spans = {step.id: compiled.minutes(step.id, facts) for step in compiled.steps if step.contact}
+    # Steps that the same rules give their hours share one span, worked out once for each row.
+    kinds: dict[tuple[str, ...], list[Step]] = {}
+    for step in steps:
+        if step.contact:
+            kinds.setdefault(tuple(rule.id for rule, _ in compiled.hours_of(step.id)), []).append(step)
+    spans = list(kinds.values())
+    ends: dict[str, ir.IntegerValue] = {}
+    for k, alike in enumerate(spans):
+        opens, closes = compiled.minutes(alike[0].id, facts)
+        ends |= {f"opens_{k}": opens, f"closes_{k}": closes}
+    asked = facts.mutate(against=forbids | unknown, forbids=forbids, unknown=unknown, **ends)
     closed = ibis.literal(0, "int16")
-    for step, (opens, closes) in spans.items():
-        empty = (opens + facts["first_min"] >= closes + facts["last_min"]).fill_null(False)
-        closed = closed + ibis.ifelse(empty, 1 << compiled.vocabulary.steps[step].bit, 0)
-    asked = facts.mutate(forbids=forbids, unknown=unknown, no_hours=closed.cast("int16"))
-    against = asked["forbids"] | asked["unknown"]
-    ladder = [
-        (
-            ((against & compiled.step_masks[step.id]) == 0) & ((asked["no_hours"] & (1 << step.bit)) == 0),
-            step.id,
+    lost = asked["first_min"] - asked["last_min"]
+    for k, alike in enumerate(spans):
+        empty = asked[f"closes_{k}"] - asked[f"opens_{k}"] <= lost
+        closed = closed + ibis.ifelse(empty, ibis.literal(sum(1 << step.bit for step in alike), "int16"), 0)
+    asked = asked.mutate(no_hours=closed.cast("int16"))
+    ladder = []
+    for step in steps:
+        free = (asked["against"] & compiled.step_masks[step.id]) == 0
+        if step.contact:
+            free = free & ((asked["no_hours"] & (1 << step.bit)) == 0)
+        ladder.append((free, ibis.literal(step.bit, "int8")))
+    decided = asked.mutate(bit=ibis.cases(*ladder))
+    # Most accounts get a step that is no contact: said first, it is all that is asked of them.
+    idle = [step for step in reversed(steps) if not step.contact]
+    contacts = [step for step in steps if step.contact]
+
+    def end(name: str, shift: str) -> ir.IntegerValue:
+        none = decided["bit"].isin([step.bit for step in idle])
+        chosen = ((decided["bit"].isin([step.bit for step in alike]), f"{name}_{k}") for k, alike in enumerate(spans))
+        return ibis.cases(
+            (none, ibis.null("int64")), *((here, decided[column] + decided[shift]) for here, column in chosen)
         )
-        for step in compiled.steps
-    ]
-    decided = asked.mutate(step=ibis.cases(*ladder))
+
     return decided.mutate(
-        earliest_min=ibis.cases(
-            *((decided["step"] == step, opens + facts["first_min"]) for step, (opens, _) in spans.items())
-        ),
-        latest_min=ibis.cases(
-            *((decided["step"] == step, closes + facts["last_min"]) for step, (_, closes) in spans.items())
-        ),
-    )
+        step=ibis.cases(*((decided["bit"] == step.bit, step.id) for step in (*idle, *contacts))),
+        earliest_min=end("opens", "first_min"),
+        latest_min=end("closes", "last_min"),
+    ).drop("against", "bit", *ends)

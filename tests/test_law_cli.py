@@ -1,0 +1,122 @@
+"""The commands that speak of the law, as a lawyer or a clerk types them."""
+
+from datetime import date
+from pathlib import Path
+
+import psycopg
+import pytest
+from typer.testing import CliRunner
+
+from forbear.cli import app
+from forbear.errors import ForbearError
+from forbear.nightly.run import nightly
+from forbear.rulebook.load import load
+
+RUN = CliRunner()
+_GOOD = {"message_opt_out", "message_identifies", "visit_appointed", "visit_identified", "staff_trained", "recorded",
+         "agent_announced", "staff_approved"}  # fmt: skip
+#: Every fact of a contact that is made as it should be.
+CONDUCT = [
+    word
+    for fact in load().vocabulary.facts.values()
+    if fact.asked == "gate" and fact.type == "bool"
+    for word in ("--fact", f"{fact.id}={'true' if fact.id in _GOOD else 'false'}")
+]
+
+
+@pytest.fixture(autouse=True)
+def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORBEAR_HOME", str(tmp_path))
+
+
+def said(*typed: str) -> str:
+    """What a command prints. A mistake of the user is raised as main() would print it."""
+    done = RUN.invoke(app, typed, terminal_width=200)
+    if done.exception is not None and not isinstance(done.exception, SystemExit):
+        raise done.exception
+    return done.output
+
+
+def test_a_rule_prints_as_a_page_beside_its_article() -> None:
+    page = said("law", "show", "us.hours", "--as-of", "2026-06-30")
+    for part in ("12 CFR part 1006", "1006.6(b)(1)(i)", "from 2021-11-30", "08:00–21:00", "collector == 'agency'"):
+        assert part in page
+    assert load().by_id["us.hours"].text["en"] in page
+
+
+@pytest.mark.parametrize("lang", ["zh-Hans", "zh-Hant", "en"])
+def test_every_rule_prints_in_every_language(lang: str) -> None:
+    for rule in load().rules:
+        assert rule.text[lang] in said("law", "show", rule.id, "--lang", lang)
+
+
+def test_the_rules_of_a_day_and_what_changes_between_two() -> None:
+    assert "cn.nifa.hours" in said("law", "as-of", "2025-02-27", "--place", "cn")
+    assert "cn.nifa.hours" not in said("law", "as-of", "2025-02-28", "--place", "cn")
+    turned = said("law", "diff", "2025-02-27", "2025-02-28", "--place", "cn")
+    assert "2025-02-28  ends  cn.nifa.hours" in turned and "2025-02-28  begins  cn.hours" in turned
+    assert said("law", "diff", "2025-03-01", "2025-03-02", "--place", "us").strip() == "Nothing changes between them."
+
+
+def test_a_mistake_is_one_line_that_says_what_to_do() -> None:
+    for typed, remedy in (
+        (("law", "show", "nope"), "forbear law as-of lists the ids"),
+        (("law", "as-of", "2026-01-01", "--place", "atlantis"), "The places are cn"),
+        (("law", "diff", "2026-01-02", "2026-01-01"), "Give the earlier day first"),
+        (("why", "1", "--step", "call", "--at", "2026-01-01T10:00:00"), "has no offset from UTC"),
+        (("why", "1", "--step", "hug"), "'hug' is no contact"),
+        (("why", "1", "--step", "sms", "--fact", "dpd=3"), "is no fact of a contact"),
+        (("why", "1", "--step", "sms", "--fact", "to_whom=cat"), "the value is debtor, spouse"),
+    ):
+        with pytest.raises(ForbearError, match=remedy) as told:
+            said(*typed)
+        assert "\n" not in str(told.value)
+
+
+def test_lint_lists_the_faults_of_the_lenders_own_packs_and_ends_with_1(tmp_path: Path) -> None:
+    assert said("law", "lint").strip() == "No fault found."
+    (tmp_path / "packs").mkdir()
+    (tmp_path / "packs" / "own.toml").write_text("[[rule]]\nid = 1\n", "utf-8")
+    done = RUN.invoke(app, ["law", "lint"])
+    assert done.exit_code == 1 and "own.toml: has rules but no [instrument]" in done.output
+
+
+def test_one_contact_is_explained_and_a_run_replayed(fresh_db: str) -> None:
+    # Given a loan six days past due in New York, called by an agency at half past eleven at night.
+    with psycopg.connect(fresh_db) as connection:
+        connection.execute(
+            "INSERT INTO book (name, jurisdiction, lender_type, collector, currency, history_from)"
+            " VALUES ('b', 'us', 'bank', 'agency', 'USD', '2026-01-01')"
+        )
+        connection.execute(
+            "INSERT INTO borrower (book_id, ref, zones, can_call, can_sms, can_write, sms_consent, stop_contact,"
+            " attorney, bankrupt, incapable, unreachable, workplace_forbidden, opted_out_sms, vulnerable) VALUES (1,"
+            " 'p', 'America/New_York', true, true, true, true, false, false, false, false, false, false, false, false)"
+        )
+        connection.execute(
+            "INSERT INTO account (book_id, borrower_id, ref, product, status, opened_on, principal_minor, dispute_open,"
+            " all_in_ppm, validation_sent_on) VALUES (1, 1, 'A1', 'instalment', 'open', '2026-01-05', 100000, false,"
+            " 180000, '2026-02-01')"
+        )
+        connection.execute("INSERT INTO instalment VALUES (1, 1, '2026-06-24', 10000, 500)")
+        connection.execute(
+            "INSERT INTO contact (account_id, ref, at, step, outcome)"
+            " VALUES (1, 'c', '2026-06-25T12:00:00-04:00', 'call', 'conversation')"
+        )
+    asked = ("why", "A1", "--step", "call", "--at", "2026-06-30T23:30:00-04:00")
+    # What the contact itself will be like is not known: no time is lawful until it is told.
+    assert "At no time within 62 days" in said(*asked)
+    night = said(*asked, *CONDUCT)
+    assert "call, 2026-06-30T23:30:00-04:00: forbidden" in night
+    assert "us.hours: forbids." in night and "1006.6(b)(1)(i)" in night
+    assert "telephone conversations in 7 consecutive days about this debt: 1" in night
+    # Then, from 8 o'clock on 2 July: the conversation of 25 June was within seven days until then.
+    assert "Lawful from (UTC): 2026-07-02T12:00:00+00:00" in night
+
+    run = nightly(date(2026, 6, 30), load()).run_id
+    assert "1 decisions replayed, 1 agree." in said("replay", str(run))
+    with psycopg.connect(fresh_db) as connection:
+        connection.execute("UPDATE decision SET step = 'visit'")
+    with pytest.raises(ForbearError, match="Decisions that differ"):
+        said("replay", str(run))
+    assert "of the 1 accounts of run 1, 0 would be touched" in said("law", "preview", "--as-of", "2026-07-31")
