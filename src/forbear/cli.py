@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress
 from rich.table import Table
 
-from forbear import law_cli
+from forbear import gate_cli, law_cli
 from forbear.errors import ForbearError
 from forbear.intake.services import Report, demo_book, drop, import_book, mend, quarantined
 from forbear.law_cli import Lang, UserError, find_account, rulebook
@@ -38,6 +38,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 out = Console()
 err = Console(stderr=True)
 app.add_typer(law_cli.law, name="law")
+app.add_typer(gate_cli.gate, name="gate")
 app.command("why")(law_cli.why)
 app.command("replay")(law_cli.replay_run)
 

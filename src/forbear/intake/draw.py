@@ -110,7 +110,7 @@ class Drawer:
         for paid in drawn.payments:
             yield "payments", (paid.loan_ref, paid.ref, paid.paid_on, minor(paid.amount, cash, "amount"))
         for done in drawn.contacts:
-            yield "contacts", (done.loan_ref, done.ref, done.at, done.step, done.outcome)
+            yield "contacts", (done.loan_ref, done.ref, done.at, done.step, done.outcome, done.agency)
 
     def _loan(self, x: Loan) -> tuple[Any, ...]:
         if x.currency is not None and x.currency != self.currency:
@@ -163,6 +163,7 @@ BORROWER_COLUMNS = (
     "opted_out_sms",
     "vulnerable",
     "respite_until",
+    "person_key",
 )
 ACCOUNT_COLUMNS = (
     "ref",

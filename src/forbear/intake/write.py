@@ -20,7 +20,7 @@ _INCOMING = {
     "loans": ("account", ACCOUNT_COLUMNS, ", borrower_ref text"),
     "instalments": ("instalment", ("loan_ref", "n", "due_on", "principal_minor", "interest_minor"), ", loan_ref text"),
     "payments": ("payment", ("loan_ref", "ref", "paid_on", "amount_minor"), ", loan_ref text"),
-    "contacts": ("contact", ("loan_ref", "ref", "at", "step", "outcome"), ", loan_ref text"),
+    "contacts": ("contact", ("loan_ref", "ref", "at", "step", "outcome", "agency"), ", loan_ref text"),
 }
 _NO_LOAN = Refused("loan_ref", "belongs to no loan of this book", "Take the loan in first, or mend the number.")
 _NO_BORROWER = Refused("borrower_ref", "belongs to no borrower of this book", "Take the borrower in first.")
@@ -88,7 +88,37 @@ def _borrowers(connection: psycopg.Connection[Any], book_id: int, batch: Batch) 
         + _upsert("borrower", BORROWER_COLUMNS, "book_id, ref"),
         (book_id,),
     )
+    _link_persons(connection, book_id)
     return []
+
+
+def _link_persons(connection: psycopg.Connection[Any], book_id: int) -> None:
+    """Point each incoming borrower at the first one with the same key, and those that it led at their new first.
+
+    One writer at a time, so that two books that bring the same person at once can't miss each other; the
+    gate waits for the rows that change, since it locks them.
+    """
+    touched = connection.execute(
+        "SELECT count(*) FROM borrower b JOIN incoming_borrowers i ON i.ref = b.ref"
+        " WHERE b.book_id = %s AND (b.person_key IS NOT NULL OR b.same_as IS NOT NULL"
+        "  OR EXISTS (SELECT FROM borrower o WHERE o.same_as = b.id))",
+        (book_id,),
+    ).fetchone()
+    if touched is None or touched[0] == 0:
+        return
+    connection.execute("SELECT pg_advisory_xact_lock(hashtext('forbear.person'))")
+    connection.execute(
+        "WITH touched AS (SELECT b.id, b.person_key FROM borrower b JOIN incoming_borrowers i ON i.ref = b.ref"
+        "  WHERE b.book_id = %s),"
+        " affected AS (SELECT id FROM touched"
+        "  UNION SELECT o.id FROM borrower o JOIN touched t ON o.same_as = t.id"
+        "  UNION SELECT o.id FROM borrower o JOIN touched t ON o.person_key = t.person_key),"
+        " led AS (SELECT b.id, (SELECT min(o.id) FROM borrower o WHERE o.person_key = b.person_key) AS first"
+        "  FROM borrower b WHERE b.id IN (SELECT id FROM affected))"
+        " UPDATE borrower b SET same_as = nullif(led.first, b.id) FROM led"
+        " WHERE led.id = b.id AND b.same_as IS DISTINCT FROM nullif(led.first, b.id)",
+        (book_id,),
+    )
 
 
 def _loans(connection: psycopg.Connection[Any], book_id: int, batch: Batch) -> list[Bad]:
@@ -160,8 +190,8 @@ def _payments(connection: psycopg.Connection[Any], book_id: int, batch: Batch) -
 def _contacts(connection: psycopg.Connection[Any], book_id: int, batch: Batch) -> list[Bad]:
     refused = _of_loans(connection, "contacts", book_id, batch)
     connection.execute(
-        "INSERT INTO contact (account_id, ref, at, step, outcome)"
-        " SELECT account_id, ref, at, step, outcome FROM incoming_contacts ON CONFLICT DO NOTHING"
+        "INSERT INTO contact (account_id, ref, at, step, outcome, agency)"
+        " SELECT account_id, ref, at, step, outcome, agency FROM incoming_contacts ON CONFLICT DO NOTHING"
     )
     return refused
 

@@ -6,9 +6,7 @@ from datetime import date
 import ibis
 import ibis.expr.types as ir
 
-#: Kinds of contact that count as a text, and as a letter by which something is told in writing.
-_TEXTS = ("sms", "reminder")
-_CONNECTED = ("connected", "conversation")
+from forbear.contact.models import CALLS, CONNECTED, CONVERSED, TEXTS
 
 
 def contact_days(contacts: ir.Table, accounts: ir.Table, as_of: date) -> ir.Table:
@@ -38,7 +36,8 @@ def by_account(contacts: ir.Table, positions: ir.Table, as_of: date, never: int)
     today = ibis.literal(as_of)
     in_week = today.delta(joined.on, unit="day") < 7
     in_episode = (joined.on >= joined.oldest_due_on).fill_null(False)
-    texts = joined.step.isin(_TEXTS)
+    texts = joined.step.isin(TEXTS)
+    calls = joined.step.isin(CALLS)
 
     def of(step: str) -> ir.BooleanValue:
         return joined.step == step
@@ -50,10 +49,10 @@ def by_account(contacts: ir.Table, positions: ir.Table, as_of: date, never: int)
         return which.sum().fill_null(0).cast("int32")
 
     return joined.group_by("account_id").aggregate(
-        calls_7d=count(of("call") & in_week),
-        conversations_7d=count(of("call") & in_week & (joined.outcome == "conversation")),
+        calls_7d=count(calls & in_week),
+        conversations_7d=count(calls & in_week & joined.outcome.isin(CONVERSED)),
         sms_episode=count(of("sms") & in_episode),
-        calls_episode=count(of("call") & in_episode),
+        calls_episode=count(calls & in_episode),
         letters_episode=count(of("letter") & in_episode),
         plan_offers_episode=count(of("plan_offer") & in_episode),
         days_since_sms=since(texts),
@@ -64,9 +63,9 @@ def by_account(contacts: ir.Table, positions: ir.Table, as_of: date, never: int)
 
 
 def by_borrower(contacts: ir.Table, as_of: date, never: int) -> ir.Table:
-    """What was done to each borrower, over all loans: connected calls today, days since any contact."""
+    """What was done to each person, over all loans: connected calls today, days since any contact."""
     today = ibis.literal(as_of)
-    connected = (contacts.step == "call") & contacts.outcome.isin(_CONNECTED) & (contacts.on == today)
+    connected = contacts.step.isin(CALLS) & contacts.outcome.isin(CONNECTED) & (contacts.on == today)
     return contacts.group_by("borrower_id").aggregate(
         connected_today=connected.sum().fill_null(0).cast("int32"),
         days_since_contact=today.delta(contacts.on.max(), unit="day").fill_null(never).cast("int32"),

@@ -66,9 +66,9 @@ QUERIES = {
 #: The same for the borrowers, by their own ids.
 BORROWER_QUERIES = {
     "borrower": """
-        SELECT id AS borrower_id, zones, can_sms, can_call, can_write, sms_consent, agreed_from_min, agreed_to_min,
-               stop_contact, attorney, bankrupt, incapable, hardship_until, unreachable, workplace_forbidden,
-               opted_out_sms, vulnerable, respite_until
+        SELECT id AS borrower_id, coalesce(same_as, id) AS person_id, zones, can_sms, can_call, can_write, sms_consent,
+               agreed_from_min, agreed_to_min, stop_contact, attorney, bankrupt, incapable, hardship_until,
+               unreachable, workplace_forbidden, opted_out_sms, vulnerable, respite_until
         FROM borrower WHERE id >= {lo} AND id < {hi} ORDER BY id""",
 }
 _BOOKS = """
@@ -214,7 +214,7 @@ def _keep(duck: Any, made: Mapping[str, ir.Table], first: bool) -> None:
 
 
 def read_borrower(borrower_id: int, at: datetime, as_of: date, ahead_days: int) -> dict[str, pa.Table]:
-    """What the night reads of one borrower's accounts, and of the books: the tables that `facts_of` takes.
+    """What the night reads of the accounts of one borrower, as a person, and of the books: what `facts_of` takes.
 
     As it was known at the instant `at`, of the local day `as_of`; with instalments for `ahead_days` more.
     """
@@ -228,11 +228,15 @@ def read_borrower(borrower_id: int, at: datetime, as_of: date, ahead_days: int) 
                 found[name] = cursor.fetch_arrow_table()
             return found
 
-        cursor.execute(f"SELECT id FROM account WHERE borrower_id = {borrower_id:d} ORDER BY id")
+        person = f"(SELECT coalesce(same_as, id) FROM borrower WHERE id = {borrower_id:d})"
+        cursor.execute(f"SELECT id FROM borrower WHERE id = {person} OR same_as = {person} ORDER BY id")
+        same = [each for (each,) in cursor.fetchall()]
+        cursor.execute(f"SELECT id FROM account WHERE borrower_id IN ({', '.join(map(str, same))}) ORDER BY id")
         parts = [of(QUERIES, account_id) for (account_id,) in cursor.fetchall()]
         read = {name: pa.concat_tables([part[name] for part in parts]) for name in QUERIES}
         read["contacts"] = read["contacts"].filter(pc.field("at") <= pa.scalar(at))
-        read |= of(BORROWER_QUERIES, borrower_id)
+        who = [of(BORROWER_QUERIES, each) for each in same]
+        read |= {name: pa.concat_tables([part[name] for part in who]) for name in BORROWER_QUERIES}
         cursor.execute(_BOOKS)
         return read | {"book": cursor.fetch_arrow_table()}
 
@@ -265,6 +269,8 @@ def _sum_up(duck: Any, as_of: date, book: Rulebook) -> None:
     zones = [z for z in borrowers.select("zones").distinct().execute()["zones"] if isinstance(z, str)]
     duck.create_table("place", ibis.memtable(_places(sorted(zones), as_of)))
     account = rows.inner_join(duck.table("book"), "book_id").inner_join(borrowers, "borrower_id")
+    # From here on a borrower is a person: all borrowers with the same key, whatever their book.
+    account = account.drop("borrower_id").rename(borrower_id="person_id")
     account = account.left_join(duck.table("place"), "zones").drop("zones_right")
     duck.create_table("account", account)
     account = duck.table("account")

@@ -8,7 +8,7 @@ No name, number or address of a person is kept: nothing sends a message yet, so 
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, UUID
 
 metadata = sa.MetaData()
 
@@ -119,6 +119,13 @@ borrower = sa.Table(
     sa.Column("vulnerable", sa.Boolean),
     # A statutory respite (breathing space, moratorium), up to and including this day.
     sa.Column("respite_until", sa.Date),
+    # The lender's keyed hash of who it is: borrowers with the same one are the same person.
+    sa.Column("person_key", Text),
+    # The first borrower with the same key; NULL: this one. All counts over a person are over these.
+    sa.Column("same_as", sa.BigInteger, sa.ForeignKey("borrower.id")),
+    sa.Index("borrower_person_key", "person_key", postgresql_where=sa.text("person_key IS NOT NULL")),
+    sa.Index("borrower_same_as", "same_as", postgresql_where=sa.text("same_as IS NOT NULL")),
+    sa.CheckConstraint("same_as <> id", name="same_as_another"),
     sa.UniqueConstraint("book_id", "ref"),
     sa.CheckConstraint("(agreed_from_min IS NULL) = (agreed_to_min IS NULL)", name="agreed_both"),
     sa.CheckConstraint(
@@ -187,9 +194,14 @@ contact = sa.Table(
     sa.Column("ref", Text, primary_key=True),
     _required("at", Instant),
     _required("step", Text),
-    _required("outcome", Text),  # connected | conversation | no_answer | delivered | failed
+    # pending (made, its end not yet told: counts as the worst) | connected | conversation | no_answer | delivered |
+    # failed
+    _required("outcome", Text),
+    sa.Column("agency", Text),  # who made it; NULL: the creditor itself
+    sa.Column("permission_id", UUID(as_uuid=True), sa.ForeignKey("permission.id")),
+    sa.Index("contact_permission", "permission_id", unique=True, postgresql_where=sa.text("permission_id IS NOT NULL")),
     sa.CheckConstraint(
-        "outcome IN ('connected','conversation','no_answer','delivered','failed')", name="outcome_known"
+        "outcome IN ('pending','connected','conversation','no_answer','delivered','failed')", name="outcome_known"
     ),
 )
 
@@ -262,6 +274,69 @@ account_state = sa.Table(
     _required("class", Text),
     _required("arrears_minor", Money),
     _required("owed_minor", Money),
+)
+
+# ---- what the gate was asked ------------------------------------------------------------------------
+
+#: One contact that the gate was asked for, and its answer; `id` is the asker's own key of the request.
+gate_request = sa.Table(
+    "gate_request",
+    metadata,
+    sa.Column("id", UUID(as_uuid=True), primary_key=True),
+    _required("account_id", sa.BigInteger, sa.ForeignKey("account.id")),
+    _required("step", Text),
+    sa.Column("agency", Text),
+    _required("requested_by", Text),  # a staff or system number, never a name
+    _required("asked", JSONB),  # the whole request, so that the same key is never two requests
+    _required("requested_at", Instant),
+    _required("verdict", Text),  # permitted | forbidden | needs_human
+    _required("spoke", JSONB),  # {says: [rule id, ...]}
+    _required("facts", JSONB),  # what those rules read
+    _required("rulebook_sha256", Text),
+    sa.Column("earliest", Instant),  # when a refused contact becomes lawful, if nothing else happens
+    # Who decided where the rules lacked a fact, and why.
+    sa.Column("decided_by", Text),
+    sa.Column("reason", Text),
+    sa.CheckConstraint("verdict IN ('permitted','forbidden','needs_human')", name="verdict_known"),
+    sa.CheckConstraint("(decided_by IS NULL) = (reason IS NULL)", name="overridden_by_someone"),
+    sa.CheckConstraint("decided_by IS NULL OR verdict = 'needs_human'", name="only_the_unknown_is_overridden"),
+    sa.Index("gate_request_account", "account_id", "requested_at"),
+)
+
+#: Leave for one contact, once, until it expires.
+permission = sa.Table(
+    "permission",
+    metadata,
+    sa.Column("id", UUID(as_uuid=True), primary_key=True),
+    _required("request_id", UUID(as_uuid=True), sa.ForeignKey("gate_request.id"), unique=True),
+    _required("account_id", sa.BigInteger, sa.ForeignKey("account.id")),
+    _required("step", Text),
+    sa.Column("agency", Text),
+    sa.Column("text_sha256", Text),  # of the message's text in UTF-8; NULL: nothing is sent
+    _required("granted_at", Instant),
+    _required("expires_at", Instant),
+    sa.Column("used_at", Instant),
+    sa.Column("voided_at", Instant),
+    sa.CheckConstraint("expires_at > granted_at", name="expires_after_grant"),
+    sa.CheckConstraint("used_at >= granted_at AND used_at < expires_at", name="used_in_time"),
+    sa.CheckConstraint("used_at IS NULL OR voided_at IS NULL", name="used_or_voided"),
+    sa.Index(
+        "permission_outstanding",
+        "account_id",
+        "expires_at",
+        postgresql_where=sa.text("used_at IS NULL AND voided_at IS NULL"),
+    ),
+)
+
+#: The local channel: messages that went no further than this table.
+outbox = sa.Table(
+    "outbox",
+    metadata,
+    sa.Column("permission_id", UUID(as_uuid=True), sa.ForeignKey("permission.id"), primary_key=True),
+    _required("account_id", sa.BigInteger, sa.ForeignKey("account.id")),
+    _required("step", Text),
+    _required("text", Text),
+    _required("sent_at", Instant),
 )
 
 # ---- what was decided -------------------------------------------------------------------------------

@@ -231,8 +231,9 @@ def _assert_no_orphan(cursor: Any, borrower_from: int, borrower_to: int, account
             parent = key.column.table.name
             # Parents were written just before, in the same chunk; two sorted lists are merged in one pass.
             among = "WHERE id BETWEEN {} AND {}".format(*own[parent]) if parent in own else ""
+            given = f" AND {key.parent.name} IS NOT NULL" if key.parent.nullable else ""
             cursor.execute(
-                f"SELECT {key.parent.name} FROM {name} WHERE {column} BETWEEN {low} AND {high}"
+                f"SELECT {key.parent.name} FROM {name} WHERE {column} BETWEEN {low} AND {high}{given}"
                 f" EXCEPT SELECT {key.column.name} FROM {parent} {among}"
             )
             assert cursor.fetchone() is None, f"{name}.{key.parent.name} names a row that is not there"

@@ -33,6 +33,7 @@ from forbear.statement.services import Statement, statement
 from forbear.store.errors import StoreError
 from forbear.web import charts, reads
 from forbear.web.format import Formats
+from forbear.web.gate_api import gate_api
 from forbear.web.guard import LOOPBACK, Guard
 from forbear.web.reads import Filter, Origin, Place, Run
 from forbear.web.summary import OUTCOMES, Held, Outcome, grid, held_back, matching, outcomes
@@ -63,6 +64,7 @@ def console(rulebook: Rulebook, hosts: tuple[str, ...] = LOOPBACK) -> ASGIApp:
     """
     app = FastAPI(title="Forbear", docs_url=None, redoc_url=None, openapi_url=None)
     app.mount("/static", StaticFiles(directory=_HERE / "static"))
+    app.mount("/gate", gate_api(rulebook))
     pages = _Pages(rulebook)
     steps = rulebook.vocabulary.steps
     quiet = [step.id for step in steps.values() if not step.contact]
