@@ -57,9 +57,7 @@ def test_a_refusal_says_why_in_the_asker_s_language_and_from_when(
     assert answer["permission"] is None and answer["earliest"] == "2026-07-01T00:00:00Z"
     first = answer["reasons"][0]
     assert (first["rule"], first["says"]) == ("cn.call.daily", "forbids")
-    assert first["text"] == law.by_id[
-        "cn.call.daily"
-    ].text[lang]
+    assert first["text"] == law.by_id["cn.call.daily"].text[lang]
 
 
 @pytest.mark.parametrize(
