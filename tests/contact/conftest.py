@@ -21,6 +21,15 @@ FACTS: dict[str, bool | int | str] = {
     "message_identifies": True, "message_false": False, "message_threat": False, "at_workplace": False,
     "public_view": False, "visitors": 2, "visit_appointed": True, "visit_identified": True, "staff_trained": True,
     "staff_violent_record": False, "recorded": True,
+    "contact_refused": False,
+    "bad_occasion": False,
+    "message_suit": False,
+    "time_barred": False,
+    "message_overshadows": False,
+    "agent_announced": True,
+    "staff_approved": True,
+    "third_party_refused": False,
+    "enters_uninvited": False,
 }  # fmt: skip
 _numbers = itertools.count(1)
 

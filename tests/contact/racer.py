@@ -28,6 +28,15 @@ CALL = {
     "to_whom": "debtor", "discloses_debt": False, "third_party_before": False, "message_opt_out": True,
     "message_identifies": True, "message_false": False, "message_threat": False, "at_workplace": False,
     "public_view": False, "staff_trained": True, "staff_violent_record": False, "recorded": True,
+    "contact_refused": False,
+    "bad_occasion": False,
+    "message_suit": False,
+    "time_barred": False,
+    "message_overshadows": False,
+    "agent_announced": True,
+    "staff_approved": True,
+    "third_party_refused": False,
+    "enters_uninvited": False,
 }  # fmt: skip
 #: Permissions that are shown about, so that several workers try to use the same one.
 SHOWN = 64

@@ -128,19 +128,19 @@ def test_what_waiting_does_not_mend_has_no_earliest_time(
 # ---- what is unknown --------------------------------------------------------------------------------
 
 
-def test_an_unknown_fact_is_a_refusal_that_a_named_person_may_lift(store: Any, law: Rulebook, wanted: Wanted) -> None:
+def test_an_unknown_fact_is_a_refusal_that_a_named_person_may_lift(store: Any, book: Rulebook, wanted: Wanted) -> None:
     loan = store.lend(incapable=None)
-    answer = ask(law, wanted(loan))
+    answer = ask(book, wanted(loan))
     assert answer.verdict == "needs_human" and not answer.granted
-    lifted = ask(law, wanted(loan, decided_by="staff-7", reason="spoke to the court today"))
+    lifted = ask(book, wanted(loan, decided_by="staff-7", reason="spoke to the court today"))
     assert lifted.granted and lifted.verdict == "needs_human"
     assert store.sql("SELECT decided_by, reason FROM gate_request WHERE id = %s", lifted.request_id) == [
         ("staff-7", "spoke to the court today")
     ]
 
 
-def test_nobody_lifts_what_a_rule_forbids(store: Any, law: Rulebook, wanted: Wanted) -> None:
-    answer = ask(law, wanted(store.lend(incapable=True), decided_by="staff-7", reason="I want to"))
+def test_nobody_lifts_what_a_rule_forbids(store: Any, book: Rulebook, wanted: Wanted) -> None:
+    answer = ask(book, wanted(store.lend(incapable=True), decided_by="staff-7", reason="I want to"))
     assert answer.verdict == "forbidden" and not answer.granted and answer.decided_by is None
 
 
@@ -217,16 +217,16 @@ def test_a_message_that_is_not_delivered_does_not_use_its_permission(store: Any,
 # ---- the request ------------------------------------------------------------------------------------
 
 
-def test_the_same_key_gets_the_same_answer_whatever_has_changed(store: Any, law: Rulebook, wanted: Wanted) -> None:
+def test_the_same_key_gets_the_same_answer_whatever_has_changed(store: Any, book: Rulebook, wanted: Wanted) -> None:
     loan = store.lend()
     request = wanted(loan)
-    first = ask(law, request)
+    first = ask(book, request)
     store.sql("UPDATE borrower SET incapable = true")
-    assert ask(law, request) == first
-    assert not ask(law, wanted(loan)).granted
+    assert ask(book, request) == first
+    assert not ask(book, wanted(loan)).granted
     assert store.sql("SELECT count(*) FROM permission") == [(1,)]
     with pytest.raises(Misasked, match="another request"):
-        ask(law, wanted(loan, "sms", key=request.key))
+        ask(book, wanted(loan, "sms", key=request.key))
 
 
 @pytest.mark.parametrize(
