@@ -18,7 +18,7 @@ def test_the_migrations_and_the_tables_say_the_same(fresh_db: str) -> None:
 def test_migrating_twice_changes_nothing(fresh_db: str) -> None:
     migrate()
     with engine().connect() as connection:
-        assert connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalars().all() == ["0003"]
+        assert connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalars().all() == ["0006"]
 
 
 def test_a_database_that_is_down_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,12 @@ import ibis.expr.types as ir
 
 #: Kinds of contact that count as a text, and as a letter by which something is told in writing.
 _TEXTS = ("sms", "reminder")
+_TRIES = ("sms", "call")
 _CONNECTED = ("connected", "conversation")
+#: A call of which it is not said whether it was a conversation counts as one.
+_CONVERSED = _CONNECTED
+#: Contacts that are known not to have failed: only these open the way to a harsher step.
+_MADE = ("connected", "conversation", "no_answer", "delivered")
 
 
 def contact_days(contacts: ir.Table, accounts: ir.Table, as_of: date) -> ir.Table:
@@ -33,11 +38,17 @@ def contact_days(contacts: ir.Table, accounts: ir.Table, as_of: date) -> ir.Tabl
 
 
 def by_account(contacts: ir.Table, positions: ir.Table, as_of: date, never: int) -> ir.Table:
-    """What was done about each account: counts in this episode, counts in seven days, days since."""
+    """What was done about each account: counts in this episode, counts in seven days, days since.
+
+    What limits counts every contact, from the due date on, by its later date. What opens the way to a harsher
+    step (`*_made_*`, days_since_notice_given) counts only what did not fail and was surely made in this episode:
+    after the due date by the earlier date too.
+    """
     joined = contacts.left_join(positions.select("account_id", "oldest_due_on"), "account_id").drop("account_id_right")
     today = ibis.literal(as_of)
     in_week = today.delta(joined.on, unit="day") < 7
     in_episode = (joined.on >= joined.oldest_due_on).fill_null(False)
+    made = (joined.first_on > joined.oldest_due_on).fill_null(False) & joined.outcome.isin(_MADE)
     texts = joined.step.isin(_TEXTS)
 
     def of(step: str) -> ir.BooleanValue:
@@ -51,7 +62,7 @@ def by_account(contacts: ir.Table, positions: ir.Table, as_of: date, never: int)
 
     return joined.group_by("account_id").aggregate(
         calls_7d=count(of("call") & in_week),
-        conversations_7d=count(of("call") & in_week & (joined.outcome == "conversation")),
+        conversations_7d=count(of("call") & in_week & joined.outcome.isin(_CONVERSED)),
         sms_episode=count(of("sms") & in_episode),
         calls_episode=count(of("call") & in_episode),
         letters_episode=count(of("letter") & in_episode),
@@ -60,6 +71,10 @@ def by_account(contacts: ir.Table, positions: ir.Table, as_of: date, never: int)
         days_since_letter=since(of("letter")),
         days_since_visit_notice=since(of("visit_notice")),
         days_since_visit=since(of("visit")),
+        tries_made_episode=count(joined.step.isin(_TRIES) & made),
+        letters_made_episode=count(of("letter") & made),
+        plan_offers_made_episode=count(of("plan_offer") & made),
+        days_since_notice_given=since(of("visit_notice") & made),
     )
 
 
@@ -198,6 +213,10 @@ def facts(
         .cast("int32"),
         public_holiday=_by_place(t.jurisdiction, public_holidays),
         contacts_7d=counted("contacts_7d"),
+        tries_made_episode=counted("tries_made_episode"),
+        letters_made_episode=counted("letters_made_episode"),
+        plan_offers_made_episode=counted("plan_offers_made_episode"),
+        days_since_notice_given=since("days_since_notice_given"),
     )
 
 

@@ -266,6 +266,10 @@ FACT_COLUMNS: tuple[sa.Column[object], ...] = (
     sa.Column("days_since_validation", sa.Integer),
     sa.Column("public_holiday", sa.Boolean),
     sa.Column("contacts_7d", sa.Integer),
+    sa.Column("tries_made_episode", sa.Integer),
+    sa.Column("letters_made_episode", sa.Integer),
+    sa.Column("plan_offers_made_episode", sa.Integer),
+    sa.Column("days_since_notice_given", sa.Integer),
 )
 
 #: One decision for one account: the step, its lawful hours, the rules that spoke, the facts they read.
