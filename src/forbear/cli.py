@@ -210,6 +210,12 @@ def _print_import(report: Report) -> None:
         _say(f"{report.book}: this file was taken in before by this mapping; nothing was changed.")
     else:
         _say(f"{report.book}: {report.rows:,} rows read ({', '.join(report.encodings)}), {report.bad:,} kept aside.")
+    if report.older:
+        _say(f"{report.older:,} rows changed nothing: a newer file has told of them.")
+    if report.recorded_until is None:
+        _say("No contacts were ever taken in, so nobody is contacted. A heading alone says that none were made.")
+    else:
+        _say(f"Contacts are on record until {report.recorded_until}: nights of later days contact nobody.")
     if report.without_schedule:
         _say(f"{report.without_schedule:,} open loans have no instalment on file: what they owe is not known yet.")
     if report.bad:

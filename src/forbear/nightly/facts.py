@@ -152,6 +152,9 @@ def facts(
     def since(name: str) -> ir.IntegerValue:
         return t[name].fill_null(never).cast("int32")
 
+    # NULL where contacts are not on record up to today at all.
+    complete_from = ibis.ifelse(t.gap_until > t.history_from, t.gap_until, t.history_from)
+
     return t.select(
         "account_id",
         "jurisdiction",
@@ -160,7 +163,8 @@ def facts(
         "agreed_to_min",
         "first_min",
         "last_min",
-        law_known=t.jurisdiction.isin(sorted(lawful_places)) if lawful_places else ibis.literal(False),
+        # Where the borrower's country is not the book's, it is not known whose law binds.
+        law_known=_known_law(t, lawful_places),
         place_known=t.first_min.notnull(),
         status=t.status,
         lender_type=t.lender_type,
@@ -186,7 +190,7 @@ def facts(
         hardship_open=still(t.hardship_until),
         promise_open=still(t.promise_due_on),
         plan_active=still(t.plan_until),
-        history_days=ibis.greatest(0, today.delta(t.history_from, unit="day").fill_null(0)).cast("int32"),
+        history_days=ibis.greatest(0, today.delta(complete_from, unit="day").fill_null(0)).cast("int32"),
         connected_today=counted("connected_today"),
         calls_7d=counted("calls_7d"),
         conversations_7d=counted("conversations_7d"),
@@ -217,7 +221,15 @@ def facts(
         letters_made_episode=counted("letters_made_episode"),
         plan_offers_made_episode=counted("plan_offers_made_episode"),
         days_since_notice_given=since("days_since_notice_given"),
+        rows_waiting=t.book_waits | t.rows_waiting.fill_null(False),
+        penalty_rate_ppm=t.penalty_rate_ppm,
     )
+
+
+def _known_law(t: ir.Table, lawful_places: frozenset[str]) -> ir.BooleanValue:
+    if not lawful_places:
+        return ibis.literal(False)
+    return t.jurisdiction.isin(sorted(lawful_places)) & (t.country == t.jurisdiction).fill_null(True)
 
 
 def _by_place(place: ir.StringValue, known: Mapping[str, bool | None]) -> ir.BooleanValue:
