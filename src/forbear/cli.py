@@ -279,6 +279,7 @@ _WORDS = {
     "policy": {"zh-Hans": "本机构政策", "zh-Hant": "本機構政策", "en": "house policy"},
     "facts": {"zh-Hans": "所依据的事实", "zh-Hant": "所依據的事實", "en": "The facts that were read"},
     "derived": {"zh-Hans": "推算", "zh-Hant": "推算", "en": "derived"},
+    "computed": {"zh-Hans": "计算", "zh-Hant": "計算", "en": "computed"},
     "assumed": {"zh-Hans": "假定", "zh-Hant": "假定", "en": "assumed"},
 }  # fmt: skip
 
@@ -307,7 +308,8 @@ def _print_explanation(found: explaining.Explanation, lang: str) -> None:
             line(f"  {sign} {reason.text} ({source}; {'; '.join(marks)})")
     line(f"\n{say('facts')}")
     for fact in found.facts:
-        origin = "" if fact.how == "observed" else f"  [{say(fact.how)}: {fact.how_text}]"
+        told = f": {fact.how_text}" if fact.how_text else ""
+        origin = "" if fact.how == "observed" else f"  [{say(fact.how)}{told}]"
         line(f"  {fact.name}: {fact.value}{origin}")
 
 

@@ -6,11 +6,14 @@ from pathlib import Path
 import psycopg
 import psycopg.rows
 import pytest
+import sqlalchemy as sa
 from tests.nightly.test_night import BOOK, DAY, contacted, decided, lend, ref_of
 
 from forbear.intake.services import drop, import_book, mend, quarantined
+from forbear.nightly.explain import explain
 from forbear.nightly.run import nightly
 from forbear.nightly.why import why
+from forbear.store.engine import engine
 
 
 def escalated(url: str, dpd: int = 20, letter: str = "delivered", notice: str | None = None, **given: object) -> int:
@@ -300,3 +303,21 @@ def test_no_agreement_opens_the_night(fresh_db: str) -> None:
         "2026-06-29T23:00:00+00:00",
         "2026-06-30T14:00:00+00:00",
     ]
+
+
+# ---- what was seen and what was worked out ----------------------------------------------------------
+
+
+def test_an_explanation_says_which_facts_stand_in_the_record_and_which_were_computed(
+    fresh_db: str, tmp_path: Path
+) -> None:
+    import_book(sent(tmp_path / "b"), "forbear")
+    night = nightly(DAY, BOOK)
+    with engine().connect() as connection:
+        [loan] = connection.execute(sa.text("SELECT id FROM account WHERE ref = 'L3'")).scalars()
+        how = {fact.id: fact.how for fact in explain(connection, loan, night.run_id, "en", BOOK).facts}
+    assert [how[name] for name in ("status", "can_sms", "stop_contact", "penalty_rate_ppm")] == ["observed"] * 4
+    assert [how[name] for name in ("dpd", "all_in_ppm", "place_known", "history_days", "calls_7d", "law_known")] == [
+        "computed"
+    ] * 6
+    assert set(how.values()) == {"observed", "computed"}

@@ -15,6 +15,15 @@ _CONVERSED = _CONNECTED
 #: Contacts that are known not to have failed: only these open the way to a harsher step.
 _MADE = ("connected", "conversation", "no_answer", "delivered")
 
+#: The facts that stand in the record as they are; all others are computed from it.
+RECORDED = frozenset(
+    {
+        "status", "lender_type", "collector", "can_sms", "can_call", "can_write", "sms_consent", "stop_contact",
+        "attorney", "bankrupt", "incapable", "dispute_open", "unreachable", "workplace_forbidden", "opted_out_sms",
+        "vulnerable", "penalty_rate_ppm",
+    }
+)  # fmt: skip
+
 
 def contact_days(contacts: ir.Table, accounts: ir.Table, as_of: date) -> ir.Table:
     """Each contact up to `as_of` with its local date, as the borrower's clock had it.
