@@ -217,6 +217,12 @@ def _print_import(report: Report) -> None:
         _say(f"{report.book}: this file was taken in before by this mapping; nothing was changed.")
     else:
         _say(f"{report.book}: {report.rows:,} rows read ({', '.join(report.encodings)}), {report.bad:,} kept aside.")
+    if report.older:
+        _say(f"{report.older:,} rows changed nothing: a newer file has told of them.")
+    if report.recorded_until is None:
+        _say("No contacts were ever taken in, so nobody is contacted. A heading alone says that none were made.")
+    else:
+        _say(f"Contacts are on record until {report.recorded_until}: nights of later days contact nobody.")
     if report.without_schedule:
         _say(f"{report.without_schedule:,} open loans have no instalment on file: what they owe is not known yet.")
     if report.bad:
@@ -280,6 +286,7 @@ _WORDS = {
     "policy": {"zh-Hans": "本机构政策", "zh-Hant": "本機構政策", "en": "house policy"},
     "facts": {"zh-Hans": "所依据的事实", "zh-Hant": "所依據的事實", "en": "The facts that were read"},
     "derived": {"zh-Hans": "推算", "zh-Hant": "推算", "en": "derived"},
+    "computed": {"zh-Hans": "计算", "zh-Hant": "計算", "en": "computed"},
     "assumed": {"zh-Hans": "假定", "zh-Hant": "假定", "en": "assumed"},
 }  # fmt: skip
 
@@ -308,7 +315,8 @@ def _print_explanation(found: explaining.Explanation, lang: str) -> None:
             line(f"  {sign} {reason.text} ({source}; {'; '.join(marks)})")
     line(f"\n{say('facts')}")
     for fact in found.facts:
-        origin = "" if fact.how == "observed" else f"  [{say(fact.how)}: {fact.how_text}]"
+        told = f": {fact.how_text}" if fact.how_text else ""
+        origin = "" if fact.how == "observed" else f"  [{say(fact.how)}{told}]"
         line(f"  {fact.name}: {fact.value}{origin}")
 
 

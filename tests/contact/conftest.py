@@ -54,8 +54,8 @@ class Store:
     def book(self, jurisdiction: str = "cn", name: str | None = None, collector: str = "agency") -> int:
         return int(
             self.sql(
-                "INSERT INTO book (name, jurisdiction, lender_type, collector, currency, history_from)"
-                " VALUES (%s, %s, 'bank', %s, 'CNY', '2024-01-01')"
+                "INSERT INTO book (name, jurisdiction, lender_type, collector, currency, history_from, recorded_until)"
+                " VALUES (%s, %s, 'bank', %s, 'CNY', '2024-01-01', '2100-01-01')"
                 " ON CONFLICT (name) DO UPDATE SET currency = 'CNY' RETURNING id",
                 name or jurisdiction, jurisdiction, collector,
             )[0][0]

@@ -5,12 +5,13 @@ from collections.abc import Mapping
 from datetime import date
 from typing import NamedTuple
 
-from forbear.contact.models import CALLS, CONNECTED, CONVERSED, TEXTS, Loan, Record
+from forbear.contact.models import CALLS, CONNECTED, CONVERSED, MADE, TEXTS, TRIES, Loan, Record
 from forbear.ledger.position import Standing, position, standing
 from forbear.rulebook.book import Rulebook
 from forbear.rulebook.calendar import public_holiday
 from forbear.rulebook.cap import find_cap
 from forbear.rulebook.compile import Compiled, compile_for
+from forbear.rulebook.earliest import local_date
 from forbear.rulebook.hours import LocalDay, local_day
 from forbear.rulebook.models import FactValue
 
@@ -21,7 +22,8 @@ STILL = frozenset(
         "place_known", "status", "lender_type", "collector", "all_in_ppm", "cap_exists", "cap_ppm", "can_sms",
         "can_call", "can_write", "sms_consent", "hours_agreed", "stop_contact", "attorney", "bankrupt", "incapable",
         "dispute_open", "unreachable", "workplace_forbidden", "opted_out_sms", "vulnerable", "sms_episode",
-        "calls_episode", "letters_episode", "plan_offers_episode",
+        "calls_episode", "letters_episode", "plan_offers_episode", "tries_made_episode",
+        "letters_made_episode", "plan_offers_made_episode", "rows_waiting", "penalty_rate_ppm",
     }
 )  # fmt: skip
 _EPOCH = date(1970, 1, 1).toordinal()
@@ -81,7 +83,7 @@ def facts_on(
     facts: dict[str, FactValue] = {
         **asked.plain,
         **_counts(record, own.oldest_due_on, day, never),
-        "law_known": law.law_known,
+        "law_known": law.law_known and asked.country in (None, asked.jurisdiction),
         "place_known": place(asked.zones, day) is not None,
         "status": asked.status,
         "lender_type": asked.lender_type,
@@ -97,7 +99,9 @@ def facts_on(
         "promise_open": _still(asked, "promise_due_on", day),
         "plan_active": _still(asked, "plan_until", day),
         "respite_open": _still(asked, "respite_until", day),
-        "history_days": max(0, (day - asked.history_from).days) if asked.history_from else 0,
+        "history_days": max(0, (day - asked.history_from).days) if asked.history_from and _recorded(record) else 0,
+        "rows_waiting": asked.waits,
+        "penalty_rate_ppm": asked.late.penalty_rate_ppm,
         "validation_sent": True if sent else None,
         "days_since_validation": (day - sent_on).days if sent and sent_on else never,
         "public_holiday": law.public_holiday,
@@ -107,6 +111,12 @@ def facts_on(
         facts["owed"] = owed
     facts.update(given)
     return facts
+
+
+def _recorded(record: Record) -> bool:
+    """Are contacts on record until now? Where they are, later days take it that the record is kept up."""
+    until = record.asked.recorded_until
+    return until is not None and until >= local_date(record.asked.zones, record.at)
 
 
 def _still(loan: Loan, name: str, day: date) -> bool:
@@ -143,13 +153,16 @@ def _counts(record: Record, episode: date | None, day: date, never: int) -> dict
     today = day.toordinal() - _EPOCH
     begun = episode.toordinal() - _EPOCH if episode is not None else today + 1
     connected_today = contacts_7d = calls_7d = conversations_7d = sms = calls = letters = offers = 0
+    tries_made = letters_made = offers_made = 0
+    noticed: int | None = None
     newest: dict[str, int] = {}
     last = None
     for loan in record.loans:
         local = place(loan.zones, day)
         latest, earliest = (local.latest_date * 60, local.earliest_date * 60) if local else (0, 0)
         for touch in loan.touches:
-            if (touch.second + earliest) // _DAY_SECONDS > today:
+            first = (touch.second + earliest) // _DAY_SECONDS
+            if first > today:
                 continue
             on = min((touch.second + latest) // _DAY_SECONDS, today)
             in_week, call = today - on < 7, touch.step in CALLS
@@ -166,6 +179,12 @@ def _counts(record: Record, episode: date | None, day: date, never: int) -> dict
                 calls += call
                 letters += touch.step == "letter"
                 offers += touch.step == "plan_offer"
+            if first > begun and touch.outcome in MADE:
+                tries_made += touch.step in TRIES
+                letters_made += touch.step == "letter"
+                offers_made += touch.step == "plan_offer"
+                if touch.step == "visit_notice":
+                    noticed = on if noticed is None else max(noticed, on)
 
     def since(*steps: str) -> int:
         days = [newest[step] for step in steps if step in newest]
@@ -174,6 +193,10 @@ def _counts(record: Record, episode: date | None, day: date, never: int) -> dict
     return {
         "connected_today": connected_today,
         "contacts_7d": contacts_7d,
+        "tries_made_episode": tries_made,
+        "letters_made_episode": letters_made,
+        "plan_offers_made_episode": offers_made,
+        "days_since_notice_given": never if noticed is None else today - noticed,
         "days_since_contact": never if last is None else today - last,
         "calls_7d": calls_7d,
         "conversations_7d": conversations_7d,

@@ -20,7 +20,11 @@ PENDING = "pending"
 TEXTS = ("sms", "reminder")
 CALLS = ("call", "voice_message")
 CONNECTED = ("connected", "conversation", PENDING)
-CONVERSED = ("conversation", PENDING)
+#: A call of which it is not said whether it was a conversation counts as one.
+CONVERSED = CONNECTED
+#: Contacts that are known not to have failed: only these open the way to a harsher step, and only these tries.
+MADE = ("connected", "conversation", "no_answer", "delivered")
+TRIES = ("sms", "call")
 
 Outcome = Literal["connected", "conversation", "no_answer", "delivered", "failed"]
 #: The ends that a contact by each channel can come to, mildest first: a later report may only be graver.
@@ -124,7 +128,13 @@ class Loan:
     jurisdiction: str
     lender_type: str
     collector: str
+    #: The borrower's country, where it is on record.
+    country: str | None
+    #: Every contact is on record from `history_from` (None: from no day) through `recorded_until`.
     history_from: date | None
+    recorded_until: date | None
+    #: Do rows of the record wait, in quarantine or of an import that is not finished?
+    waits: bool
     status: str
     opened_on: date
     late: Late

@@ -31,6 +31,10 @@ _PLAIN_OF_ACCOUNT = ("all_in_ppm", "dispute_open")
 _DAYS = ("hardship_until", "respite_until")
 _DAYS_OF_ACCOUNT = ("promise_due_on", "plan_until", "validation_sent_on")
 
+#: The country of a borrower `b`, out of a place such as GB or US-NY; NULL where it can't be told.
+COUNTRY = """CASE WHEN octet_length(left(b.place, 2)) = 2 AND substr(b.place, 3, 1) IN ('', '-')
+            THEN lower(left(b.place, 2)) END"""
+
 #: One row for each loan of the person. Days are sent as days since 1970-01-01, instants as seconds.
 GATHER = f"""
     WITH clock AS MATERIALIZED (SELECT gate_now() AS at),
@@ -41,7 +45,9 @@ GATHER = f"""
         SELECT id FROM person UNION ALL
         SELECT b.id FROM person JOIN borrower b ON b.same_as = person.id)
     SELECT clock.at, person.id, a.id, k.jurisdiction, k.lender_type, k.collector,
-        coalesce(k.history_from, (SELECT min(started_at AT TIME ZONE 'UTC')::date FROM import WHERE book_id = k.id)),
+        {COUNTRY},
+        CASE WHEN h.gap_until > r.history_from THEN h.gap_until ELSE r.history_from END, r.recorded_until,
+        r.rows_waiting OR coalesce(h.rows_waiting, false),
         a.status, a.opened_on, a.penalty_rate_ppm, a.late_fee_minor, a.late_fee_ppm, a.grace_days,
         b.zones, b.agreed_from_min, b.agreed_to_min,
         i.due, i.principal, i.interest, p.days, p.amounts, p.back, c.seconds, c.steps, c.outcomes,
@@ -51,6 +57,8 @@ GATHER = f"""
     JOIN borrower b ON b.id = same.id
     JOIN account a ON a.borrower_id = b.id
     JOIN book k ON k.id = a.book_id
+    JOIN book_record r ON r.book_id = a.book_id
+    LEFT JOIN account_held h ON h.account_id = a.id
     CROSS JOIN LATERAL (
         SELECT array_agg(due_on - DATE '1970-01-01' ORDER BY n) AS due,
                array_agg(principal_minor ORDER BY n) AS principal, array_agg(interest_minor ORDER BY n) AS interest
@@ -80,16 +88,19 @@ def record(rows: list[tuple[Any, ...]], account_id: int) -> Record | None:
 
 
 def _loan(row: tuple[Any, ...]) -> Loan:
-    (_, _, account_id, jurisdiction, lender_type, collector, history_from, status, opened_on, rate, fee, fee_ppm,
-     grace, zones, agreed_from, agreed_to, due, principal, interest, paid_on, amounts, back, seconds, steps,
-     outcomes, *rest) = row  # fmt: skip
+    (_, _, account_id, jurisdiction, lender_type, collector, country, history_from, recorded_until, waits, status,
+     opened_on, rate, fee, fee_ppm, grace, zones, agreed_from, agreed_to, due, principal, interest, paid_on, amounts,
+     back, seconds, steps, outcomes, *rest) = row  # fmt: skip
     plain = (*_PLAIN, *_PLAIN_OF_ACCOUNT)
     return Loan(
         account_id,
         jurisdiction,
         lender_type,
         collector,
+        country,
         history_from,
+        recorded_until,
+        waits,
         status,
         opened_on,
         Late(rate, fee, fee_ppm, grace),

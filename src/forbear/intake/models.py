@@ -135,6 +135,14 @@ class Contact(_Row):
     agency: Annotated[str | None, Blank, Field(max_length=200)] = None
 
 
+#: How a contact of each kind can have ended. connected: somebody answered, and it is not said whether it came to a
+#: conversation; no_answer: nobody did; delivered: sent, and not known to have failed.
+OUTCOMES = {
+    "call": ("connected", "conversation", "no_answer", "failed"),
+    "visit": ("connected", "conversation", "no_answer", "failed"),
+}
+WRITTEN = ("delivered", "failed")
+
 MODELS: dict[str, type[_Row]] = {
     "borrowers": Borrower,
     "loans": Loan,

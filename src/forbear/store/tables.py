@@ -38,8 +38,12 @@ book = sa.Table(
     _required("synthetic", sa.Boolean, server_default=sa.false()),
     # The day from which every contact is on record; NULL: from the day of import only.
     sa.Column("history_from", sa.Date),
-    # The day on which the lender took this picture of its book.
+    # The day on which the lender took this picture of its book: what is before that day is in it.
     sa.Column("snapshot_on", sa.Date),
+    # The pictures' days of the first and the last import that held contacts. A night of a later day knows of no
+    # contact that was made since.
+    sa.Column("recorded_from", sa.Date),
+    sa.Column("recorded_until", sa.Date),
 )
 
 #: One file (or folder) taken in with one mapping; `rows_done` is where a killed import goes on.
@@ -53,6 +57,10 @@ import_ = sa.Table(
     _required("mapping_name", Text),
     _required("mapping_sha256", Text),
     _required("mapping", Text),
+    # The day of the picture: the book's snapshot_on, else the day of import in UTC. Of two imports that say different
+    # things of one row, that of the later day holds, and of one day the one that came later.
+    _required("taken_on", sa.Date),
+    _required("tables", ARRAY(Text), server_default=sa.text("'{}'")),
     _required("rows_done", sa.BigInteger, server_default=sa.text("0")),
     _required("rows_bad", sa.BigInteger, server_default=sa.text("0")),
     _required("started_at", Instant, server_default=sa.func.now()),
@@ -83,8 +91,13 @@ quarantine = sa.Table(
     _required("reason", Text),
     _required("remedy", Text),
     _required("row", JSONB),
+    # Whose row it is, where that can be read; where neither can, it may be anybody's of the book.
+    sa.Column("loan_ref", Text),
+    sa.Column("borrower_ref", Text),
+    sa.Column("row_ref", Text),  # the row's own number in its table
     sa.Column("settled_at", Instant),
-    sa.Column("settled_how", Text),  # mended | dropped
+    sa.Column("settled_how", Text),  # mended | dropped | superseded (a newer file brought the row, good)
+    sa.Index("quarantine_waiting", "import_id", postgresql_where=sa.text("settled_at IS NULL")),
     sa.UniqueConstraint("import_id", "table_name", "row_number", "field"),
 )
 
@@ -126,6 +139,8 @@ borrower = sa.Table(
     sa.Index("borrower_person_key", "person_key", postgresql_where=sa.text("person_key IS NOT NULL")),
     sa.Index("borrower_same_as", "same_as", postgresql_where=sa.text("same_as IS NOT NULL")),
     sa.CheckConstraint("same_as <> id", name="same_as_another"),
+    # Which import the row is from; NULL: none that is on record, so that any import brings it up to date.
+    sa.Column("import_id", sa.BigInteger, sa.ForeignKey("import.id")),
     sa.UniqueConstraint("book_id", "ref"),
     sa.CheckConstraint("(agreed_from_min IS NULL) = (agreed_to_min IS NULL)", name="agreed_both"),
     sa.CheckConstraint(
@@ -157,6 +172,8 @@ account = sa.Table(
     sa.Column("validation_sent_on", sa.Date),
     # Which fields of this account were derived or assumed: codes of the table derivation.
     _required("derived", ARRAY(Text), server_default=sa.text("'{}'")),
+    sa.Column("import_id", sa.BigInteger, sa.ForeignKey("import.id")),
+    sa.Column("schedule_import_id", sa.BigInteger, sa.ForeignKey("import.id")),
     sa.UniqueConstraint("book_id", "ref"),
     sa.CheckConstraint("principal_minor >= 0", name="principal_not_negative"),
     sa.CheckConstraint("status IN ('open','paid_off','charged_off','sold')", name="status_known"),
@@ -415,6 +432,12 @@ FACT_COLUMNS: tuple[sa.Column[object], ...] = (
     sa.Column("days_since_validation", sa.Integer),
     sa.Column("public_holiday", sa.Boolean),
     sa.Column("contacts_7d", sa.Integer),
+    sa.Column("tries_made_episode", sa.Integer),
+    sa.Column("letters_made_episode", sa.Integer),
+    sa.Column("plan_offers_made_episode", sa.Integer),
+    sa.Column("days_since_notice_given", sa.Integer),
+    sa.Column("rows_waiting", sa.Boolean),
+    sa.Column("penalty_rate_ppm", Ppm),
 )
 
 #: One decision for one account: the step, its lawful hours, the rules that spoke, the facts they read.

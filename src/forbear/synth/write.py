@@ -148,8 +148,8 @@ def _earlier(cursor: Any, name: str, how: str) -> int | None:
 def _book(cursor: Any, request: Request, name: str, lender_type: str, collector: str, how: str) -> int:
     p = request.parameters
     cursor.execute(
-        "INSERT INTO book (name, jurisdiction, lender_type, collector, currency, synthetic, history_from, snapshot_on)"
-        " VALUES ($1, $2, $3, $4, $5, true, $6::date - $7::int, $6::date) RETURNING id",
+        "INSERT INTO book (name, jurisdiction, lender_type, collector, currency, synthetic, history_from, snapshot_on,"
+        " recorded_until) VALUES ($1, $2, $3, $4, $5, true, $6::date - $7::int, $6::date, $6::date) RETURNING id",
         (name, p.jurisdiction, lender_type, collector, p.currency, request.as_of, p.history_days),
     )
     book_id = int(cursor.fetchone()[0])
