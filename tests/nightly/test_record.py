@@ -267,7 +267,7 @@ def test_a_contact_asked_about_for_later_takes_it_that_the_record_is_kept_up(fre
     fair = ("message_identifies", "recorded", "staff_trained", "agent_announced")
     foul = (
         "message_false", "message_threat", "discloses_debt", "at_workplace", "public_view", "bad_occasion",
-        "contact_refused", "third_party_refused", "staff_violent_record",
+        "contact_refused", "third_party_refused", "staff_violent_record", "enters_uninvited",
     )  # fmt: skip
     given = {"to_whom": "debtor"} | dict.fromkeys(fair, True) | dict.fromkeys(foul, False)
     found = why(loan, "call", noon, given, BOOK)
