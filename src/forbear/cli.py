@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress
 from rich.table import Table
 
-from forbear import law_cli
+from forbear import gate_cli, law_cli
 from forbear.errors import ForbearError
 from forbear.intake.services import Report, demo_book, drop, import_book, mend, quarantined
 from forbear.law_cli import Lang, UserError, find_account, rulebook
@@ -24,6 +24,8 @@ from forbear.nightly import explain as explaining
 from forbear.nightly.report import BUCKETS, Summary, summary
 from forbear.nightly.run import Night
 from forbear.nightly.run import nightly as run_night
+from forbear.servicing import command as servicing
+from forbear.statement.command import statement
 from forbear.store.engine import copy_connection, engine, migrate
 from forbear.store.errors import one_line
 from forbear.store.server import home
@@ -36,6 +38,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 out = Console()
 err = Console(stderr=True)
 app.add_typer(law_cli.law, name="law")
+app.add_typer(gate_cli.gate, name="gate")
 app.command("why")(law_cli.why)
 app.command("replay")(law_cli.replay_run)
 
@@ -109,6 +112,10 @@ def _take_in(file: Path, mapping: str) -> Report:
     with Progress(*Progress.get_default_columns(), MofNCompleteColumn(), console=err, transient=True) as bar:
         task = bar.add_task("rows", total=None)
         return import_book(file, mapping, lambda done, rows: bar.update(task, completed=done, total=rows))
+
+
+servicing.add_to(app)
+app.command()(statement)
 
 
 quarantine = typer.Typer(no_args_is_help=True, help="Rows that were kept aside, and how to settle them.")
@@ -210,6 +217,12 @@ def _print_import(report: Report) -> None:
         _say(f"{report.book}: this file was taken in before by this mapping; nothing was changed.")
     else:
         _say(f"{report.book}: {report.rows:,} rows read ({', '.join(report.encodings)}), {report.bad:,} kept aside.")
+    if report.older:
+        _say(f"{report.older:,} rows changed nothing: a newer file has told of them.")
+    if report.recorded_until is None:
+        _say("No contacts were ever taken in, so nobody is contacted. A heading alone says that none were made.")
+    else:
+        _say(f"Contacts are on record until {report.recorded_until}: nights of later days contact nobody.")
     if report.without_schedule:
         _say(f"{report.without_schedule:,} open loans have no instalment on file: what they owe is not known yet.")
     if report.bad:
@@ -273,6 +286,7 @@ _WORDS = {
     "policy": {"zh-Hans": "本机构政策", "zh-Hant": "本機構政策", "en": "house policy"},
     "facts": {"zh-Hans": "所依据的事实", "zh-Hant": "所依據的事實", "en": "The facts that were read"},
     "derived": {"zh-Hans": "推算", "zh-Hant": "推算", "en": "derived"},
+    "computed": {"zh-Hans": "计算", "zh-Hant": "計算", "en": "computed"},
     "assumed": {"zh-Hans": "假定", "zh-Hant": "假定", "en": "assumed"},
 }  # fmt: skip
 
@@ -301,7 +315,8 @@ def _print_explanation(found: explaining.Explanation, lang: str) -> None:
             line(f"  {sign} {reason.text} ({source}; {'; '.join(marks)})")
     line(f"\n{say('facts')}")
     for fact in found.facts:
-        origin = "" if fact.how == "observed" else f"  [{say(fact.how)}: {fact.how_text}]"
+        told = f": {fact.how_text}" if fact.how_text else ""
+        origin = "" if fact.how == "observed" else f"  [{say(fact.how)}{told}]"
         line(f"  {fact.name}: {fact.value}{origin}")
 
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forbear.ledger.models import Instalment, Late
-from forbear.ledger.position import HORIZON_DAYS, position, positions
+from forbear.ledger.position import HORIZON_DAYS, Standing, position, positions, standing
 
 FEB, MAR, APR = date(2026, 2, 10), date(2026, 3, 10), date(2026, 4, 10)
 SCHEDULE = [Instalment(day, 10_000, 500) for day in (FEB, MAR, APR)]
@@ -105,6 +105,9 @@ def test_a_book_has_the_figures_of_its_accounts(
             lent += 1
         accounts.append((k, lent, late.penalty_rate_ppm, late.late_fee_minor, late.late_fee_ppm, late.grace_days))
         wanted[k] = position(schedule, dated, late, as_of)
+        # And the gate's short way tells the same of days past due and arrears.
+        short = standing(schedule, sum(amount for day, amount in dated if day <= as_of), as_of)
+        assert short == Standing(wanted[k].dpd, wanted[k].oldest_due_on, wanted[k].arrears, wanted[k].days_to_due)
     whole, small = pa.int64(), pa.int16()
     table = positions(
         _table(

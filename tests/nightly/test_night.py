@@ -37,8 +37,8 @@ def lend(url: str, jurisdiction: str = "cn", dpd: int = 0, *, zones: str | None 
         (loan if name in _OF_THE_LOAN else borrower)[name] = value
     with psycopg.connect(url) as connection:
         book = connection.execute(
-            "INSERT INTO book (name, jurisdiction, lender_type, collector, currency, history_from)"
-            " VALUES (%s, %s, 'bank', 'agency', 'CNY', '2026-01-01')"
+            "INSERT INTO book (name, jurisdiction, lender_type, collector, currency, history_from, recorded_until)"
+            " VALUES (%s, %s, 'bank', 'agency', 'CNY', '2026-01-01', '2027-01-01')"
             " ON CONFLICT (name) DO UPDATE SET currency = 'CNY' RETURNING id",
             (jurisdiction, jurisdiction),
         ).fetchone()

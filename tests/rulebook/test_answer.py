@@ -102,10 +102,12 @@ def test_only_the_rule_whose_hours_are_broken_forbids() -> None:
     assert (says["policy.reminder-hours"], says["cn.hours"]) == ("forbids", "hours")
 
 
-def test_agreed_hours_take_the_place_of_the_usual() -> None:
-    late = {"step": "call", "at": "2026-06-30T22:30:00+08:00", "hours_agreed": True}
-    assert ask(**late, agreed=Hours(22 * 60, 23 * 60))[0] == "permitted"  # type: ignore[arg-type]
-    assert ask("call", "2026-06-30T10:00:00+08:00", agreed=Hours(22 * 60, 23 * 60), hours_agreed=True)[0] == "forbidden"
+def test_agreed_hours_take_the_place_of_the_usual_but_not_of_the_houses_own_night() -> None:
+    late = {"step": "call", "at": "2026-06-30T21:30:00+08:00", "hours_agreed": True}
+    assert ask(**late, agreed=Hours(21 * 60, 22 * 60))[0] == "permitted"  # type: ignore[arg-type]
+    assert ask("call", "2026-06-30T10:00:00+08:00", agreed=Hours(21 * 60, 22 * 60), hours_agreed=True)[0] == "forbidden"
+    verdict, says = ask("call", "2026-06-30T22:30:00+08:00", agreed=Hours(0, 1440), hours_agreed=True)
+    assert (verdict, says["policy.outer-hours"], says["cn.hours"]) == ("forbidden", "forbids", "hours")
 
 
 def test_forbidden_beats_needs_human_and_what_is_unknown_never_permits() -> None:

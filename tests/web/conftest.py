@@ -32,6 +32,8 @@ def _take_in(folder: Path) -> None:
     path = folder / "loans.csv"
     path.write_text(HEAD + "\n".join(rows) + "\n", "utf-8")
     assert import_book(path, "lendingclub").bad == 0
+    with engine().begin() as connection:  # as if contacts had been taken in until tonight: else none is planned
+        connection.execute(sa.text("UPDATE book SET recorded_until = :until"), {"until": TONIGHT})
     write(Request(400, 7, TONIGHT, parameters("cn")), SYNTHETIC)
 
 

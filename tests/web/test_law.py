@@ -12,6 +12,7 @@ from forbear.locale import LANGUAGES
 from forbear.nightly.history import changes
 from forbear.rulebook.load import load
 from forbear.rulebook.models import Rule
+from forbear.web import pages
 from forbear.web.app import console
 
 BOOK = load()
@@ -151,6 +152,16 @@ def test_every_rule_has_its_page_in_every_language(reader: TestClient, tag: str)
         for condition in rule.conditions.values():
             assert f"<code>{condition}</code>" in html
         assert html.count("<li>\n    <div>") == len(rule.examples), rule.id
+
+
+def test_every_word_that_the_rulebook_has_as_an_identifier_is_put_into_words() -> None:
+    """Values of facts, events and duties: each stands in the pages' list of words, which the catalogues translate."""
+    held = (Path(pages.__file__).parent / "templates" / "marks.html").read_text("utf-8")
+    told = {value for fact in BOOK.vocabulary.facts.values() for value in fact.values}
+    told |= {keep.value.after for rule in BOOK.rules for keep in rule.keep}
+    told |= {word for rule in BOOK.rules for each in rule.within for word in (each.value.after, each.value.do)}
+
+    assert [word for word in sorted(told) if f'"{word}": _(' not in held] == []
 
 
 def test_a_rule_of_hours_shows_them_beside_its_article(reader: TestClient) -> None:

@@ -2,17 +2,20 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 from pydantic import ValidationError
 
 from forbear.intake.derive import SHAPES, Drawn
 from forbear.intake.mapping import OWN_FORMAT, Mapping
-from forbear.intake.models import MODELS, Loan, Refused, known_currency, minor, refusals
+from forbear.intake.models import MODELS, OUTCOMES, WRITTEN, Contact, Loan, Refused, known_currency, minor, refusals
 from forbear.intake.source import Row
 
 _PPM_IN_PERCENT = 10_000
+
+
+STANDS_TWICE = Refused("ref", "stands in this file twice", "Keep one of the rows, or give each its own number.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,8 @@ class Batch:
     rows: dict[str, list[tuple[Any, ...]]] = field(default_factory=lambda: {name: [] for name in MODELS})
     fields: dict[tuple[str, int], dict[str, str]] = field(default_factory=dict)
     bad: list[Bad] = field(default_factory=list)
+    #: What is told of the rows of a table, by its columns in the database; a table that is not here: all.
+    told: dict[str, frozenset[str]] = field(default_factory=dict)
 
 
 def needed_columns(mapping: Mapping, table: str) -> tuple[str, ...]:
@@ -42,10 +47,14 @@ def needed_columns(mapping: Mapping, table: str) -> tuple[str, ...]:
 
 
 class Drawer:
-    """Draws rows one by one; remembers the numbers seen, since a number may stand in a file but once."""
+    """Draws rows one by one; remembers the numbers seen, since a number may stand in a file but once.
 
-    def __init__(self, mapping: Mapping) -> None:
+    latest: the instant after which nothing can have happened yet that the picture shows.
+    """
+
+    def __init__(self, mapping: Mapping, latest: datetime) -> None:
         self.mapping = mapping
+        self.latest = latest
         self.currency = mapping.book.currency
         self.seen: set[tuple[str, ...]] = set()
 
@@ -56,7 +65,7 @@ class Drawer:
         try:
             if row.fields is None:
                 raise Refused("row", "has more or fewer fields than the heading", "Quote commas within a field.")
-            drawn = self._drawn(table, row.fields)
+            drawn = self._drawn(table, row.fields, batch)
             self._once(table, drawn)
             made = list(self._tuples(drawn))
         except ValidationError as error:
@@ -67,9 +76,12 @@ class Drawer:
             for name, values in made:
                 batch.rows[name].append((*values, row.number))
 
-    def _drawn(self, table: str, fields: dict[str, str]) -> Drawn:
+    def _drawn(self, table: str, fields: dict[str, str], batch: Batch) -> Drawn:
         if self.mapping.shape == OWN_FORMAT:
             drawn = Drawn()
+            batch.told[table] = frozenset(_STORED_AS.get(name, name) for name in fields)
+            if batch.told[table] & _AGREED:
+                batch.told[table] |= _AGREED
             given = {name: value for name, value in fields.items() if value.strip() != ""}
             getattr(drawn, table).append(MODELS[table](**given))
             return drawn
@@ -91,7 +103,7 @@ class Drawer:
         }
         for key in ((table, *each) for each in keys[table]):
             if key in self.seen:
-                raise Refused("ref", "stands in this file twice", "Keep one of the rows, or give each its own number.")
+                raise STANDS_TWICE
             self.seen.add(key)
 
     def _tuples(self, drawn: Drawn) -> Iterator[tuple[str, tuple[Any, ...]]]:
@@ -110,7 +122,14 @@ class Drawer:
         for paid in drawn.payments:
             yield "payments", (paid.loan_ref, paid.ref, paid.paid_on, minor(paid.amount, cash, "amount"))
         for done in drawn.contacts:
-            yield "contacts", (done.loan_ref, done.ref, done.at, done.step, done.outcome)
+            self._possible(done)
+            yield "contacts", (done.loan_ref, done.ref, done.at, done.step, done.outcome, done.agency)
+
+    def _possible(self, x: Contact) -> None:
+        if x.at > self.latest:
+            raise Refused("at", "lies after the day of the picture", "Send what was done, not what is planned.")
+        if x.outcome not in (possible := OUTCOMES.get(x.step, WRITTEN)):
+            raise Refused("outcome", f"is no end of a {x.step}", f"Use one of {', '.join(possible)}.")
 
     def _loan(self, x: Loan) -> tuple[Any, ...]:
         if x.currency is not None and x.currency != self.currency:
@@ -142,6 +161,15 @@ class Drawer:
         )
 
 
+_AGREED = frozenset({"agreed_from_min", "agreed_to_min"})
+#: Columns of the format that have another name in the database.
+_STORED_AS = {
+    "principal": "principal_minor",
+    "annual_rate": "annual_rate_ppm",
+    "penalty_rate": "penalty_rate_ppm",
+    "late_fee": "late_fee_minor",
+    "late_fee_rate": "late_fee_ppm",
+}
 BORROWER_COLUMNS = (
     "ref",
     "language",
@@ -163,6 +191,7 @@ BORROWER_COLUMNS = (
     "opted_out_sms",
     "vulnerable",
     "respite_until",
+    "person_key",
 )
 ACCOUNT_COLUMNS = (
     "ref",

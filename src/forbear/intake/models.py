@@ -3,6 +3,7 @@
 Amounts come as decimal text in major units and leave as whole minor units. Every refusal says what to do.
 """
 
+import re
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -15,6 +16,8 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from forbear.ledger.models import MAX_MINOR, MAX_PPM
 from forbear.rulebook.hours import local_day
 
+#: What a keyed hash looks like: longer than any identity or telephone number.
+_KEYED_HASH = re.compile(r"[A-Za-z0-9+/=_-]{32,128}")
 TABLES = ("borrowers", "loans", "instalments", "payments", "contacts")
 
 
@@ -32,6 +35,12 @@ def _instant(value: datetime) -> datetime:
     if value.tzinfo is None:
         raise ValueError("the time has no offset from UTC; write it as 2026-01-31T09:30:00+08:00")
     return value.astimezone(UTC)
+
+
+def _opaque(value: str | None) -> str | None:
+    if value is not None and not _KEYED_HASH.fullmatch(value):
+        raise ValueError("is no keyed hash: give 32 to 128 letters and digits (hex or base64), no number of a person")
+    return value
 
 
 Blank = BeforeValidator(_none_if_blank)
@@ -71,6 +80,7 @@ class Borrower(_Row):
     opted_out_sms: Flag = None
     vulnerable: Flag = None
     respite_until: Day = None
+    person_key: Annotated[str | None, Blank, AfterValidator(_opaque)] = None
 
 
 class Loan(_Row):
@@ -122,7 +132,16 @@ class Contact(_Row):
     at: Annotated[datetime, AfterValidator(_instant)]
     step: Literal["reminder", "sms", "email", "voice_message", "call", "letter", "plan_offer", "visit_notice", "visit"]
     outcome: Literal["connected", "conversation", "no_answer", "delivered", "failed"]
+    agency: Annotated[str | None, Blank, Field(max_length=200)] = None
 
+
+#: How a contact of each kind can have ended. connected: somebody answered, and it is not said whether it came to a
+#: conversation; no_answer: nobody did; delivered: sent, and not known to have failed.
+OUTCOMES = {
+    "call": ("connected", "conversation", "no_answer", "failed"),
+    "visit": ("connected", "conversation", "no_answer", "failed"),
+}
+WRITTEN = ("delivered", "failed")
 
 MODELS: dict[str, type[_Row]] = {
     "borrowers": Borrower,

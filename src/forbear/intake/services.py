@@ -7,7 +7,7 @@ same command goes on from there. The same file taken in twice changes nothing.
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, time, timedelta
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -23,17 +23,23 @@ from forbear.intake.mapping import OWN_FORMAT, read_mapping
 from forbear.intake.mapping import Mapping as BookMapping
 from forbear.intake.models import MODELS, TABLES
 from forbear.intake.source import Row, Source, open_source
-from forbear.intake.write import keep_aside, price, write
+from forbear.intake.write import PASSED_OVER, keep_aside, price, write
 from forbear.store.engine import copy_connection
 from forbear.store.errors import one_line
 
 #: Source rows in one transaction.
 CHUNK_ROWS = 5_000
+#: A day has come somewhere 14 hours before it comes in UTC, and ends somewhere 12 hours after.
+_AHEAD, _BEHIND = timedelta(hours=14), timedelta(hours=12)
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What an import did. `rows` were read, `bad` went to quarantine; `again` where it was in already."""
+    """What an import did. `rows` were read, `bad` went to quarantine; `again` where it was in already.
+
+    older: rows that changed nothing, since a newer file has told of them. recorded_until: the day until which the
+    book's contacts are on record; None where none were ever taken in.
+    """
 
     book: str
     rows: int
@@ -41,6 +47,19 @@ class Report:
     again: bool
     encodings: tuple[str, ...]
     without_schedule: int
+    older: int = 0
+    recorded_until: date | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Import:
+    """An import on record, and how far it came."""
+
+    id: int
+    rows_done: int
+    rows_bad: int
+    finished: bool
+    started_at: datetime
 
 
 def import_book(
@@ -52,6 +71,9 @@ def import_book(
     chunks that were acknowledged are kept, and the same call goes on behind them.
     """
     mapping = read_mapping(mapping_name, path if path.is_dir() else path.parent)
+    snapshot = mapping.book.snapshot_on
+    if snapshot is not None and snapshot > (datetime.now(UTC) + _AHEAD).date():
+        raise IntakeError(f"{mapping.book.name}: snapshot_on {snapshot} has not come yet. Write the picture's own day.")
     sources = _sources(path, mapping)
     whole = sha256("".join(source.sha256 for _, source in sources).encode()).hexdigest()
     total = sum(source.rows for _, source in sources)
@@ -60,25 +82,28 @@ def import_book(
         if not _locked(connection, mapping.book.name):
             raise IntakeError(f"{mapping.book.name}: another import of this book is under way. Wait for it to end.")
         book_id = _book(connection, mapping)
-        import_id, done, bad, finished = _import(connection, book_id, path, whole, mapping)
+        found = _import(connection, book_id, path, whole, mapping, sources)
         connection.commit()
-        if finished:
-            return Report(mapping.book.name, total, bad, True, encodings, _without_schedule(connection, book_id))
-        drawer = Drawer(mapping)
-        for start, batch, read in _batches(sources, drawer):
-            if start + read <= done:
-                continue
-            refused = batch.bad + write(connection, book_id, batch)
-            bad += keep_aside(connection, import_id, refused)
-            connection.execute(
-                "UPDATE import SET rows_done = %s, rows_bad = %s WHERE id = %s", (start + read, bad, import_id)
-            )
+        bad, older = found.rows_bad, 0
+        if not found.finished:
+            drawer = Drawer(mapping, _latest(mapping, found.started_at))
+            for start, batch, read in _batches(sources, drawer):
+                if start + read <= found.rows_done:
+                    continue
+                written = write(connection, book_id, found.id, batch)
+                older += written.older
+                bad += keep_aside(connection, found.id, mapping, batch.bad + written.refused)
+                connection.execute(
+                    "UPDATE import SET rows_done = %s, rows_bad = %s WHERE id = %s", (start + read, bad, found.id)
+                )
+                connection.commit()
+                progress(start + read, total)
+            price(connection, book_id)
+            _finish(connection, found.id)
             connection.commit()
-            progress(start + read, total)
-        price(connection, book_id)
-        connection.execute("UPDATE import SET finished_at = now() WHERE id = %s", (import_id,))
-        connection.commit()
-        return Report(mapping.book.name, total, bad, False, encodings, _without_schedule(connection, book_id))
+        left = _without_schedule(connection, book_id)
+        until = _recorded_until(connection, book_id)
+        return Report(mapping.book.name, total, bad, found.finished, encodings, left, older, until)
 
 
 def demo_book(folder: Path) -> Path:
@@ -128,6 +153,32 @@ def _batches(sources: list[tuple[str, Source]], drawer: Drawer) -> Iterator[tupl
             start += read
 
 
+def _latest(mapping: BookMapping, started_at: datetime) -> datetime:
+    """The last instant at which a contact can have been made that the picture shows."""
+    snapshot = mapping.book.snapshot_on
+    if snapshot is None:
+        return started_at
+    return min(started_at, datetime.combine(snapshot + timedelta(days=1), time(), UTC) + _BEHIND)
+
+
+def _finish(connection: psycopg.Connection[Any], import_id: int) -> None:
+    """The import is whole; if it held contacts, the book's are now on record until the day of its picture."""
+    connection.execute("UPDATE import SET finished_at = now() WHERE id = %s", (import_id,))
+    connection.execute(
+        "UPDATE book SET recorded_from = least(recorded_from, taken_on),"
+        " recorded_until = greatest(recorded_until, taken_on)"
+        " FROM import WHERE import.id = %s AND book.id = book_id AND 'contacts' = ANY (tables)",
+        (import_id,),
+    )
+
+
+def _recorded_until(connection: psycopg.Connection[Any], book_id: int) -> date | None:
+    row = connection.execute("SELECT recorded_until FROM book WHERE id = %s", (book_id,)).fetchone()
+    assert row is not None
+    until: date | None = row[0]
+    return until
+
+
 def _locked(connection: psycopg.Connection[Any], book: str) -> bool:
     row = connection.execute(
         "SELECT pg_try_advisory_lock(hashtext('forbear.import'), hashtext(%s))", (book,)
@@ -141,7 +192,9 @@ def _book(connection: psycopg.Connection[Any], mapping: BookMapping) -> int:
     names = list(declared)
     connection.execute(
         f"INSERT INTO book ({', '.join(names)}) VALUES ({', '.join(['%s'] * len(names))})"
-        " ON CONFLICT (name) DO UPDATE SET snapshot_on = excluded.snapshot_on",
+        # Of two statements the cautious one holds: contacts are on record from the later day only.
+        " ON CONFLICT (name) DO UPDATE SET snapshot_on = greatest(book.snapshot_on, excluded.snapshot_on),"
+        " history_from = greatest(book.history_from, excluded.history_from)",
         list(declared.values()),
     )
     fixed = [name for name in names if name not in ("snapshot_on", "history_from")]
@@ -163,20 +216,35 @@ def _book(connection: psycopg.Connection[Any], mapping: BookMapping) -> int:
 
 
 def _import(
-    connection: psycopg.Connection[Any], book_id: int, path: Path, whole: str, mapping: BookMapping
-) -> tuple[int, int, int, bool]:
+    connection: psycopg.Connection[Any],
+    book_id: int,
+    path: Path,
+    whole: str,
+    mapping: BookMapping,
+    sources: list[tuple[str, Source]],
+) -> _Import:
+    tables = [table for table, _ in sources] if mapping.shape == OWN_FORMAT else list(TABLES)
     connection.execute(
-        "INSERT INTO import (book_id, file_name, file_sha256, mapping_name, mapping_sha256, mapping)"
-        " VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",
-        (book_id, path.name, whole, mapping.name, mapping.sha256, mapping.model_dump_json()),
+        "INSERT INTO import (book_id, file_name, file_sha256, mapping_name, mapping_sha256, mapping, tables, taken_on)"
+        " VALUES (%s, %s, %s, %s, %s, %s, %s, coalesce(%s, (now() AT TIME ZONE 'UTC')::date)) ON CONFLICT DO NOTHING",
+        (
+            book_id,
+            path.name,
+            whole,
+            mapping.name,
+            mapping.sha256,
+            mapping.model_dump_json(),
+            tables,
+            mapping.book.snapshot_on,
+        ),
     )
     row = connection.execute(
-        "SELECT id, rows_done, rows_bad, finished_at IS NOT NULL FROM import"
+        "SELECT id, rows_done, rows_bad, finished_at IS NOT NULL, started_at FROM import"
         " WHERE file_sha256 = %s AND mapping_sha256 = %s",
         (whole, mapping.sha256),
     ).fetchone()
     assert row is not None
-    return row[0], row[1], row[2], row[3]
+    return _Import(*row)
 
 
 def _without_schedule(connection: psycopg.Connection[Any], book_id: int) -> int:
@@ -219,15 +287,19 @@ def quarantined(connection: psycopg.Connection[Any]) -> list[Kept]:
 def mend(kept_id: int, changes: Mapping[str, str]) -> list[Bad]:
     """Take a quarantined row in again, with changed fields; what is still wrong comes back, and nothing is kept.
 
-    Raises IntakeError where there is no such row, or a field is none of its columns.
+    The row is as old as the file that it came in: what a newer file has told stays. Raises IntakeError where there
+    is no such row, or a field is none of its columns.
     """
     with one_line(), copy_connection() as connection:
-        import_id, book_id, mapping, table, number, fields = _kept(connection, kept_id)
+        import_id, book_id, mapping, table, number, fields, started_at = _kept(connection, kept_id)
         if unknown := [name for name in changes if name not in fields and name not in _own_fields(mapping, table)]:
             raise IntakeError(f"{unknown[0]}: the row has no such field. It has {', '.join(sorted(fields))}.")
         batch = Batch()
-        Drawer(mapping).draw(table, Row(number, {**fields, **changes}), batch)
-        bad = batch.bad or write(connection, book_id, batch)
+        Drawer(mapping, _latest(mapping, started_at)).draw(table, Row(number, {**fields, **changes}), batch)
+        bad = batch.bad
+        if not bad:
+            written = write(connection, book_id, import_id, batch)
+            bad = written.refused or ([Bad(table, number, fields, PASSED_OVER)] if written.older else [])
         if bad:
             connection.rollback()
             return bad
@@ -240,7 +312,7 @@ def mend(kept_id: int, changes: Mapping[str, str]) -> list[Bad]:
 def drop(kept_id: int) -> None:
     """Settle a quarantined row without taking it in. Raises IntakeError where there is no such row."""
     with one_line(), copy_connection() as connection:
-        import_id, _, _, table, number, _ = _kept(connection, kept_id)
+        import_id, _, _, table, number, _, _ = _kept(connection, kept_id)
         _settle(connection, import_id, table, number, "dropped")
         connection.commit()
 
@@ -249,15 +321,17 @@ def _own_fields(mapping: BookMapping, table: str) -> frozenset[str]:
     return frozenset(MODELS[table].model_fields) if mapping.shape == OWN_FORMAT else frozenset(mapping.columns.values())
 
 
-def _kept(connection: psycopg.Connection[Any], kept_id: int) -> tuple[int, int, BookMapping, str, int, dict[str, str]]:
+def _kept(
+    connection: psycopg.Connection[Any], kept_id: int
+) -> tuple[int, int, BookMapping, str, int, dict[str, str], datetime]:
     row = connection.execute(
-        "SELECT q.import_id, i.book_id, i.mapping, q.table_name, q.row_number, q.row"
+        "SELECT q.import_id, i.book_id, i.mapping, q.table_name, q.row_number, q.row, i.started_at"
         " FROM quarantine q JOIN import i ON i.id = q.import_id WHERE q.id = %s AND q.settled_at IS NULL FOR UPDATE",
         (kept_id,),
     ).fetchone()
     if row is None:
         raise IntakeError(f"{kept_id}: nothing of that number waits in quarantine. See forbear quarantine list.")
-    return row[0], row[1], BookMapping.model_validate_json(row[2]), row[3], row[4], row[5]
+    return row[0], row[1], BookMapping.model_validate_json(row[2]), row[3], row[4], row[5], row[6]
 
 
 def _settle(connection: psycopg.Connection[Any], import_id: int, table: str, number: int, how: str) -> None:

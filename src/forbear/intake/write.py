@@ -6,20 +6,27 @@ loan, a payment whose number is taken) is refused here too, and goes to quaranti
 
 import json
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 from typing import Any
 
 import psycopg
 
-from forbear.intake.draw import ACCOUNT_COLUMNS, BORROWER_COLUMNS, Bad, Batch
+from forbear.intake.draw import ACCOUNT_COLUMNS, BORROWER_COLUMNS, STANDS_TWICE, Bad, Batch
+from forbear.intake.mapping import OWN_FORMAT, Mapping
 from forbear.intake.models import Refused
 from forbear.ledger.cost import all_in_yearly
+from forbear.servicing.post import restate
 
 _INCOMING = {
     "borrowers": ("borrower", BORROWER_COLUMNS, ""),
     "loans": ("account", ACCOUNT_COLUMNS, ", borrower_ref text"),
-    "instalments": ("instalment", ("loan_ref", "n", "due_on", "principal_minor", "interest_minor"), ", loan_ref text"),
+    "instalments": (
+        "instalment",
+        ("loan_ref", "n", "due_on", "principal_minor", "interest_minor"),
+        ", loan_ref text, import_id bigint",
+    ),
     "payments": ("payment", ("loan_ref", "ref", "paid_on", "amount_minor"), ", loan_ref text"),
-    "contacts": ("contact", ("loan_ref", "ref", "at", "step", "outcome"), ", loan_ref text"),
+    "contacts": ("contact", ("loan_ref", "ref", "at", "step", "outcome", "agency"), ", loan_ref text"),
 }
 _NO_LOAN = Refused("loan_ref", "belongs to no loan of this book", "Take the loan in first, or mend the number.")
 _NO_BORROWER = Refused("borrower_ref", "belongs to no borrower of this book", "Take the borrower in first.")
@@ -28,14 +35,26 @@ _PAYMENT_TAKEN = Refused(
     "is the number of another payment of this loan, of another day or amount",
     "A payment is never edited: send what is new under a number of its own.",
 )
+_CONTACT_TAKEN = "differs from what is on file of the contact of that number"
+_CONTACT_REMEDY = "A contact is never edited: give this one a number of its own, and both count; or drop it."
+#: Of a row that is mended after a newer file has told of it.
+PASSED_OVER = Refused("ref", "a newer file has told of this row since", "Drop it: forbear quarantine drop.")
 _OUT_OF_ORDER = Refused(
     "due_on", "is not after the due date of the instalment before it", "Number the instalments by date."
 )
 
 
-def write(connection: psycopg.Connection[Any], book_id: int, batch: Batch) -> list[Bad]:
-    """Put a batch into the tables; the rows that the database refuses come back. The caller commits."""
-    refused: list[Bad] = []
+@dataclass(slots=True)
+class Written:
+    """What did not go into the tables: rows that the database refused; how many a newer import has told of."""
+
+    refused: list[Bad] = field(default_factory=list)
+    older: int = 0
+
+
+def write(connection: psycopg.Connection[Any], book_id: int, import_id: int, batch: Batch) -> Written:
+    """Put a batch of an import into the tables; what a newer import told stays. The caller commits."""
+    done = Written()
     for table, rows in batch.rows.items():
         if not rows:
             continue
@@ -46,8 +65,57 @@ def write(connection: psycopg.Connection[Any], book_id: int, batch: Batch) -> li
         with connection.cursor().copy(f"COPY incoming_{table} ({', '.join(columns)}, row_number) FROM STDIN") as sink:
             for row in rows:
                 sink.write_row(row)
-        refused += _PUT[table](connection, book_id, batch)
-    return refused
+        if table in _TOLD_LAST:
+            connection.execute(f"UPDATE incoming_{table} SET import_id = %s", (import_id,))
+            done.older += connection.execute(
+                _PASS_OVER.format(table, *_TOLD_LAST[table]), (book_id, import_id)
+            ).rowcount
+        done.refused += _PUT[table](connection, book_id, batch)
+        _supersede(connection, table, book_id, import_id)
+    _restate(connection, batch)
+    return done
+
+
+#: Leave out the rows of which a newer import has told: later by the day of its picture, or of that day and later.
+_PASS_OVER = (
+    "DELETE FROM incoming_{0} i USING {1} x, import newer, import mine"
+    " WHERE x.book_id = %s AND mine.id = %s AND x.ref = i.{2} AND newer.id = x.{3}"
+    " AND (newer.taken_on, newer.id) > (mine.taken_on, mine.id)"
+)
+#: Of each table whose rows are brought up to date: where it stands which import told of a row last.
+_TOLD_LAST = {
+    "borrowers": ("borrower", "ref", "import_id"),
+    "loans": ("account", "ref", "import_id"),
+    "instalments": ("account", "loan_ref", "schedule_import_id"),
+}
+
+
+def _supersede(connection: psycopg.Connection[Any], table: str, book_id: int, import_id: int) -> None:
+    """Settle what waits of older imports, where this one brought the same row and it was good."""
+    connection.execute(
+        "UPDATE quarantine q SET settled_at = now(), settled_how = 'superseded' FROM import i, import mine"
+        " WHERE q.settled_at IS NULL AND q.table_name = %s AND i.id = q.import_id AND i.book_id = %s AND mine.id = %s"
+        " AND (i.taken_on, i.id) < (mine.taken_on, mine.id) AND q.reason <> ALL (%s)"
+        f" AND EXISTS (SELECT FROM incoming_{table} n WHERE {_SAME_ROW[table]})",
+        (table, book_id, import_id, [STANDS_TWICE.reason, _PAYMENT_TAKEN.reason, _CONTACT_TAKEN]),
+    )
+
+
+_SAME_ROW = {
+    "borrowers": "n.ref = q.row_ref",
+    "loans": "n.ref = q.row_ref",
+    "instalments": "n.loan_ref = q.loan_ref AND n.n::text = q.row_ref",
+    "payments": "n.loan_ref = q.loan_ref AND n.ref = q.row_ref",
+    "contacts": "n.loan_ref = q.loan_ref AND n.ref = q.row_ref",
+}
+
+
+def _restate(connection: psycopg.Connection[Any], batch: Batch) -> None:
+    """Accounts that are in the journal follow what came in for them, in the same transaction."""
+    came = [f"SELECT account_id FROM incoming_{t}" for t in ("instalments", "payments") if batch.rows.get(t)]
+    if came:
+        query = f"SELECT DISTINCT account_id FROM account_state WHERE account_id IN ({' UNION '.join(came)})"
+        restate(connection, [account_id for (account_id,) in connection.execute(query)])
 
 
 def _added(more: str) -> str:
@@ -62,9 +130,13 @@ def _bad(rows: Iterable[tuple[Any, ...]], table: str, batch: Batch, refused: Ref
     return [Bad(table, number, batch.fields[table, number], refused) for (number,) in rows]
 
 
-def _upsert(target: str, columns: tuple[str, ...], key: str) -> str:
-    """The end of an INSERT that brings a row up to date, and touches nothing where it is so already."""
-    others = [name for name in columns if name != "ref"]
+def _upsert(target: str, columns: tuple[str, ...], key: str, told: frozenset[str] | None = None) -> str:
+    """The end of an INSERT that brings a row up to date, and touches nothing where it is so already.
+
+    `told` are the columns that the file has, None for all: what a file does not tell of stays as it is on file.
+    """
+    always = ("import_id", "borrower_id")
+    others = [name for name in columns if name != "ref" and (told is None or name in told or name in always)]
     return (
         f" ON CONFLICT ({key}) DO UPDATE SET ({_columns(others)}) = ROW({_columns(others, 'excluded.')})"
         f" WHERE ({_columns(others, f'{target}.')}) IS DISTINCT FROM ({_columns(others, 'excluded.')})"
@@ -72,13 +144,44 @@ def _upsert(target: str, columns: tuple[str, ...], key: str) -> str:
 
 
 def _borrowers(connection: psycopg.Connection[Any], book_id: int, batch: Batch) -> list[Bad]:
+    columns = (*BORROWER_COLUMNS, "import_id")
     connection.execute(
-        f"INSERT INTO borrower (book_id, {_columns(BORROWER_COLUMNS)})"
-        f" SELECT %s, {_columns(BORROWER_COLUMNS)} FROM incoming_borrowers ORDER BY row_number"
-        + _upsert("borrower", BORROWER_COLUMNS, "book_id, ref"),
+        f"INSERT INTO borrower (book_id, {_columns(columns)})"
+        f" SELECT %s, {_columns(columns)} FROM incoming_borrowers ORDER BY row_number"
+        + _upsert("borrower", columns, "book_id, ref", batch.told.get("borrowers")),
         (book_id,),
     )
+    _link_persons(connection, book_id)
     return []
+
+
+def _link_persons(connection: psycopg.Connection[Any], book_id: int) -> None:
+    """Point each incoming borrower at the first one with the same key, and those that it led at their new first.
+
+    One writer at a time, so that two books that bring the same person at once can't miss each other; the
+    gate waits for the rows that change, since it locks them.
+    """
+    touched = connection.execute(
+        "SELECT count(*) FROM borrower b JOIN incoming_borrowers i ON i.ref = b.ref"
+        " WHERE b.book_id = %s AND (b.person_key IS NOT NULL OR b.same_as IS NOT NULL"
+        "  OR EXISTS (SELECT FROM borrower o WHERE o.same_as = b.id))",
+        (book_id,),
+    ).fetchone()
+    if touched is None or touched[0] == 0:
+        return
+    connection.execute("SELECT pg_advisory_xact_lock(hashtext('forbear.person'))")
+    connection.execute(
+        "WITH touched AS (SELECT b.id, b.person_key FROM borrower b JOIN incoming_borrowers i ON i.ref = b.ref"
+        "  WHERE b.book_id = %s),"
+        " affected AS (SELECT id FROM touched"
+        "  UNION SELECT o.id FROM borrower o JOIN touched t ON o.same_as = t.id"
+        "  UNION SELECT o.id FROM borrower o JOIN touched t ON o.person_key = t.person_key),"
+        " led AS (SELECT b.id, (SELECT min(o.id) FROM borrower o WHERE o.person_key = b.person_key) AS first"
+        "  FROM borrower b WHERE b.id IN (SELECT id FROM affected))"
+        " UPDATE borrower b SET same_as = nullif(led.first, b.id) FROM led"
+        " WHERE led.id = b.id AND b.same_as IS DISTINCT FROM nullif(led.first, b.id)",
+        (book_id,),
+    )
 
 
 def _loans(connection: psycopg.Connection[Any], book_id: int, batch: Batch) -> list[Bad]:
@@ -87,12 +190,12 @@ def _loans(connection: psycopg.Connection[Any], book_id: int, batch: Batch) -> l
         " (SELECT FROM borrower b WHERE b.book_id = %s AND b.ref = l.borrower_ref) RETURNING row_number",
         (book_id,),
     ).fetchall()
-    columns = tuple(name for name in ACCOUNT_COLUMNS if name != "borrower_ref")
+    columns = (*(name for name in ACCOUNT_COLUMNS if name != "borrower_ref"), "import_id")
     connection.execute(
         f"INSERT INTO account (book_id, borrower_id, {_columns(columns)})"
         f" SELECT b.book_id, b.id, {_columns(columns, 'l.')} FROM incoming_loans l"
         " JOIN borrower b ON b.book_id = %s AND b.ref = l.borrower_ref ORDER BY l.row_number"
-        + _upsert("account", columns, "book_id, ref"),
+        + _upsert("account", ("borrower_id", *columns), "book_id, ref", batch.told.get("loans")),
         (book_id,),
     )
     return _bad(lost, "loans", batch, _NO_BORROWER)
@@ -125,8 +228,8 @@ def _instalments(connection: psycopg.Connection[Any], book_id: int, batch: Batch
     )
     # A schedule that is new or changed has its yearly cost worked out again.
     connection.execute(
-        "UPDATE account SET all_in_ppm = NULL WHERE id IN (SELECT DISTINCT account_id FROM incoming_instalments)"
-        " AND all_in_ppm IS NOT NULL"
+        "UPDATE account SET all_in_ppm = NULL, schedule_import_id = i.import_id"
+        " FROM (SELECT DISTINCT account_id, import_id FROM incoming_instalments) i WHERE id = i.account_id"
     )
     return refused
 
@@ -149,9 +252,16 @@ def _payments(connection: psycopg.Connection[Any], book_id: int, batch: Batch) -
 
 def _contacts(connection: psycopg.Connection[Any], book_id: int, batch: Batch) -> list[Bad]:
     refused = _of_loans(connection, "contacts", book_id, batch)
+    taken = connection.execute(
+        "DELETE FROM incoming_contacts i USING contact c WHERE c.account_id = i.account_id AND c.ref = i.ref"
+        " AND (c.at, c.step, c.outcome) <> (i.at, i.step, i.outcome) RETURNING i.row_number,"
+        " CASE WHEN c.at <> i.at THEN 'at' WHEN c.step <> i.step THEN 'step' ELSE 'outcome' END"
+    ).fetchall()
+    for number, name in taken:
+        refused += _bad([(number,)], "contacts", batch, Refused(name, _CONTACT_TAKEN, _CONTACT_REMEDY))
     connection.execute(
-        "INSERT INTO contact (account_id, ref, at, step, outcome)"
-        " SELECT account_id, ref, at, step, outcome FROM incoming_contacts ON CONFLICT DO NOTHING"
+        "INSERT INTO contact (account_id, ref, at, step, outcome, agency)"
+        " SELECT account_id, ref, at, step, outcome, agency FROM incoming_contacts ON CONFLICT DO NOTHING"
     )
     return refused
 
@@ -165,14 +275,31 @@ _PUT = {
 }
 
 
-def keep_aside(connection: psycopg.Connection[Any], import_id: int, bad: Iterable[Bad]) -> int:
+def _whose(mapping: Mapping, table: str, fields: dict[str, str]) -> tuple[str | None, str | None, str | None]:
+    """The loan and the borrower that a row is of, and its own number; None for what can't be read of it."""
+
+    def text(name: str) -> str | None:
+        return fields.get(name, "").strip() or None
+
+    if mapping.shape != OWN_FORMAT:
+        ref = text(mapping.columns["ref"])  # one row is a loan, its borrower, and all that is of both
+        return ref, ref, ref
+    if table == "borrowers":
+        return None, text("ref"), text("ref")
+    if table == "loans":
+        return text("ref"), text("borrower_ref"), text("ref")
+    return text("loan_ref"), None, text("n" if table == "instalments" else "ref")
+
+
+def keep_aside(connection: psycopg.Connection[Any], import_id: int, mapping: Mapping, bad: Iterable[Bad]) -> int:
     """Put refused rows into quarantine; how many rows that are. The caller commits."""
     rows = set()
     for each in bad:
         rows.add((each.table, each.row_number))
         connection.execute(
-            "INSERT INTO quarantine (import_id, table_name, row_number, field, reason, remedy, row)"
-            " VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",
+            "INSERT INTO quarantine (import_id, table_name, row_number, field, reason, remedy, row,"
+            " loan_ref, borrower_ref, row_ref)"
+            " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",
             (
                 import_id,
                 each.table,
@@ -181,6 +308,7 @@ def keep_aside(connection: psycopg.Connection[Any], import_id: int, bad: Iterabl
                 each.refused.reason,
                 each.refused.remedy,
                 json.dumps(each.fields, ensure_ascii=False),
+                *_whose(mapping, each.table, each.fields),
             ),
         )
     return len(rows)

@@ -73,6 +73,35 @@ def position(schedule: Sequence[Instalment], paid: Sequence[tuple[date, int]], l
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where an account stands, charges left out; as in Position."""
+
+    dpd: int
+    oldest_due_on: date | None
+    arrears: int
+    days_to_due: int | None
+
+
+def standing(schedule: Sequence[Instalment], paid: int, as_of: date) -> Standing:
+    """What of `position` rests on the schedule and on how much was paid, in one walk: for who has to answer at once.
+
+    The order settles instalments before any charge, so that the days of the payments make no difference.
+    """
+    oldest: date | None = None
+    arrears = through = 0
+    for line in schedule:
+        if line.due_on >= as_of:
+            break
+        through += line.amount
+        unpaid = min(line.amount, max(0, through - paid))
+        if unpaid:
+            oldest = oldest or line.due_on
+            arrears += unpaid
+    dpd = 0 if oldest is None else (as_of - oldest).days
+    return Standing(dpd, oldest, arrears, _days_to_due(schedule, paid, as_of))
+
+
 def _days_to_due(schedule: Sequence[Instalment], paid: int, as_of: date) -> int | None:
     """Days to the first instalment, due today or later, that is not yet paid in full."""
     through = 0

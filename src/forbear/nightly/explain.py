@@ -16,6 +16,7 @@ from babel.dates import format_datetime
 from babel.numbers import format_currency, format_decimal, format_percent, get_currency_precision
 
 from forbear.nightly.errors import NoDecision
+from forbear.nightly.facts import RECORDED
 from forbear.nightly.history import as_asked, kept
 from forbear.rulebook.compile import Compiled
 from forbear.rulebook.load import Rulebook
@@ -55,12 +56,16 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class FactShown:
-    """One fact that the rules read, as text; `how` says whether it was observed, derived or assumed."""
+    """One fact that the rules read, as text, and `how` it came to be.
+
+    observed: it stands in the lender's record; computed: by us, from that record; derived or assumed: by the book's
+    mapping, which says how in `how_text`.
+    """
 
     id: str
     name: str
     value: str
-    how: Literal["observed", "derived", "assumed"]
+    how: Literal["observed", "computed", "derived", "assumed"]
     how_text: str | None
 
 
@@ -177,7 +182,7 @@ def _explained(row: Any, compiled: Compiled, lang: str, how: dict[str, tuple[str
                 fact.id,
                 fact.name[lang],
                 fact_text(fact, facts[fact.id], row["currency"], lang, vocabulary.never),
-                *(how.get(fact.id) or ("observed", None)),
+                *(how.get(fact.id) or ("observed" if fact.id in RECORDED else "computed", None)),
             )
             for fact in vocabulary.facts.values()
             if fact.asked == "night"

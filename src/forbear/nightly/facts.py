@@ -6,9 +6,16 @@ from datetime import date
 import ibis
 import ibis.expr.types as ir
 
-#: Kinds of contact that count as a text, and as a letter by which something is told in writing.
-_TEXTS = ("sms", "reminder")
-_CONNECTED = ("connected", "conversation")
+from forbear.contact.models import CALLS, CONNECTED, CONVERSED, MADE, TEXTS, TRIES
+
+#: The facts that stand in the record as they are; all others are computed from it.
+RECORDED = frozenset(
+    {
+        "status", "lender_type", "collector", "can_sms", "can_call", "can_write", "sms_consent", "stop_contact",
+        "attorney", "bankrupt", "incapable", "dispute_open", "unreachable", "workplace_forbidden", "opted_out_sms",
+        "vulnerable", "penalty_rate_ppm",
+    }
+)  # fmt: skip
 
 
 def contact_days(contacts: ir.Table, accounts: ir.Table, as_of: date) -> ir.Table:
@@ -33,12 +40,19 @@ def contact_days(contacts: ir.Table, accounts: ir.Table, as_of: date) -> ir.Tabl
 
 
 def by_account(contacts: ir.Table, positions: ir.Table, as_of: date, never: int) -> ir.Table:
-    """What was done about each account: counts in this episode, counts in seven days, days since."""
+    """What was done about each account: counts in this episode, counts in seven days, days since.
+
+    What limits counts every contact, from the due date on, by its later date. What opens the way to a harsher
+    step (`*_made_*`, days_since_notice_given) counts only what did not fail and was surely made in this episode:
+    after the due date by the earlier date too.
+    """
     joined = contacts.left_join(positions.select("account_id", "oldest_due_on"), "account_id").drop("account_id_right")
     today = ibis.literal(as_of)
     in_week = today.delta(joined.on, unit="day") < 7
     in_episode = (joined.on >= joined.oldest_due_on).fill_null(False)
-    texts = joined.step.isin(_TEXTS)
+    made = (joined.first_on > joined.oldest_due_on).fill_null(False) & joined.outcome.isin(MADE)
+    texts = joined.step.isin(TEXTS)
+    calls = joined.step.isin(CALLS)
 
     def of(step: str) -> ir.BooleanValue:
         return joined.step == step
@@ -50,23 +64,27 @@ def by_account(contacts: ir.Table, positions: ir.Table, as_of: date, never: int)
         return which.sum().fill_null(0).cast("int32")
 
     return joined.group_by("account_id").aggregate(
-        calls_7d=count(of("call") & in_week),
-        conversations_7d=count(of("call") & in_week & (joined.outcome == "conversation")),
+        calls_7d=count(calls & in_week),
+        conversations_7d=count(calls & in_week & joined.outcome.isin(CONVERSED)),
         sms_episode=count(of("sms") & in_episode),
-        calls_episode=count(of("call") & in_episode),
+        calls_episode=count(calls & in_episode),
         letters_episode=count(of("letter") & in_episode),
         plan_offers_episode=count(of("plan_offer") & in_episode),
         days_since_sms=since(texts),
         days_since_letter=since(of("letter")),
         days_since_visit_notice=since(of("visit_notice")),
         days_since_visit=since(of("visit")),
+        tries_made_episode=count(joined.step.isin(TRIES) & made),
+        letters_made_episode=count(of("letter") & made),
+        plan_offers_made_episode=count(of("plan_offer") & made),
+        days_since_notice_given=since(of("visit_notice") & made),
     )
 
 
 def by_borrower(contacts: ir.Table, as_of: date, never: int) -> ir.Table:
-    """What was done to each borrower, over all loans: connected calls today, days since any contact."""
+    """What was done to each person, over all loans: connected calls today, days since any contact."""
     today = ibis.literal(as_of)
-    connected = (contacts.step == "call") & contacts.outcome.isin(_CONNECTED) & (contacts.on == today)
+    connected = contacts.step.isin(CALLS) & contacts.outcome.isin(CONNECTED) & (contacts.on == today)
     return contacts.group_by("borrower_id").aggregate(
         connected_today=connected.sum().fill_null(0).cast("int32"),
         days_since_contact=today.delta(contacts.on.max(), unit="day").fill_null(never).cast("int32"),
@@ -137,6 +155,9 @@ def facts(
     def since(name: str) -> ir.IntegerValue:
         return t[name].fill_null(never).cast("int32")
 
+    # NULL where contacts are not on record up to today at all.
+    complete_from = ibis.ifelse(t.gap_until > t.history_from, t.gap_until, t.history_from)
+
     return t.select(
         "account_id",
         "jurisdiction",
@@ -145,7 +166,8 @@ def facts(
         "agreed_to_min",
         "first_min",
         "last_min",
-        law_known=t.jurisdiction.isin(sorted(lawful_places)) if lawful_places else ibis.literal(False),
+        # Where the borrower's country is not the book's, it is not known whose law binds.
+        law_known=_known_law(t, lawful_places),
         place_known=t.first_min.notnull(),
         status=t.status,
         lender_type=t.lender_type,
@@ -171,7 +193,7 @@ def facts(
         hardship_open=still(t.hardship_until),
         promise_open=still(t.promise_due_on),
         plan_active=still(t.plan_until),
-        history_days=ibis.greatest(0, today.delta(t.history_from, unit="day").fill_null(0)).cast("int32"),
+        history_days=ibis.greatest(0, today.delta(complete_from, unit="day").fill_null(0)).cast("int32"),
         connected_today=counted("connected_today"),
         calls_7d=counted("calls_7d"),
         conversations_7d=counted("conversations_7d"),
@@ -198,7 +220,19 @@ def facts(
         .cast("int32"),
         public_holiday=_by_place(t.jurisdiction, public_holidays),
         contacts_7d=counted("contacts_7d"),
+        tries_made_episode=counted("tries_made_episode"),
+        letters_made_episode=counted("letters_made_episode"),
+        plan_offers_made_episode=counted("plan_offers_made_episode"),
+        days_since_notice_given=since("days_since_notice_given"),
+        rows_waiting=t.book_waits | t.rows_waiting.fill_null(False),
+        penalty_rate_ppm=t.penalty_rate_ppm,
     )
+
+
+def _known_law(t: ir.Table, lawful_places: frozenset[str]) -> ir.BooleanValue:
+    if not lawful_places:
+        return ibis.literal(False)
+    return t.jurisdiction.isin(sorted(lawful_places)) & (t.country == t.jurisdiction).fill_null(True)
 
 
 def _by_place(place: ir.StringValue, known: Mapping[str, bool | None]) -> ir.BooleanValue:

@@ -199,8 +199,10 @@ def preview(then: date, book: Rulebook, most: int = 100) -> Preview:
         rows = _of(duck, place).drop(*_WRITTEN)
         total += int(rows.count().execute())
         both = []
+        # Where the borrower's own country is in doubt, no change of this place's law makes the law known.
+        doubt = ~rows.law_known & ibis.literal(place in book.lawful_places(found.as_of))
         for day in (found.as_of, then):
-            law = ibis.literal(place in book.lawful_places(day))
+            law = ibis.literal(place in book.lawful_places(day)) & ~doubt
             compiled = compile_for(book, place, day)
             both.append(_in_local_hours(decide(compiled, rows.mutate(law_known=law)), compiled))
         old, new = (each.select("account_id", "step", "opens", "closes") for each in both)

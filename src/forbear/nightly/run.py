@@ -25,6 +25,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 from psycopg import sql
 
+from forbear.contact.reads import COUNTRY
 from forbear.ledger.position import HORIZON_DAYS, positions
 from forbear.nightly import facts as f
 from forbear.nightly.errors import NothingToDecide
@@ -57,23 +58,27 @@ QUERIES = {
         WHERE account_id >= {{lo}} AND account_id < {{hi}} AND due_on <= {{as_of}} + {HORIZON_DAYS}""",
     "payments": """
         SELECT account_id, paid_on, amount_minor FROM payment
-        WHERE account_id >= {lo} AND account_id < {hi} AND paid_on <= {as_of}""",
+        WHERE account_id >= {lo} AND account_id < {hi} AND paid_on <= {as_of}
+          AND (taken_back_on IS NULL OR taken_back_on > {as_of})""",
     "contacts": """
         SELECT account_id, at, step, outcome FROM contact
         WHERE account_id >= {lo} AND account_id < {hi} AND at < {as_of} + interval '2 days'""",
 }
 #: The same for the borrowers, by their own ids.
 BORROWER_QUERIES = {
-    "borrower": """
-        SELECT id AS borrower_id, zones, can_sms, can_call, can_write, sms_consent, agreed_from_min, agreed_to_min,
+    "borrower": f"""
+        SELECT id AS borrower_id, coalesce(same_as, id) AS person_id, zones, {COUNTRY} AS country,
+               can_sms, can_call, can_write, sms_consent, agreed_from_min, agreed_to_min,
                stop_contact, attorney, bankrupt, incapable, hardship_until, unreachable, workplace_forbidden,
                opted_out_sms, vulnerable, respite_until
-        FROM borrower WHERE id >= {lo} AND id < {hi} ORDER BY id""",
+        FROM borrower b WHERE id >= {{lo}} AND id < {{hi}} ORDER BY id""",
 }
 _BOOKS = """
-    SELECT id AS book_id, jurisdiction, lender_type, collector,
-           coalesce(history_from, (SELECT min(started_at)::date FROM import WHERE book_id = book.id)) AS history_from
-    FROM book"""
+    SELECT id AS book_id, jurisdiction, lender_type, collector, r.rows_waiting AS book_waits,
+           CASE WHEN r.recorded_until >= {as_of} THEN r.history_from END AS history_from
+    FROM book JOIN book_record r ON r.book_id = book.id"""
+#: The few accounts of which something waits in quarantine, or of whose contacts one was left out.
+_HELD = "SELECT account_id, rows_waiting, gap_until FROM account_held"
 
 #: The columns of a decision, in order; the bytes of a run's decisions are these, as PostgreSQL's CSV.
 DECISION_COLUMNS = (
@@ -177,8 +182,10 @@ def _read(connection: psycopg.Connection[Any], duck: Any, as_of: date, stages: S
     with arrow_connection() as arrow, arrow.cursor() as cursor:
         cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
         cursor.execute(f"SET TRANSACTION SNAPSHOT '{snapshot[0]}'")
-        cursor.execute(_BOOKS)
+        cursor.execute(_BOOKS.format(as_of=f"DATE '{as_of}'"))
         duck.create_table("book", ibis.memtable(cursor.fetch_arrow_table()))
+        cursor.execute(_HELD)
+        duck.create_table("held", ibis.memtable(cursor.fetch_arrow_table()))
 
         def chunks(queries: Mapping[str, str], first: int, last: int) -> Iterator[dict[str, pa.Table]]:
             for lo in range(first, last + 1, CHUNK_ACCOUNTS):
@@ -213,9 +220,10 @@ def _keep(duck: Any, made: Mapping[str, ir.Table], first: bool) -> None:
 
 
 def read_borrower(borrower_id: int, at: datetime, as_of: date, ahead_days: int) -> dict[str, pa.Table]:
-    """What the night reads of one borrower's accounts, and of the books: the tables that `facts_of` takes.
+    """What the night reads of the accounts of one borrower, as a person, and of the books: what `facts_of` takes.
 
-    As it was known at the instant `at`, of the local day `as_of`; with instalments for `ahead_days` more.
+    As it was known at the instant `at`, of the local day `as_of`; with instalments for `ahead_days` more. Where
+    contacts are on record until `as_of`, later days take it that the record is kept up.
     """
     ahead = {"instalments": as_of + timedelta(days=ahead_days)}
     with one_line(), arrow_connection() as arrow, arrow.cursor() as cursor:
@@ -227,13 +235,19 @@ def read_borrower(borrower_id: int, at: datetime, as_of: date, ahead_days: int) 
                 found[name] = cursor.fetch_arrow_table()
             return found
 
-        cursor.execute(f"SELECT id FROM account WHERE borrower_id = {borrower_id:d} ORDER BY id")
+        person = f"(SELECT coalesce(same_as, id) FROM borrower WHERE id = {borrower_id:d})"
+        cursor.execute(f"SELECT id FROM borrower WHERE id = {person} OR same_as = {person} ORDER BY id")
+        same = [each for (each,) in cursor.fetchall()]
+        cursor.execute(f"SELECT id FROM account WHERE borrower_id IN ({', '.join(map(str, same))}) ORDER BY id")
         parts = [of(QUERIES, account_id) for (account_id,) in cursor.fetchall()]
         read = {name: pa.concat_tables([part[name] for part in parts]) for name in QUERIES}
         read["contacts"] = read["contacts"].filter(pc.field("at") <= pa.scalar(at))
-        read |= of(BORROWER_QUERIES, borrower_id)
-        cursor.execute(_BOOKS)
-        return read | {"book": cursor.fetch_arrow_table()}
+        who = [of(BORROWER_QUERIES, each) for each in same]
+        read |= {name: pa.concat_tables([part[name] for part in who]) for name in BORROWER_QUERIES}
+        cursor.execute(_BOOKS.format(as_of=f"DATE '{as_of}'"))
+        read["book"] = cursor.fetch_arrow_table()
+        cursor.execute(_HELD)
+        return read | {"held": cursor.fetch_arrow_table()}
 
 
 def facts_of(read: dict[str, pa.Table], as_of: date, book: Rulebook) -> list[dict[str, Any]]:
@@ -241,7 +255,7 @@ def facts_of(read: dict[str, pa.Table], as_of: date, book: Rulebook) -> list[dic
     duck = ibis.duckdb.connect()
     duck.raw_sql("SET TimeZone = 'UTC'")
     try:
-        _keep(duck, {name: ibis.memtable(read[name]) for name in ("book", *BORROWER_QUERIES)}, first=True)
+        _keep(duck, {name: ibis.memtable(read[name]) for name in ("book", "held", *BORROWER_QUERIES)}, first=True)
         _keep(duck, _positioned(read, as_of), first=True)
         _sum_up(duck, as_of, book)
         rows: list[dict[str, Any]] = fact_table(duck, as_of, book).to_pyarrow().to_pylist()
@@ -264,7 +278,10 @@ def _sum_up(duck: Any, as_of: date, book: Rulebook) -> None:
     zones = [z for z in borrowers.select("zones").distinct().execute()["zones"] if isinstance(z, str)]
     duck.create_table("place", ibis.memtable(_places(sorted(zones), as_of)))
     account = rows.inner_join(duck.table("book"), "book_id").inner_join(borrowers, "borrower_id")
+    # From here on a borrower is a person: all borrowers with the same key, whatever their book.
+    account = account.drop("borrower_id").rename(borrower_id="person_id")
     account = account.left_join(duck.table("place"), "zones").drop("zones_right")
+    account = account.left_join(duck.table("held"), "account_id").drop("account_id_right")
     duck.create_table("account", account)
     account = duck.table("account")
     kinds = account.select("jurisdiction", "lender_type", "opened_on").distinct()

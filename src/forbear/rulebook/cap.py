@@ -10,9 +10,9 @@ from forbear.rulebook.models import Cap, Rule, Series, at
 
 @dataclass(frozen=True, slots=True)
 class CapFound:
-    """The lowest ceiling that binds a loan. `ppm` is None where a ceiling binds but its figure is not on file."""
+    """The lowest ceiling that binds a loan. `ppm` is None where it isn't known: its figure, or which rule binds."""
 
-    rule: Rule
+    rule: Rule | None
     ppm: int | None
     why_unknown: str | None = None
 
@@ -21,8 +21,12 @@ def find_cap(book: Rulebook, jurisdiction: str, lender_type: str, opened_on: dat
     """The ceiling for a loan opened on that day by that type of lender; None where no rule on file sets one.
 
     The rule in force on the day of the contract binds, as each instrument on file says of new loans.
-    Where one of several ceilings can't be known, the answer is unknown: it might be the lowest.
+    Where one of several ceilings can't be known, the answer is unknown: it might be the lowest. So it is for a type
+    of lender that no ceiling of the place ever names.
     """
+    here_all = [rule for rule in book.rules if rule.cap and rule.instrument.jurisdiction == jurisdiction]
+    if here_all and not any(not rule.lenders or lender_type in rule.lenders for rule in here_all):
+        return CapFound(None, None, f"no ceiling on file names the lender type {lender_type!r}: a person decides")
     found: CapFound | None = None
     for rule in book.rules:
         if rule.instrument.jurisdiction != jurisdiction or not rule.in_force(opened_on):

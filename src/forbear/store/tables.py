@@ -8,7 +8,7 @@ No name, number or address of a person is kept: nothing sends a message yet, so 
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, UUID
 
 metadata = sa.MetaData()
 
@@ -38,8 +38,12 @@ book = sa.Table(
     _required("synthetic", sa.Boolean, server_default=sa.false()),
     # The day from which every contact is on record; NULL: from the day of import only.
     sa.Column("history_from", sa.Date),
-    # The day on which the lender took this picture of its book.
+    # The day on which the lender took this picture of its book: what is before that day is in it.
     sa.Column("snapshot_on", sa.Date),
+    # The pictures' days of the first and the last import that held contacts. A night of a later day knows of no
+    # contact that was made since.
+    sa.Column("recorded_from", sa.Date),
+    sa.Column("recorded_until", sa.Date),
 )
 
 #: One file (or folder) taken in with one mapping; `rows_done` is where a killed import goes on.
@@ -53,6 +57,10 @@ import_ = sa.Table(
     _required("mapping_name", Text),
     _required("mapping_sha256", Text),
     _required("mapping", Text),
+    # The day of the picture: the book's snapshot_on, else the day of import in UTC. Of two imports that say different
+    # things of one row, that of the later day holds, and of one day the one that came later.
+    _required("taken_on", sa.Date),
+    _required("tables", ARRAY(Text), server_default=sa.text("'{}'")),
     _required("rows_done", sa.BigInteger, server_default=sa.text("0")),
     _required("rows_bad", sa.BigInteger, server_default=sa.text("0")),
     _required("started_at", Instant, server_default=sa.func.now()),
@@ -83,8 +91,13 @@ quarantine = sa.Table(
     _required("reason", Text),
     _required("remedy", Text),
     _required("row", JSONB),
+    # Whose row it is, where that can be read; where neither can, it may be anybody's of the book.
+    sa.Column("loan_ref", Text),
+    sa.Column("borrower_ref", Text),
+    sa.Column("row_ref", Text),  # the row's own number in its table
     sa.Column("settled_at", Instant),
-    sa.Column("settled_how", Text),  # mended | dropped
+    sa.Column("settled_how", Text),  # mended | dropped | superseded (a newer file brought the row, good)
+    sa.Index("quarantine_waiting", "import_id", postgresql_where=sa.text("settled_at IS NULL")),
     sa.UniqueConstraint("import_id", "table_name", "row_number", "field"),
 )
 
@@ -119,6 +132,15 @@ borrower = sa.Table(
     sa.Column("vulnerable", sa.Boolean),
     # A statutory respite (breathing space, moratorium), up to and including this day.
     sa.Column("respite_until", sa.Date),
+    # The lender's keyed hash of who it is: borrowers with the same one are the same person.
+    sa.Column("person_key", Text),
+    # The first borrower with the same key; NULL: this one. All counts over a person are over these.
+    sa.Column("same_as", sa.BigInteger, sa.ForeignKey("borrower.id")),
+    sa.Index("borrower_person_key", "person_key", postgresql_where=sa.text("person_key IS NOT NULL")),
+    sa.Index("borrower_same_as", "same_as", postgresql_where=sa.text("same_as IS NOT NULL")),
+    sa.CheckConstraint("same_as <> id", name="same_as_another"),
+    # Which import the row is from; NULL: none that is on record, so that any import brings it up to date.
+    sa.Column("import_id", sa.BigInteger, sa.ForeignKey("import.id")),
     sa.UniqueConstraint("book_id", "ref"),
     sa.CheckConstraint("(agreed_from_min IS NULL) = (agreed_to_min IS NULL)", name="agreed_both"),
     sa.CheckConstraint(
@@ -150,6 +172,8 @@ account = sa.Table(
     sa.Column("validation_sent_on", sa.Date),
     # Which fields of this account were derived or assumed: codes of the table derivation.
     _required("derived", ARRAY(Text), server_default=sa.text("'{}'")),
+    sa.Column("import_id", sa.BigInteger, sa.ForeignKey("import.id")),
+    sa.Column("schedule_import_id", sa.BigInteger, sa.ForeignKey("import.id")),
     sa.UniqueConstraint("book_id", "ref"),
     sa.CheckConstraint("principal_minor >= 0", name="principal_not_negative"),
     sa.CheckConstraint("status IN ('open','paid_off','charged_off','sold')", name="status_known"),
@@ -173,7 +197,10 @@ payment = sa.Table(
     sa.Column("ref", Text, primary_key=True),
     _required("paid_on", sa.Date),
     _required("amount_minor", Money),
+    # Counts until the day before: a mistake never counted (the same day), a chargeback did until it came.
+    sa.Column("taken_back_on", sa.Date),
     sa.CheckConstraint("amount_minor > 0", name="amount_positive"),
+    sa.CheckConstraint("taken_back_on >= paid_on", name="taken_back_later"),
 )
 
 #: What was done to reach the borrower about one account, and how it ended.
@@ -184,10 +211,149 @@ contact = sa.Table(
     sa.Column("ref", Text, primary_key=True),
     _required("at", Instant),
     _required("step", Text),
-    _required("outcome", Text),  # connected | conversation | no_answer | delivered | failed
+    # pending (made, its end not yet told: counts as the worst) | connected | conversation | no_answer | delivered |
+    # failed
+    _required("outcome", Text),
+    sa.Column("agency", Text),  # who made it; NULL: the creditor itself
+    sa.Column("permission_id", UUID(as_uuid=True), sa.ForeignKey("permission.id")),
+    sa.Index("contact_permission", "permission_id", unique=True, postgresql_where=sa.text("permission_id IS NOT NULL")),
     sa.CheckConstraint(
-        "outcome IN ('connected','conversation','no_answer','delivered','failed')", name="outcome_known"
+        "outcome IN ('pending','connected','conversation','no_answer','delivered','failed')", name="outcome_known"
     ),
+)
+
+# ---- the journal: append-only, held by triggers of the migration 0005 ----------------------------------
+
+#: What happened to an account, payments apart: those are the table payment's. `key` makes it one.
+account_event = sa.Table(
+    "account_event",
+    metadata,
+    sa.Column("account_id", sa.BigInteger, sa.ForeignKey("account.id"), primary_key=True),
+    sa.Column("key", Text, primary_key=True),
+    _required("kind", Text),
+    _required("value_on", sa.Date),
+    _required("booked_at", Instant, server_default=sa.func.now()),
+    _required("detail", JSONB),
+)
+
+#: One double-entry transaction: its key within the account, the day it counts from, the instant it was booked.
+journal_transaction = sa.Table(
+    "journal_transaction",
+    metadata,
+    sa.Column("id", sa.BigInteger, sa.Identity(always=True), primary_key=True),
+    _required("account_id", sa.BigInteger, sa.ForeignKey("account.id")),
+    _required("key", Text),
+    _required("kind", Text),
+    _required("value_on", sa.Date),
+    _required("booked_at", Instant, server_default=sa.func.now()),
+    # The transaction that this one undoes, whole.
+    sa.Column("reverses", sa.BigInteger, sa.ForeignKey("journal_transaction.id")),
+    sa.Column("memo", Text),
+    # With the foreign key: no transaction without entries.
+    _required("first_line", sa.SmallInteger, server_default=sa.text("1")),
+    sa.UniqueConstraint("account_id", "key"),
+    sa.CheckConstraint("first_line = 1", name="first_line_is_one"),
+    sa.ForeignKeyConstraint(
+        ["id", "first_line"],
+        ["journal_entry.transaction_id", "journal_entry.line"],
+        name="journal_transaction_has_entries",
+        deferrable=True,
+        initially="DEFERRED",
+        use_alter=True,
+    ),
+    sa.Index("journal_reversed_once", "reverses", unique=True, postgresql_where=sa.text("reverses IS NOT NULL")),
+)
+
+#: One side of a transaction, in signed minor units: what the lender owns is positive.
+journal_entry = sa.Table(
+    "journal_entry",
+    metadata,
+    sa.Column("transaction_id", sa.BigInteger, sa.ForeignKey("journal_transaction.id"), primary_key=True),
+    sa.Column("line", sa.SmallInteger, primary_key=True),
+    _required("ledger_account", Text),
+    _required("amount_minor", Money),
+    _required("currency", Text),
+    sa.CheckConstraint("amount_minor <> 0", name="amount_not_zero"),
+)
+
+#: Where an account stood on a day, as it was known when recorded: the newest row is what is known now.
+account_state = sa.Table(
+    "account_state",
+    metadata,
+    sa.Column("account_id", sa.BigInteger, sa.ForeignKey("account.id"), primary_key=True),
+    sa.Column("id", sa.BigInteger, sa.Identity(always=True), primary_key=True),
+    _required("as_of", sa.Date),
+    _required("recorded_at", Instant, server_default=sa.func.now()),
+    _required("cause", Text),  # the key of the event
+    _required("dpd", sa.Integer),
+    sa.Column("oldest_due_on", sa.Date),
+    _required("bucket", Text),
+    _required("class", Text),
+    _required("arrears_minor", Money),
+    _required("owed_minor", Money),
+)
+
+# ---- what the gate was asked ------------------------------------------------------------------------
+
+#: One contact that the gate was asked for, and its answer; `id` is the asker's own key of the request.
+gate_request = sa.Table(
+    "gate_request",
+    metadata,
+    sa.Column("id", UUID(as_uuid=True), primary_key=True),
+    _required("account_id", sa.BigInteger, sa.ForeignKey("account.id")),
+    _required("step", Text),
+    sa.Column("agency", Text),
+    _required("requested_by", Text),  # a staff or system number, never a name
+    _required("asked", JSONB),  # the whole request, so that the same key is never two requests
+    _required("requested_at", Instant),
+    _required("verdict", Text),  # permitted | forbidden | needs_human
+    _required("spoke", JSONB),  # {says: [rule id, ...]}
+    _required("facts", JSONB),  # what those rules read
+    _required("rulebook_sha256", Text),
+    sa.Column("earliest", Instant),  # when a refused contact becomes lawful, if nothing else happens
+    # Who decided where the rules lacked a fact, and why.
+    sa.Column("decided_by", Text),
+    sa.Column("reason", Text),
+    sa.CheckConstraint("verdict IN ('permitted','forbidden','needs_human')", name="verdict_known"),
+    sa.CheckConstraint("(decided_by IS NULL) = (reason IS NULL)", name="overridden_by_someone"),
+    sa.CheckConstraint("decided_by IS NULL OR verdict = 'needs_human'", name="only_the_unknown_is_overridden"),
+    sa.Index("gate_request_account", "account_id", "requested_at"),
+)
+
+#: Leave for one contact, once, until it expires.
+permission = sa.Table(
+    "permission",
+    metadata,
+    sa.Column("id", UUID(as_uuid=True), primary_key=True),
+    _required("request_id", UUID(as_uuid=True), sa.ForeignKey("gate_request.id"), unique=True),
+    _required("account_id", sa.BigInteger, sa.ForeignKey("account.id")),
+    _required("step", Text),
+    sa.Column("agency", Text),
+    sa.Column("text_sha256", Text),  # of the message's text in UTF-8; NULL: nothing is sent
+    _required("granted_at", Instant),
+    _required("expires_at", Instant),
+    sa.Column("used_at", Instant),
+    sa.Column("voided_at", Instant),
+    sa.CheckConstraint("expires_at > granted_at", name="expires_after_grant"),
+    sa.CheckConstraint("used_at >= granted_at AND used_at < expires_at", name="used_in_time"),
+    sa.CheckConstraint("used_at IS NULL OR voided_at IS NULL", name="used_or_voided"),
+    sa.Index(
+        "permission_outstanding",
+        "account_id",
+        "expires_at",
+        postgresql_where=sa.text("used_at IS NULL AND voided_at IS NULL"),
+    ),
+)
+
+#: The local channel: messages that went no further than this table.
+outbox = sa.Table(
+    "outbox",
+    metadata,
+    sa.Column("permission_id", UUID(as_uuid=True), sa.ForeignKey("permission.id"), primary_key=True),
+    _required("account_id", sa.BigInteger, sa.ForeignKey("account.id")),
+    _required("step", Text),
+    _required("text", Text),
+    _required("sent_at", Instant),
 )
 
 # ---- what was decided -------------------------------------------------------------------------------
@@ -266,6 +432,12 @@ FACT_COLUMNS: tuple[sa.Column[object], ...] = (
     sa.Column("days_since_validation", sa.Integer),
     sa.Column("public_holiday", sa.Boolean),
     sa.Column("contacts_7d", sa.Integer),
+    sa.Column("tries_made_episode", sa.Integer),
+    sa.Column("letters_made_episode", sa.Integer),
+    sa.Column("plan_offers_made_episode", sa.Integer),
+    sa.Column("days_since_notice_given", sa.Integer),
+    sa.Column("rows_waiting", sa.Boolean),
+    sa.Column("penalty_rate_ppm", Ppm),
 )
 
 #: One decision for one account: the step, its lawful hours, the rules that spoke, the facts they read.

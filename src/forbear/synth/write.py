@@ -148,8 +148,8 @@ def _earlier(cursor: Any, name: str, how: str) -> int | None:
 def _book(cursor: Any, request: Request, name: str, lender_type: str, collector: str, how: str) -> int:
     p = request.parameters
     cursor.execute(
-        "INSERT INTO book (name, jurisdiction, lender_type, collector, currency, synthetic, history_from, snapshot_on)"
-        " VALUES ($1, $2, $3, $4, $5, true, $6::date - $7::int, $6::date) RETURNING id",
+        "INSERT INTO book (name, jurisdiction, lender_type, collector, currency, synthetic, history_from, snapshot_on,"
+        " recorded_until) VALUES ($1, $2, $3, $4, $5, true, $6::date - $7::int, $6::date, $6::date) RETURNING id",
         (name, p.jurisdiction, lender_type, collector, p.currency, request.as_of, p.history_days),
     )
     book_id = int(cursor.fetchone()[0])
@@ -211,7 +211,7 @@ def _check_by_set(cursor: Any) -> bool:
     """
     cursor.execute(
         "SELECT has_parameter_privilege('session_replication_role', 'SET') AND NOT EXISTS ("
-        " SELECT FROM pg_trigger WHERE NOT tgisinternal AND tgrelid = ANY (ARRAY["
+        " SELECT FROM pg_trigger WHERE NOT tgisinternal AND tgenabled <> 'A' AND tgrelid = ANY (ARRAY["
         + ", ".join(f"'{name}'" for name in ("book", *TABLES))
         + "]::regclass[]))"
     )
@@ -231,8 +231,9 @@ def _assert_no_orphan(cursor: Any, borrower_from: int, borrower_to: int, account
             parent = key.column.table.name
             # Parents were written just before, in the same chunk; two sorted lists are merged in one pass.
             among = "WHERE id BETWEEN {} AND {}".format(*own[parent]) if parent in own else ""
+            given = f" AND {key.parent.name} IS NOT NULL" if key.parent.nullable else ""
             cursor.execute(
-                f"SELECT {key.parent.name} FROM {name} WHERE {column} BETWEEN {low} AND {high}"
+                f"SELECT {key.parent.name} FROM {name} WHERE {column} BETWEEN {low} AND {high}{given}"
                 f" EXCEPT SELECT {key.column.name} FROM {parent} {among}"
             )
             assert cursor.fetchone() is None, f"{name}.{key.parent.name} names a row that is not there"

@@ -4,6 +4,7 @@ It has no login yet: `forbear.web.serve` keeps it on this machine.
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlencode
@@ -11,7 +12,7 @@ from urllib.parse import urlencode
 from fastapi import FastAPI, HTTPException, Query, Request
 from fastapi import Path as InPath
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import HTMLResponse, RedirectResponse
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from fastapi.staticfiles import StaticFiles
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException as StarletteHTTPException
@@ -22,8 +23,13 @@ from forbear.nightly.errors import RulebookChanged
 from forbear.nightly.explain import Explanation, FactShown, explain
 from forbear.nightly.report import BUCKETS, Bucket
 from forbear.rulebook.load import Rulebook
+from forbear.statement.document import Document, document
+from forbear.statement.errors import NoFont, StatementError
+from forbear.statement.render import pdf
+from forbear.statement.services import Statement, statement
 from forbear.store.errors import StoreError
 from forbear.web import charts, reads
+from forbear.web.gate_api import gate_api
 from forbear.web.guard import LOOPBACK, Guard, form
 from forbear.web.law import law_pages
 from forbear.web.pages import Pages
@@ -41,6 +47,7 @@ _MOST_BYTES = 2_000
 Number = Annotated[int, InPath(ge=1, le=2**63 - 1)]
 Choice = Annotated[str, Query(pattern=r"^[0-9]{0,18}$")]
 Word = Annotated[str, Query(pattern=r"^[a-z0-9_-]{0,40}$")]
+Day = Annotated[str, Query(pattern=r"^([0-9]{4}-[0-9]{2}-[0-9]{2})?$")]
 After = Annotated[str, Query(pattern=r"^([0-9]{1,9}\.[0-9]{1,18})?$")]
 
 
@@ -53,6 +60,7 @@ def console(rulebook: Rulebook, hosts: tuple[str, ...] = LOOPBACK) -> ASGIApp:
     """
     app = FastAPI(title="Forbear", docs_url=None, redoc_url=None, openapi_url=None)
     app.mount("/static", StaticFiles(directory=_HERE / "static"))
+    app.mount("/gate", gate_api(rulebook))
     pages = Pages(rulebook)
     steps = rulebook.vocabulary.steps
     quiet = [step.id for step in steps.values() if not step.contact]
@@ -187,6 +195,39 @@ def console(rulebook: Rulebook, hosts: tuple[str, ...] = LOOPBACK) -> ASGIApp:
             timeline=timeline(history, decided.as_of if decided else None),
         )
 
+    def worked_out(request: Request, account_id: int, as_of: str, pay_on: str) -> tuple[Statement, Document]:
+        with reads.reading() as connection:
+            if reads.account(connection, account_id) is None:
+                raise HTTPException(404)
+            day = _day(as_of) or reads.today(connection, account_id)
+            plain = connection.connection.driver_connection
+            assert plain is not None
+            found = statement(plain, account_id, day, max(_day(pay_on) or day, day), rulebook)
+        return found, document(found, pages.language(request))
+
+    @app.get("/accounts/{account_id}/statement")
+    def statement_page(request: Request, account_id: Number, as_of: Day = "", pay_on: Day = "") -> HTMLResponse:
+        """What an account owes, line by line, and what it would owe on a day of the reader's choice."""
+        try:
+            found, told = worked_out(request, account_id, as_of, pay_on)
+        except StatementError:
+            return pages.render(request, "error.html", status=404, problem="statement")
+        return pages.render(request, "statement.html", found=found, told=told)
+
+    @app.get("/accounts/{account_id}/statement.pdf")
+    def statement_pdf(request: Request, account_id: Number, as_of: Day = "", pay_on: Day = "") -> Response:
+        """The same as a PDF."""
+        try:
+            _, told = worked_out(request, account_id, as_of, pay_on)
+        except StatementError:
+            return pages.render(request, "error.html", status=404, problem="statement")
+        try:
+            made = pdf(told)
+        except NoFont:
+            return pages.render(request, "error.html", status=503, problem="font")
+        name = {"Content-Disposition": 'inline; filename="statement.pdf"'}
+        return Response(made, media_type="application/pdf", headers=name)
+
     @app.post("/find")
     async def find(request: Request) -> Any:
         """The account with a lender's number. By POST, so that the number is in no address and no log."""
@@ -238,6 +279,13 @@ def _bucket(given: str) -> Bucket | None:
         if bucket.id == given:
             return bucket
     raise HTTPException(404)
+
+
+def _day(given: str) -> date | None:
+    try:
+        return date.fromisoformat(given) if given else None
+    except ValueError:
+        raise HTTPException(404) from None
 
 
 def _place(after: str) -> Place | None:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
@@ -308,6 +309,16 @@ def account(connection: sa.Connection, account_id: int) -> Account | None:
     return Account(*rows[0]) if rows else None
 
 
+def today(connection: sa.Connection, account_id: int) -> date:
+    """The borrower's local day at this moment, by the first zone that is known; else that of UTC."""
+    rows = _rows(
+        connection,
+        "SELECT split_part(w.zones, '|', 1) FROM account a JOIN borrower w ON w.id = a.borrower_id WHERE a.id = :id",
+        id=account_id,
+    )
+    return datetime.now(ZoneInfo((rows and rows[0][0]) or "UTC")).date()
+
+
 def origins(connection: sa.Connection, account_id: int) -> tuple[Origin, ...]:
     """What was derived or assumed about an account, in the mapping's order. A fact may rest on several."""
     rows = _rows(
@@ -344,7 +355,8 @@ def history(connection: sa.Connection, account_id: int) -> History:
     )
     paid = _rows(
         connection,
-        "SELECT paid_on, amount_minor FROM payment WHERE account_id = :id ORDER BY paid_on DESC, ref",
+        "SELECT paid_on, amount_minor FROM payment WHERE account_id = :id AND taken_back_on IS NULL"
+        " ORDER BY paid_on DESC, ref",
         id=account_id,
     )
     reached = _rows(

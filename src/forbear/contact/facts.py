@@ -1,0 +1,211 @@
+"""The facts of one contact on one local day, out of the record: as `nightly.facts` has them for a book. Pure."""
+
+import functools
+from collections.abc import Mapping
+from datetime import date
+from typing import NamedTuple
+
+from forbear.contact.models import CALLS, CONNECTED, CONVERSED, MADE, TEXTS, TRIES, Loan, Record
+from forbear.ledger.position import Standing, position, standing
+from forbear.rulebook.book import Rulebook
+from forbear.rulebook.calendar import public_holiday
+from forbear.rulebook.cap import find_cap
+from forbear.rulebook.compile import Compiled, compile_for
+from forbear.rulebook.earliest import local_date
+from forbear.rulebook.hours import LocalDay, local_day
+from forbear.rulebook.models import FactValue
+
+#: Facts that days alone never change for the better: where only these stand against a contact, waiting does not
+#: help. An episode's counts are of contacts since the oldest unpaid due date, which stays while nothing is paid.
+STILL = frozenset(
+    {
+        "place_known", "status", "lender_type", "collector", "all_in_ppm", "cap_exists", "cap_ppm", "can_sms",
+        "can_call", "can_write", "sms_consent", "hours_agreed", "stop_contact", "attorney", "bankrupt", "incapable",
+        "dispute_open", "unreachable", "workplace_forbidden", "opted_out_sms", "vulnerable", "sms_episode",
+        "calls_episode", "letters_episode", "plan_offers_episode", "tries_made_episode",
+        "letters_made_episode", "plan_offers_made_episode", "rows_waiting", "penalty_rate_ppm",
+    }
+)  # fmt: skip
+_EPOCH = date(1970, 1, 1).toordinal()
+_DAY_SECONDS = 86_400
+
+
+class Setting(NamedTuple):
+    """What the law of a place is on one day."""
+
+    compiled: Compiled
+    law_known: bool
+    public_holiday: bool | None
+    reads_owed: bool
+
+
+@functools.lru_cache(maxsize=8192)
+def setting(book: Rulebook, jurisdiction: str, day: date) -> Setting:
+    """The gate's rules of a place on a day, compiled once. Raises PackError."""
+    compiled = compile_for(book, jurisdiction, day, "gate")
+    read = frozenset().union(*(rule.facts_read() for rule in compiled.rules))
+    holiday = public_holiday(book.calendars, jurisdiction, day) if "public_holiday" in read else None
+    return Setting(compiled, jurisdiction in book.lawful_places(day), holiday, "owed" in read)
+
+
+_cap = functools.lru_cache(maxsize=65_536)(find_cap)
+
+
+def place(zones: str | None, day: date) -> LocalDay | None:
+    """The local day in these zones; None where the place is not known or no such zone exists."""
+    if zones is None:
+        return None
+    try:
+        return local_day(zones, day)
+    except ValueError:
+        return None
+
+
+def facts_on(
+    record: Record, given: Mapping[str, FactValue], agency: bool, day: date, book: Rulebook, charges: bool = False
+) -> dict[str, FactValue]:
+    """Every fact of the vocabulary on the local day `day`, if nothing else happens until then.
+
+    Args:
+        given: the facts of the contact itself.
+        agency: does somebody else than the creditor make the contact?
+        charges: work out what is owed with late fees and penalty interest, even where no rule in force reads it;
+            it takes the whole of a loan's history.
+    """
+    asked, never = record.asked, book.vocabulary.never
+    where = {x.account_id: _position(x, day) for x in record.loans if x.opened_on <= day}
+    own = where.get(asked.account_id) or _position(asked, day)
+    law = setting(book, asked.jurisdiction, day)
+    cap = _cap(book, asked.jurisdiction, asked.lender_type, asked.opened_on)
+    owes = asked.status == "open"
+    sent_on = asked.days["validation_sent_on"]
+    sent = sent_on is not None and sent_on <= day
+    facts: dict[str, FactValue] = {
+        **asked.plain,
+        **_counts(record, own.oldest_due_on, day, never),
+        "law_known": law.law_known and asked.country in (None, asked.jurisdiction),
+        "place_known": place(asked.zones, day) is not None,
+        "status": asked.status,
+        "lender_type": asked.lender_type,
+        "collector": "agency" if agency else asked.collector,
+        "dpd": own.dpd if owes else 0,
+        "arrears": own.arrears if owes else 0,
+        "days_to_due": own.days_to_due if owes and own.days_to_due is not None else never,
+        "cap_exists": cap is not None,
+        "cap_ppm": None if cap is None else cap.ppm,
+        "lead_account": len(where) < 2 or _lead(record, where) == asked.account_id,
+        "hours_agreed": asked.agreed is not None,
+        "hardship_open": _still(asked, "hardship_until", day),
+        "promise_open": _still(asked, "promise_due_on", day),
+        "plan_active": _still(asked, "plan_until", day),
+        "respite_open": _still(asked, "respite_until", day),
+        "history_days": max(0, (day - asked.history_from).days) if asked.history_from and _recorded(record) else 0,
+        "rows_waiting": asked.waits,
+        "penalty_rate_ppm": asked.late.penalty_rate_ppm,
+        "validation_sent": True if sent else None,
+        "days_since_validation": (day - sent_on).days if sent and sent_on else never,
+        "public_holiday": law.public_holiday,
+    }
+    if charges or law.reads_owed:
+        owed = position(asked.schedule, _paid(asked, day), asked.late, day).owed if owes and asked.schedule else 0
+        facts["owed"] = owed
+    facts.update(given)
+    return facts
+
+
+def _recorded(record: Record) -> bool:
+    """Are contacts on record until now? Where they are, later days take it that the record is kept up."""
+    until = record.asked.recorded_until
+    return until is not None and until >= local_date(record.asked.zones, record.at)
+
+
+def _still(loan: Loan, name: str, day: date) -> bool:
+    until = loan.days[name]
+    return until is not None and until >= day
+
+
+def _paid(loan: Loan, day: date) -> list[tuple[date, int]]:
+    """The payments that count on `day`."""
+    return [(on, amount) for on, amount, back in loan.paid if on <= day and (back is None or back > day)]
+
+
+def _position(loan: Loan, day: date) -> Standing:
+    return standing(loan.schedule, sum(amount for _, amount in _paid(loan, day)), day)
+
+
+def _lead(record: Record, where: Mapping[int, Standing]) -> int:
+    """The loan to speak of: open, longest past due, most in arrears, next due."""
+
+    def rank(loan: Loan) -> tuple[bool, int, int, int, int]:
+        at = where[loan.account_id]
+        ahead = at.days_to_due if at.days_to_due is not None else 1 << 30
+        return loan.status != "open", -at.dpd, -at.arrears, ahead, loan.account_id
+
+    return min((x for x in record.loans if x.account_id in where), key=rank).account_id
+
+
+def _counts(record: Record, episode: date | None, day: date, never: int) -> dict[str, FactValue]:
+    """What was done to the person, over all loans, and about the loan asked about. See `nightly.facts.contact_days`.
+
+    A contact counts on its later possible local date, but never after `day`; it counts at all if by its
+    earlier possible date it is of `day` or before.
+    """
+    today = day.toordinal() - _EPOCH
+    begun = episode.toordinal() - _EPOCH if episode is not None else today + 1
+    connected_today = contacts_7d = calls_7d = conversations_7d = sms = calls = letters = offers = 0
+    tries_made = letters_made = offers_made = 0
+    noticed: int | None = None
+    newest: dict[str, int] = {}
+    last = None
+    for loan in record.loans:
+        local = place(loan.zones, day)
+        latest, earliest = (local.latest_date * 60, local.earliest_date * 60) if local else (0, 0)
+        for touch in loan.touches:
+            first = (touch.second + earliest) // _DAY_SECONDS
+            if first > today:
+                continue
+            on = min((touch.second + latest) // _DAY_SECONDS, today)
+            in_week, call = today - on < 7, touch.step in CALLS
+            connected_today += call and on == today and touch.outcome in CONNECTED
+            contacts_7d += in_week
+            last = on if last is None else max(last, on)
+            if loan is not record.asked:
+                continue
+            calls_7d += call and in_week
+            conversations_7d += call and in_week and touch.outcome in CONVERSED
+            newest[touch.step] = max(newest.get(touch.step, on), on)
+            if on >= begun:
+                sms += touch.step == "sms"
+                calls += call
+                letters += touch.step == "letter"
+                offers += touch.step == "plan_offer"
+            if first > begun and touch.outcome in MADE:
+                tries_made += touch.step in TRIES
+                letters_made += touch.step == "letter"
+                offers_made += touch.step == "plan_offer"
+                if touch.step == "visit_notice":
+                    noticed = on if noticed is None else max(noticed, on)
+
+    def since(*steps: str) -> int:
+        days = [newest[step] for step in steps if step in newest]
+        return today - max(days) if days else never
+
+    return {
+        "connected_today": connected_today,
+        "contacts_7d": contacts_7d,
+        "tries_made_episode": tries_made,
+        "letters_made_episode": letters_made,
+        "plan_offers_made_episode": offers_made,
+        "days_since_notice_given": never if noticed is None else today - noticed,
+        "days_since_contact": never if last is None else today - last,
+        "calls_7d": calls_7d,
+        "conversations_7d": conversations_7d,
+        "sms_episode": sms,
+        "calls_episode": calls,
+        "letters_episode": letters,
+        "plan_offers_episode": offers,
+        "days_since_sms": since(*TEXTS),
+        "days_since_letter": since("letter"),
+        "days_since_visit_notice": since("visit_notice"),
+        "days_since_visit": since("visit"),
+    }

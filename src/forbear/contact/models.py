@@ -1,0 +1,160 @@
+"""What the gate is asked and what it answers; and the words that count a contact, the same at night and at the gate."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Annotated, Literal
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from forbear.ledger.models import Instalment, Late
+from forbear.rulebook.answer import Verdict
+from forbear.rulebook.models import Facts, FactValue, Hours
+
+# ---- how a contact counts ---------------------------------------------------------------------------
+
+#: A contact that was made and whose end is not yet told: it counts as the worst that it may become.
+PENDING = "pending"
+#: Steps that count as a text; steps that are a telephone call.
+TEXTS = ("sms", "reminder")
+CALLS = ("call", "voice_message")
+CONNECTED = ("connected", "conversation", PENDING)
+#: A call of which it is not said whether it was a conversation counts as one.
+CONVERSED = CONNECTED
+#: Contacts that are known not to have failed: only these open the way to a harsher step, and only these tries.
+MADE = ("connected", "conversation", "no_answer", "delivered")
+TRIES = ("sms", "call")
+
+Outcome = Literal["connected", "conversation", "no_answer", "delivered", "failed"]
+#: The ends that a contact by each channel can come to, mildest first: a later report may only be graver.
+OUTCOMES: Mapping[str, tuple[Outcome, ...]] = {
+    "sms": ("failed", "delivered"),
+    "email": ("failed", "delivered"),
+    "letter": ("failed", "delivered"),
+    "call": ("failed", "no_answer", "delivered", "connected", "conversation"),
+    "visit": ("failed", "no_answer", "conversation"),
+}
+#: A call itself is never "delivered": only a message left is, so that no call escapes the count of those connected.
+OUTCOMES_OF_A_CALL: tuple[Outcome, ...] = ("failed", "no_answer", "connected", "conversation")
+
+# ---- the request and its answer ---------------------------------------------------------------------
+
+#: A number of a member of staff, a system or an agency: never a name.
+Number = Annotated[str, Field(pattern=r"^[A-Za-z0-9._:-]{1,64}$")]
+
+
+class Request(BaseModel):
+    """One contact that somebody wants to make now.
+
+    key: the asker's own number of the request; the same key gets the same answer.
+    facts: what the asker knows of the contact itself: facts of the vocabulary with asked = "gate"; one that is left
+        out is unknown. `to_whom` can't be left out.
+    text_sha256: of the message's text in UTF-8; a channel sends that text and no other.
+    decided_by, reason: a person who decides where the rules lack a fact. Where a rule forbids they change nothing.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    key: UUID
+    account_id: Annotated[int, Field(ge=1, le=2**63 - 1)]
+    step: Annotated[str, Field(max_length=64)]
+    requested_by: Number
+    agency: Number | None = None
+    text_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
+    facts: dict[str, bool | int | str]
+    decided_by: Number | None = None
+    reason: Annotated[str, Field(min_length=1, max_length=500)] | None = None
+
+    @model_validator(mode="after")
+    def _both(self) -> "Request":
+        if (self.decided_by is None) != (self.reason is None):
+            raise ValueError("decided_by and reason belong together; give both or neither")
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class Permission:
+    """Leave for one contact, once, before `expires_at`."""
+
+    id: UUID
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The gate's answer, as it is kept.
+
+    spoke: for each word that a rule can say ("forbids", "unknown", "no_hours", "hours", "permits"), the rules'
+    ids. facts: what those rules read. earliest: of a refused contact, when it becomes lawful if nothing else
+    happens; None where that is not foreseen, or the contact was granted.
+    """
+
+    request_id: UUID
+    account_id: int
+    step: str
+    requested_at: datetime
+    verdict: Verdict
+    spoke: Mapping[str, tuple[str, ...]]
+    facts: Facts
+    rulebook_sha256: str
+    permission: Permission | None
+    earliest: datetime | None
+    decided_by: str | None = None
+
+    @property
+    def granted(self) -> bool:
+        """May the contact be made?"""
+        return self.permission is not None
+
+
+# ---- the record that the facts are drawn from ---------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Touch:
+    """One contact on record, or a permission that may still become one. `second` since 1970-01-01 UTC."""
+
+    second: int
+    step: str
+    outcome: str
+
+
+@dataclass(frozen=True, slots=True)
+class Loan:
+    """One loan of the person, with its book and the borrower as that book knows them. Amounts in minor units."""
+
+    account_id: int
+    jurisdiction: str
+    lender_type: str
+    collector: str
+    #: The borrower's country, where it is on record.
+    country: str | None
+    #: Every contact is on record from `history_from` (None: from no day) through `recorded_until`.
+    history_from: date | None
+    recorded_until: date | None
+    #: Do rows of the record wait, in quarantine or of an import that is not finished?
+    waits: bool
+    status: str
+    opened_on: date
+    late: Late
+    zones: str | None
+    agreed: Hours | None
+    #: Facts that are columns of the record, as they are.
+    plain: Mapping[str, FactValue]
+    #: Days up to and including which something holds, and the day of the validation notice.
+    days: Mapping[str, date | None]
+    schedule: tuple[Instalment, ...]
+    #: The day, the amount, and the day on which it was taken back, of each payment.
+    paid: tuple[tuple[date, int, date | None], ...]
+    touches: tuple[Touch, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """All that is on record of a person at one instant of the database's clock; `asked` is the loan asked about."""
+
+    at: datetime
+    person: int
+    asked: Loan
+    loans: tuple[Loan, ...] = field(default=())

@@ -1,0 +1,169 @@
+"""The gate's SQL: the lock on a person, then the whole record of the person in one statement after it.
+
+READ COMMITTED gives each statement its own snapshot. A statement that waits for a lock keeps the one that it began
+with, so the record must be read by a statement that begins when the lock is held.
+"""
+
+from datetime import UTC, date
+from typing import Any
+
+from forbear.contact.models import PENDING, Loan, Record, Touch
+from forbear.ledger.models import Instalment, Late
+from forbear.rulebook.models import Hours
+
+#: Local days ahead for which the earliest lawful time is looked for.
+AHEAD_DAYS = 62
+
+#: Locks the person of an account (its first borrower) until the transaction ends. A worker that stops answering
+#: while it holds the lock loses it after ten seconds; one that is killed loses it at once.
+LOCK = """
+    SELECT p.id, set_config('idle_in_transaction_session_timeout', '10s', true)
+    FROM borrower p
+    WHERE p.id = (SELECT coalesce(b.same_as, b.id) FROM account a JOIN borrower b ON b.id = a.borrower_id
+                  WHERE a.id = %(account_id)s)
+    FOR NO KEY UPDATE OF p"""
+
+_PLAIN = (
+    "can_sms", "can_call", "can_write", "sms_consent", "stop_contact", "attorney", "bankrupt", "incapable",
+    "unreachable", "workplace_forbidden", "opted_out_sms", "vulnerable",
+)  # fmt: skip
+_PLAIN_OF_ACCOUNT = ("all_in_ppm", "dispute_open")
+_DAYS = ("hardship_until", "respite_until")
+_DAYS_OF_ACCOUNT = ("promise_due_on", "plan_until", "validation_sent_on")
+
+#: The country of a borrower `b`, out of a place such as GB or US-NY; NULL where it can't be told.
+COUNTRY = """CASE WHEN octet_length(left(b.place, 2)) = 2 AND substr(b.place, 3, 1) IN ('', '-')
+            THEN lower(left(b.place, 2)) END"""
+
+#: One row for each loan of the person. Days are sent as days since 1970-01-01, instants as seconds.
+GATHER = f"""
+    WITH clock AS MATERIALIZED (SELECT gate_now() AS at),
+    person AS MATERIALIZED (
+        SELECT coalesce(b.same_as, b.id) AS id FROM account a JOIN borrower b ON b.id = a.borrower_id
+        WHERE a.id = %(account_id)s),
+    same AS (
+        SELECT id FROM person UNION ALL
+        SELECT b.id FROM person JOIN borrower b ON b.same_as = person.id)
+    SELECT clock.at, person.id, a.id, k.jurisdiction, k.lender_type, k.collector,
+        {COUNTRY},
+        CASE WHEN h.gap_until > r.history_from THEN h.gap_until ELSE r.history_from END, r.recorded_until,
+        r.rows_waiting OR coalesce(h.rows_waiting, false),
+        a.status, a.opened_on, a.penalty_rate_ppm, a.late_fee_minor, a.late_fee_ppm, a.grace_days,
+        b.zones, b.agreed_from_min, b.agreed_to_min,
+        i.due, i.principal, i.interest, p.days, p.amounts, p.back, c.seconds, c.steps, c.outcomes,
+        {", ".join(f"b.{name}" for name in _PLAIN)}, {", ".join(f"a.{name}" for name in _PLAIN_OF_ACCOUNT)},
+        {", ".join(f"b.{name}" for name in _DAYS)}, {", ".join(f"a.{name}" for name in _DAYS_OF_ACCOUNT)}
+    FROM clock CROSS JOIN person CROSS JOIN same
+    JOIN borrower b ON b.id = same.id
+    JOIN account a ON a.borrower_id = b.id
+    JOIN book k ON k.id = a.book_id
+    JOIN book_record r ON r.book_id = a.book_id
+    LEFT JOIN account_held h ON h.account_id = a.id
+    CROSS JOIN LATERAL (
+        SELECT array_agg(due_on - DATE '1970-01-01' ORDER BY n) AS due,
+               array_agg(principal_minor ORDER BY n) AS principal, array_agg(interest_minor ORDER BY n) AS interest
+        FROM instalment WHERE account_id = a.id) i
+    CROSS JOIN LATERAL (
+        SELECT array_agg(paid_on - DATE '1970-01-01') AS days, array_agg(amount_minor) AS amounts,
+               array_agg(taken_back_on - DATE '1970-01-01') AS back
+        FROM payment WHERE account_id = a.id) p
+    CROSS JOIN LATERAL (
+        SELECT array_agg(floor(date_part('epoch', at))::bigint) AS seconds, array_agg(step) AS steps,
+               array_agg(outcome) AS outcomes
+        FROM (SELECT at, step, outcome FROM contact WHERE account_id = a.id
+              UNION ALL
+              SELECT granted_at, step, '{PENDING}' FROM permission
+              WHERE account_id = a.id AND used_at IS NULL AND voided_at IS NULL AND expires_at > clock.at) made) c"""
+
+_EPOCH = date(1970, 1, 1).toordinal()
+
+
+def record(rows: list[tuple[Any, ...]], account_id: int) -> Record | None:
+    """The rows of GATHER as a record; None where there is no such account."""
+    loans = tuple(map(_loan, rows))
+    for loan in loans:
+        if loan.account_id == account_id:
+            return Record(rows[0][0].astimezone(UTC), rows[0][1], loan, loans)
+    return None
+
+
+def _loan(row: tuple[Any, ...]) -> Loan:
+    (_, _, account_id, jurisdiction, lender_type, collector, country, history_from, recorded_until, waits, status,
+     opened_on, rate, fee, fee_ppm, grace, zones, agreed_from, agreed_to, due, principal, interest, paid_on, amounts,
+     back, seconds, steps, outcomes, *rest) = row  # fmt: skip
+    plain = (*_PLAIN, *_PLAIN_OF_ACCOUNT)
+    return Loan(
+        account_id,
+        jurisdiction,
+        lender_type,
+        collector,
+        country,
+        history_from,
+        recorded_until,
+        waits,
+        status,
+        opened_on,
+        Late(rate, fee, fee_ppm, grace),
+        zones,
+        None if agreed_from is None else Hours(agreed_from, agreed_to),
+        dict(zip(plain, rest, strict=False)),
+        dict(zip((*_DAYS, *_DAYS_OF_ACCOUNT), rest[len(plain) :], strict=True)),
+        tuple(Instalment(_day(on), p, i) for on, p, i in zip(due or (), principal or (), interest or (), strict=True)),
+        tuple(
+            (_day(on), amount, None if until is None else _day(until))
+            for on, amount, until in zip(paid_on or (), amounts or (), back or (), strict=True)
+        ),
+        tuple(map(Touch, seconds or (), steps or (), outcomes or ())),
+    )
+
+
+def _day(since_epoch: int) -> date:
+    return date.fromordinal(_EPOCH + since_epoch)
+
+
+#: Keeps the answer, and grants with it; no row comes back where the key was used before.
+KEEP = """
+    WITH kept AS (
+        INSERT INTO gate_request (id, account_id, step, agency, requested_by, asked, requested_at, verdict, spoke,
+                                  facts, rulebook_sha256, earliest, decided_by, reason)
+        VALUES (%(key)s, %(account_id)s, %(step)s, %(agency)s, %(requested_by)s, %(asked)s, %(at)s, %(verdict)s,
+                %(spoke)s, %(facts)s, %(sha256)s, %(earliest)s, %(decided_by)s, %(reason)s)
+        ON CONFLICT (id) DO NOTHING RETURNING id),
+    granted AS (
+        INSERT INTO permission (id, request_id, account_id, step, agency, text_sha256, granted_at, expires_at)
+        SELECT %(permission)s, id, %(account_id)s, %(step)s, %(agency)s, %(text_sha256)s, %(at)s, %(expires_at)s
+        FROM kept WHERE %(permission)s::uuid IS NOT NULL)
+    SELECT id FROM kept"""
+
+#: The answer that a key got before.
+KEPT = """
+    SELECT r.asked, r.account_id, r.step, r.requested_at, r.verdict, r.spoke, r.facts, r.rulebook_sha256, p.id,
+           p.expires_at, r.earliest, r.decided_by
+    FROM gate_request r LEFT JOIN permission p ON p.request_id = r.id WHERE r.id = %(key)s"""
+
+#: Locks the person of a permission, as LOCK does: what was outstanding becomes a contact, or lapses, but not both.
+LOCK_OF_PERMISSION = LOCK.replace("%(account_id)s", "(SELECT account_id FROM permission WHERE id = %(id)s)")
+
+#: Uses a permission and writes its contact, both or neither. The clock is read once the lock is held.
+USE = f"""
+    WITH clock AS MATERIALIZED (SELECT gate_now() AS at),
+    used AS (
+        UPDATE permission SET used_at = clock.at FROM clock
+        WHERE id = %(id)s AND used_at IS NULL AND voided_at IS NULL AND expires_at > clock.at
+            AND granted_at <= clock.at AND (%(account_id)s::bigint IS NULL OR (account_id, step, text_sha256)
+                IS NOT DISTINCT FROM (%(account_id)s::bigint, %(step)s::text, %(text_sha256)s::text))
+        RETURNING id, account_id, step, agency, used_at)
+    INSERT INTO contact (account_id, ref, at, step, outcome, agency, permission_id)
+    SELECT account_id, 'gate:' || id, used_at, step, '{PENDING}', agency, id FROM used
+    RETURNING account_id, step, at"""
+
+#: Why a permission could not be used: the state that it is in.
+STATE = """
+    SELECT p.account_id, p.step, p.text_sha256, p.used_at IS NOT NULL, p.voided_at IS NOT NULL,
+           p.expires_at <= gate_now()
+    FROM permission p WHERE p.id = %(id)s"""
+
+#: The step of a permission, and the outcome of its contact so far (NULL: it was not used). One report at a time.
+END = """
+    SELECT p.step, c.outcome FROM permission p LEFT JOIN contact c ON c.permission_id = p.id
+    WHERE p.id = %(id)s FOR UPDATE OF p"""

@@ -1,0 +1,371 @@
+"""The gate: asked for one contact, it locks the person, reads the record, asks the rulebook, and keeps the answer.
+
+What makes it safe: every grant and every use of a permission holds the person's lock, the record is read by a
+statement that begins once the lock is held, and the database's clock (`gate_now()`) alone says what time it is.
+"""
+
+import functools
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, cast
+from uuid import UUID, uuid4
+from zoneinfo import ZoneInfo
+
+import psycopg
+
+from forbear.contact import reads
+from forbear.contact.errors import Misasked, NoSuchPermission, NotUsable
+from forbear.contact.facts import STILL, facts_on, place, setting
+from forbear.contact.models import OUTCOMES, OUTCOMES_OF_A_CALL, PENDING, Decision, Outcome, Permission, Record, Request
+from forbear.rulebook.answer import Answer, Verdict
+from forbear.rulebook.book import Rulebook
+from forbear.rulebook.earliest import earliest_lawful, local_date
+from forbear.rulebook.hours import instant
+from forbear.rulebook.models import Fact, FactValue, Vocabulary
+from forbear.store.engine import engine
+from forbear.store.errors import one_line
+
+Connection = psycopg.Connection[Any]
+
+#: How long a permission may wait for its contact.
+LIFETIME = timedelta(minutes=5)
+#: Times that a request is begun again because its borrower was found to be another person meanwhile.
+_TRIES = 5
+_GRAVER: dict[Verdict, int] = {"permitted": 0, "needs_human": 1, "forbidden": 2}
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A contact that a permission was used for, at `at` of the database's clock."""
+
+    permission_id: UUID
+    account_id: int
+    step: str
+    at: datetime
+
+
+@contextmanager
+def connected() -> Iterator[Connection]:
+    """A connection of the pool, in a transaction of its own. Raises StoreError."""
+    with one_line():
+        pooled = engine().raw_connection()
+        try:
+            yield cast(Connection, pooled.driver_connection)
+        finally:
+            pooled.close()  # rolls back what was not committed
+
+
+# ---- ask --------------------------------------------------------------------------------------------
+
+
+def ask(book: Rulebook, request: Request) -> Decision:
+    """Ask for one contact now. Raises Misasked (nothing is kept) and StoreError."""
+    with connected() as connection:
+        keep_rulebook(connection, book)
+        return ask_on(connection, book, request)
+
+
+def ask_on(connection: Connection, book: Rulebook, request: Request) -> Decision:
+    """As `ask`, on a connection that is in no transaction. The rulebook must have been kept."""
+    _check(book, request)
+    asked = request.model_dump_json()
+    for _ in range(_TRIES):
+        with connection.pipeline():
+            cursor = connection.cursor(binary=True)
+            lock = connection.execute(reads.LOCK, {"account_id": request.account_id}, prepare=True)
+            cursor.execute(reads.GATHER, {"account_id": request.account_id}, prepare=True)
+            rows = cursor.fetchall()
+            locked = lock.fetchone()
+            record = reads.record(rows, request.account_id)
+            if locked is None or record is None:
+                connection.rollback()
+                raise Misasked("account_id", "is no account on file", "Give the number that the console shows")
+            if record.person != locked[0]:
+                connection.rollback()  # the borrower was joined to another meanwhile: that person is to be locked
+                continue
+            decision = decide(book, request, record)
+            kept = connection.execute(reads.KEEP, _row(request, asked, decision), prepare=True)
+            connection.commit()  # before the result is looked at, so that both are one round trip
+            return decision if kept.fetchone() else _kept(connection, request, asked)
+    raise Misasked("account_id", "keeps changing hands", "Ask again once the import has ended")
+
+
+def decide(book: Rulebook, request: Request, record: Record) -> Decision:
+    """The answer to a request over a record: pure but for the id of the permission."""
+    given: dict[str, FactValue] = {**dict.fromkeys(_of_contact(book)), **request.facts}
+    agency = request.agency is not None
+    known = functools.cache(lambda day: facts_on(record, given, agency, day, book))
+    here, jurisdiction = record.asked, record.asked.jurisdiction
+    zones = here.zones if place(here.zones, record.at.date()) is not None else None
+    # Around midnight in one of several possible zones it may be two days at once: both must permit.
+    days = _days(zones, record.at)
+    answers = [
+        setting(book, jurisdiction, day).compiled.answer(request.step, known(day), record.at, zones, here.agreed)
+        for day in days
+    ]
+    answer = max(answers, key=lambda each: _GRAVER[each.verdict])
+    overridden = answer.verdict == "needs_human" and request.decided_by is not None
+    permission = earliest = None
+    if answer.verdict == "permitted" or overridden:
+        permission = Permission(uuid4(), _expires(answers, record.at, days[-1]))
+    elif not _for_good(book, answer, days[-1]):
+        earliest = _earliest(book, request.step, record, zones, days, known)
+    spoke: dict[str, list[str]] = {}
+    read: set[str] = set()
+    for each in answer.spoke:
+        spoke.setdefault(each.says, []).append(each.rule.id)
+        read |= each.rule.facts_read()
+    return Decision(
+        request_id=request.key,
+        account_id=request.account_id,
+        step=request.step,
+        requested_at=record.at,
+        verdict=answer.verdict,
+        spoke={says: tuple(ids) for says, ids in spoke.items()},
+        facts={name: answer.record[name] for name in sorted(read)},
+        rulebook_sha256=book.sha256,
+        permission=permission,
+        earliest=earliest,
+        decided_by=request.decided_by if overridden else None,
+    )
+
+
+def _days(zones: str | None, at: datetime) -> list[date]:
+    if zones is None:
+        return [at.astimezone(UTC).date()]
+    return sorted({at.astimezone(ZoneInfo(zone)).date() for zone in zones.split("|")})
+
+
+def _expires(answers: list[Answer], at: datetime, day: date) -> datetime:
+    """Minutes from now, but never after the lawful hours end, nor on a day whose law and counts were not asked."""
+    ends = [answer.window[1] for answer in answers if answer.window is not None]
+    return min([at + LIFETIME, *(end for end in ends if end > at)] if ends else [at + LIFETIME, instant(day, 24 * 60)])
+
+
+def _for_good(book: Rulebook, answer: Answer, day: date) -> bool:
+    """Does a rule stand against the contact that neither days nor a change of law on file will move?"""
+    rules = answer.compiled.rules
+    bits = answer.forbids | answer.unknown
+    still = STILL | _of_contact(book).keys()
+    return any(
+        rule.facts_read() <= still and max(rule.changes()) <= day
+        for bit, rule in enumerate(rules)
+        if bits >> bit & 1 and rule.forbid is not None
+    )
+
+
+def _earliest(
+    book: Rulebook,
+    step: str,
+    record: Record,
+    zones: str | None,
+    days: list[date],
+    known: Callable[[date], dict[str, FactValue]],
+) -> datetime | None:
+    at, here = record.at, record.asked
+    if zones is not None and len(days) > 1:
+        local = place(zones, days[-1])
+        assert local is not None
+        at = max(at, instant(days[-1], local.first))  # from when it is one day everywhere
+        assert local_date(zones, at) == days[-1]
+    return earliest_lawful(book, here.jurisdiction, step, known, at, zones, here.agreed, reads.AHEAD_DAYS)
+
+
+def _row(request: Request, asked: str, decision: Decision) -> dict[str, Any]:
+    permission = decision.permission
+    return {
+        "key": request.key,
+        "account_id": request.account_id,
+        "step": request.step,
+        "agency": request.agency,
+        "requested_by": request.requested_by,
+        "asked": asked,
+        "at": decision.requested_at,
+        "verdict": decision.verdict,
+        "spoke": json.dumps(decision.spoke),
+        "facts": json.dumps(decision.facts),
+        "sha256": decision.rulebook_sha256,
+        "earliest": decision.earliest,
+        "decided_by": decision.decided_by,
+        "reason": request.reason if decision.decided_by else None,
+        "permission": permission and permission.id,
+        "expires_at": permission and permission.expires_at,
+        "text_sha256": request.text_sha256,
+    }
+
+
+def _kept(connection: Connection, request: Request, asked: str) -> Decision:
+    """The answer that this key got before. Raises Misasked where the key was that of another request."""
+    row = connection.execute(reads.KEPT, {"key": request.key}).fetchone()
+    connection.rollback()
+    assert row is not None
+    if row[0] != json.loads(asked):
+        raise Misasked("key", "was used for another request", "Give each request a new key")
+    return Decision(
+        request_id=request.key,
+        account_id=row[1],
+        step=row[2],
+        requested_at=row[3],
+        verdict=row[4],
+        spoke={says: tuple(ids) for says, ids in row[5].items()},
+        facts=row[6],
+        rulebook_sha256=row[7],
+        permission=None if row[8] is None else Permission(row[8], row[9]),
+        earliest=row[10],
+        decided_by=row[11],
+    )
+
+
+_TYPES = {"bool": (bool,), "int": (int,), "money": (int,), "enum": (str,)}
+
+
+@functools.cache
+def _of_contact(book: Rulebook) -> dict[str, Fact]:
+    """The facts of a contact itself, which the asker gives."""
+    return {fact.id: fact for fact in book.vocabulary.facts.values() if fact.asked == "gate"}
+
+
+def _check(book: Rulebook, request: Request) -> None:
+    """The words of a request are the vocabulary's. Raises Misasked."""
+    steps, facts = book.vocabulary.steps, _of_contact(book)
+    if request.step not in steps or not steps[request.step].contact:
+        words = ", ".join(each.id for each in steps.values() if each.contact)
+        raise Misasked("step", "is no contact", f"Give one of {words}")
+    for name, value in request.facts.items():
+        fact = facts.get(name)
+        if fact is None:
+            raise Misasked("facts", "hold one that is none of the contact itself", f"Give only {', '.join(facts)}")
+        if type(value) not in _TYPES[fact.type]:
+            raise Misasked(f"facts.{name}", f"is no {fact.type}", "Give a value of that type, or leave it out")
+        if fact.values and value not in fact.values:
+            raise Misasked(f"facts.{name}", "is no word of the vocabulary", f"Give one of {', '.join(fact.values)}")
+        if isinstance(value, int) and not 0 <= value < 1 << 31:
+            raise Misasked(f"facts.{name}", "is out of bounds", "Give a number from 0 up")
+    for fact in facts.values():
+        if fact.known and fact.id not in request.facts:
+            raise Misasked(f"facts.{fact.id}", "is missing", f"Give one of {', '.join(fact.values)}")
+
+
+def keep_rulebook(connection: Connection, book: Rulebook) -> None:
+    """Keep the rulebook whole, so that an answer can be asked again by the rules of its day. Commits."""
+    key = (connection.info.dsn, book.sha256)
+    if key in _rulebooks_kept:
+        return
+    files = json.dumps([{"name": f.name, "text": f.content.decode("utf-8")} for f in book.sources], ensure_ascii=False)
+    connection.execute(
+        "INSERT INTO rulebook (sha256, files) VALUES (%s, %s) ON CONFLICT DO NOTHING", (book.sha256, files)
+    )
+    connection.commit()
+    _rulebooks_kept.add(key)
+
+
+_rulebooks_kept: set[tuple[str, str]] = set()
+
+# ---- use, report, void ------------------------------------------------------------------------------
+
+
+def use(permission_id: UUID) -> Made:
+    """Use a permission, once: its contact is on record from now on. Raises NoSuchPermission, NotUsable, StoreError."""
+    with connected() as connection:
+        made = use_on(connection, permission_id)
+        connection.commit()
+    return made
+
+
+def use_on(
+    connection: Connection,
+    permission_id: UUID,
+    *,
+    account_id: int | None = None,
+    step: str | None = None,
+    text: str | None = None,
+) -> Made:
+    """Use a permission in a transaction that the caller commits.
+
+    Args:
+        account_id, step, text: what is about to be sent, by a channel. The permission must be for exactly that.
+    """
+    asked = {
+        "id": permission_id,
+        "account_id": account_id,
+        "step": step,
+        "text_sha256": None if text is None else text_hash(text),
+    }
+    with connection.pipeline():
+        connection.execute(reads.LOCK_OF_PERMISSION, asked, prepare=True)
+        used = connection.execute(reads.USE, asked, prepare=True)
+    row = used.fetchone()
+    if row is None:
+        _refuse(connection, permission_id, account_id is not None)
+    assert row is not None
+    return Made(permission_id, *row)
+
+
+def text_hash(text: str) -> str:
+    """What a permission holds of a message: the SHA-256 of its UTF-8 bytes, in hexadecimal."""
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()
+
+
+def _refuse(connection: Connection, permission_id: UUID, named: bool) -> None:
+    state = connection.execute(reads.STATE, {"id": permission_id}).fetchone()
+    connection.rollback()
+    if state is None:
+        raise NoSuchPermission("No permission has that id. Ask the gate first: POST /gate/permissions")
+    _, _, _, used, void, expired = state
+    if used:
+        raise NotUsable("used", "The permission was used: it serves one contact. Ask for another.")
+    if void:
+        raise NotUsable("void", "The permission was given back. Ask for another.")
+    if expired or not named:
+        raise NotUsable("expired", "The permission has expired. Ask for another.")
+    raise NotUsable("another", "The permission is for another account, step or text. Ask for this one.")
+
+
+def void(permission_id: UUID) -> None:
+    """Give back a permission that will not be used, so that it counts no more. Raises NoSuchPermission, NotUsable."""
+    with connected() as connection:
+        done = connection.execute(
+            "UPDATE permission SET voided_at = coalesce(voided_at, gate_now()) WHERE id = %s AND used_at IS NULL",
+            (permission_id,),
+        )
+        if done.rowcount == 0:
+            _refuse(connection, permission_id, named=False)
+        connection.commit()
+
+
+def report(book: Rulebook, permission_id: UUID, outcome: Outcome) -> None:
+    """Say how a contact ended. A later report may only be graver; the same one again changes nothing.
+
+    Raises NoSuchPermission, NotUsable where the permission was not used, Misasked for an end that such a
+    contact can't have, or a milder one than was reported; StoreError.
+    """
+    with connected() as connection:
+        report_on(connection, book, permission_id, outcome)
+
+
+def report_on(connection: Connection, book: Rulebook, permission_id: UUID, outcome: Outcome) -> None:
+    """As `report`, on a connection that is in no transaction."""
+    with connection.transaction():
+        row = connection.execute(reads.END, {"id": permission_id}, prepare=True).fetchone()
+        if row is None:
+            raise NoSuchPermission("No permission has that id. Ask the gate first: POST /gate/permissions")
+        step, before = row
+        allowed = outcomes_of(book.vocabulary, step)
+        if before is None:
+            raise NotUsable("unused", "The permission was not used, so nothing can have come of it. Use it first.")
+        if outcome not in allowed:
+            raise Misasked("outcome", f"is no end of a {step}", f"Give one of {', '.join(allowed)}")
+        if before != PENDING and allowed.index(outcome) < allowed.index(before):
+            raise Misasked("outcome", f"is milder than {before}, which was reported", "A report may only be graver")
+        connection.execute(
+            "UPDATE contact SET outcome = %s WHERE permission_id = %s", (outcome, permission_id), prepare=True
+        )
+
+
+def outcomes_of(vocabulary: Vocabulary, step: str) -> tuple[Outcome, ...]:
+    """The ends that a step can come to, mildest first."""
+    return OUTCOMES_OF_A_CALL if step == "call" else OUTCOMES[vocabulary.steps[step].channel or ""]

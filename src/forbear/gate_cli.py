@@ -1,0 +1,125 @@
+"""The commands of the gate: `forbear gate ask|use|outcome`. Thin rims, as in cli.py."""
+
+from typing import Annotated, get_args
+from uuid import UUID, uuid4
+
+import typer
+from pydantic import ValidationError
+
+from forbear.contact import services
+from forbear.contact.models import Outcome, Request
+from forbear.law_cli import Lang, UserError, find_account, rulebook, say
+from forbear.rulebook.models import Vocabulary
+from forbear.store.engine import engine, migrate
+from forbear.store.errors import one_line
+
+gate = typer.Typer(no_args_is_help=True, help="Ask for one contact now; use the permission; say how it ended.")
+Id = Annotated[UUID, typer.Argument(metavar="PERMISSION", help="the id that `forbear gate ask` printed")]
+
+_WORDS = {
+    "granted": {"zh-Hans": "准许一次，{until}（UTC）前有效：{id}", "zh-Hant": "准許一次，{until}（UTC）前有效：{id}",
+                "en": "Granted, once, before {until} UTC: {id}"},
+    "forbidden": {"zh-Hans": "不准许。", "zh-Hant": "不准許。", "en": "Refused."},
+    "needs_human": {"zh-Hans": "情况不明，须人工判断：--decided-by 与 --reason。",
+                    "zh-Hant": "情況不明，須人工判斷：--decided-by 與 --reason。",
+                    "en": "Not known to be allowed; a person decides: --decided-by and --reason."},
+    "earliest": {"zh-Hans": "最早合法时间（UTC）：{at}", "zh-Hant": "最早合法時間（UTC）：{at}",
+                 "en": "Lawful from (UTC), if nothing else happens: {at}"},
+    "unverified": {"zh-Hans": "；条文未核对", "zh-Hant": "；條文未核對", "en": "; text not yet verified"},
+    "used": {"zh-Hans": "已使用；请在联系后报告结果。", "zh-Hant": "已使用；請在聯繫後報告結果。",
+             "en": "Used; report how it ended."},
+    "reported": {"zh-Hans": "已记录。", "zh-Hant": "已記錄。", "en": "Noted."},
+}  # fmt: skip
+
+
+@gate.command()
+def ask(
+    account_ref: Annotated[str, typer.Argument(metavar="ACCOUNT", help="the lender's own number of the account")],
+    step: Annotated[str, typer.Option("--step", help="call, sms, email, letter, visit …: a step of the vocabulary")],
+    by: Annotated[str, typer.Option("--by", help="who asks: a staff number, never a name")],
+    to: Annotated[str, typer.Option("--to", help="whom the contact is to reach")] = "debtor",
+    fact: Annotated[list[str] | None, typer.Option("--fact", help="a fact of the contact, name=value; repeat")] = None,
+    book_name: Annotated[str | None, typer.Option("--book", help="its book, where several have that number")] = None,
+    agency: Annotated[str | None, typer.Option("--agency", help="the agency that makes it; else the creditor")] = None,
+    decided_by: Annotated[str | None, typer.Option("--decided-by", help="who decides where a fact lacks")] = None,
+    reason: Annotated[str | None, typer.Option("--reason", help="why; no name and no number of a person")] = None,
+    lang: Lang = "en",
+) -> None:
+    """Ask for one contact now. Ends with 0 where it is granted, else with 1."""
+    migrate()
+    book = rulebook()
+    with one_line(), engine().connect() as connection:
+        account_id = find_account(connection, account_ref, book_name)
+    given = {"to_whom": to, **_facts(book.vocabulary, fact or [])}
+    try:
+        request = Request(
+            key=uuid4(), account_id=account_id, step=step, requested_by=by, agency=agency, facts=given,
+            decided_by=decided_by, reason=reason,
+        )  # fmt: skip
+    except ValidationError as error:
+        first = error.errors(include_input=False)[0]
+        raise UserError(f"{'.'.join(map(str, first['loc'])) or 'request'}: {first['msg']}.") from None
+    answer = services.ask(book, request)
+    if answer.permission is not None:
+        say(_word("granted", lang, until=f"{answer.permission.expires_at:%Y-%m-%d %H:%M:%S}", id=answer.permission.id))
+        return
+    say(_word(answer.verdict, lang))
+    for says in ("forbids", "no_hours", "unknown"):
+        for rule_id in answer.spoke.get(says, ()):
+            rule = book.by_id[rule_id]
+            mark = "" if rule.verified else _word("unverified", lang)
+            sign = "?" if says == "unknown" else "✗"
+            say(f"  {sign} {rule.text[lang]} ({rule.instrument.title[lang]} {rule.article}{mark})")
+    if answer.earliest is not None:
+        say(_word("earliest", lang, at=f"{answer.earliest:%Y-%m-%d %H:%M}"))
+    raise typer.Exit(1)
+
+
+@gate.command()
+def use(permission: Id, lang: Lang = "en") -> None:
+    """Use a permission: the contact is made now, and is on record."""
+    migrate()
+    services.use(permission)
+    say(_word("used", lang))
+
+
+@gate.command()
+def outcome(
+    permission: Id, ended: Annotated[str, typer.Argument(metavar="OUTCOME", help=", ".join(get_args(Outcome)))],
+    lang: Lang = "en",
+) -> None:  # fmt: skip
+    """Say how a contact ended."""
+    migrate()
+    known: dict[str, Outcome] = {word: word for word in get_args(Outcome)}
+    if ended not in known:
+        raise UserError(f"{ended}: no such outcome. Give one of {', '.join(known)}.")
+    services.report(rulebook(), permission, known[ended])
+    say(_word("reported", lang))
+
+
+def _word(key: str, lang: str, **values: object) -> str:
+    return _WORDS[key][lang].format(**values)
+
+
+_YES = {"true": True, "yes": True, "false": False, "no": False}
+
+
+def _facts(vocabulary: Vocabulary, given: list[str]) -> dict[str, bool | int | str]:
+    """name=value pairs by the types of the vocabulary. Raises UserError."""
+    found: dict[str, bool | int | str] = {}
+    for pair in given:
+        name, sign, text = pair.partition("=")
+        fact = vocabulary.facts.get(name)
+        if not sign or fact is None:
+            raise UserError(f"--fact {name}: write it as name=value, with a fact of the contact: docs/gate.md")
+        if fact.type == "bool":
+            if text not in _YES:
+                raise UserError(f"--fact {name}: write true or false.")
+            found[name] = _YES[text]
+        elif fact.type in ("int", "money"):
+            if not text.isdecimal():
+                raise UserError(f"--fact {name}: write a whole number.")
+            found[name] = int(text)
+        else:
+            found[name] = text
+    return found

@@ -1,0 +1,1 @@
+"""Servicing: payments, fees, waivers, reversals and write-offs of a loan, posted through the ledger to the journal."""

@@ -1,0 +1,11 @@
+"""What servicing refuses: each is one line that names the event, and the remedy."""
+
+from forbear.errors import ForbearError
+
+
+class ServicingError(ForbearError):
+    """An event that can't be posted; nothing of it was kept."""
+
+
+class KeyUsed(ServicingError):
+    """The key was used for something else before."""

@@ -1,0 +1,55 @@
+"""`forbear statement`: reads options, works the statement out, prints it or writes the PDF."""
+
+from datetime import date, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from forbear.home import home
+from forbear.locale import LANGUAGES
+from forbear.rulebook.load import load
+from forbear.servicing.find import find
+from forbear.statement.document import document
+from forbear.statement.errors import StatementError
+from forbear.statement.render import pdf as pdf_of
+from forbear.statement.render import text
+from forbear.statement.services import statement as work_out
+from forbear.store.engine import copy_connection, migrate
+from forbear.store.errors import one_line
+
+_DAY = ["%Y-%m-%d"]
+
+
+def statement(
+    account: Annotated[str, typer.Argument(metavar="ACCOUNT", help="the lender's own number of the account")],
+    as_of: Annotated[datetime | None, typer.Option("--as-of", formats=_DAY, help="today if left out")] = None,
+    pay_on: Annotated[
+        datetime | None, typer.Option("--pay-on", formats=_DAY, help="what would be owed if it were paid on that day")
+    ] = None,
+    pdf: Annotated[Path | None, typer.Option("--pdf", help="write a PDF there instead of text")] = None,
+    book: Annotated[str | None, typer.Option("--book", help="its book, where several have that number")] = None,
+    lang: Annotated[str, typer.Option("--lang", envvar="FORBEAR_LANG", help="zh-Hans, zh-Hant or en")] = "en",
+) -> None:
+    """What an account owes: each line with its formula and article, what a ceiling removed, what paying later costs."""
+    if lang not in LANGUAGES:
+        raise typer.BadParameter(f"there is no text in {lang!r}; the languages are {', '.join(LANGUAGES)}")
+    migrate()
+    found = find(account, book)
+    day: date = as_of.date() if as_of else found.today()
+    then = pay_on.date() if pay_on else day
+    own = home() / "packs"
+    with one_line(), copy_connection() as connection:
+        told = work_out(connection, found.id, day, then, load(own) if own.is_dir() else load())
+    words = document(told, LANGUAGES[lang])
+    if pdf is None:
+        typer.echo(text(words))
+        return
+    made = pdf_of(words)
+    try:
+        pdf.write_bytes(made)
+    except OSError as error:
+        raise StatementError(
+            f"{pdf}: can't be written ({error.strerror}). Name a file in a folder of yours."
+        ) from error
+    typer.echo(str(pdf))

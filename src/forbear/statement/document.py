@@ -1,0 +1,218 @@
+"""A statement in words: one document of plain text values, which the page, the PDF and the command each set."""
+
+from dataclasses import asdict, dataclass
+from decimal import Decimal
+from typing import Any
+
+from forbear.check.ceilings import Ceiling
+from forbear.ledger.models import Kind, Line
+from forbear.ledger.provisions import Provision
+from forbear.locale import Language
+from forbear.statement.services import Charge, Payment, Statement
+from forbear.web.format import Formats
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table: its columns' names and its rows as text; the last `figures` columns are numbers. `total`: the last row
+    is a sum."""
+
+    id: str
+    title: str
+    head: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    figures: int
+    total: bool = False
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A statement as text in one language. `facts` are pairs of name and value, the most asked for first."""
+
+    language: str
+    title: str
+    subtitle: str
+    facts: tuple[tuple[str, str], ...]
+    tables: tuple[Table, ...]
+    notes: tuple[str, ...]
+
+    def data(self) -> dict[str, Any]:
+        """The document as plain values."""
+        return asdict(self)
+
+
+def document(found: Statement, language: Language) -> Document:
+    """The statement in words."""
+    return _Writer(found, language).document()
+
+
+class _Writer:
+    def __init__(self, found: Statement, language: Language) -> None:
+        self.found, self.language = found, language
+        self.to = Formats(language)
+
+    def money(self, minor: int) -> str:
+        return self.to.money(minor, self.found.currency)
+
+    def document(self) -> Document:
+        _, found, to = self.language.catalogue.gettext, self.found, self.to
+        place = to.place(found.jurisdiction)
+        if found.synthetic:
+            place += " · " + _("synthetic: no such person exists")
+        return Document(
+            self.language.tag,
+            _("Statement of account %(ref)s") % {"ref": found.ref},
+            f"{found.book} · {place}",
+            (
+                (_("Owed on %(day)s") % {"day": to.day(found.today.on)}, self.money(found.today.due)),
+                (_("Owed if paid on %(day)s") % {"day": to.day(found.then.on)}, self.money(found.then.due)),
+                (_("To repay all of it on %(day)s") % {"day": to.day(found.then.on)}, self.money(found.then.payoff)),
+                (_("Days past due"), to.count(found.today.dpd)),
+                (_("Lent on %(day)s") % {"day": to.day(found.opened_on)}, self.money(found.lent)),
+            ),
+            (self.sums(), self.charges(), self.payments(), self.removed()),
+            self.notes(),
+        )
+
+    def kind(self, kind: Kind) -> str:
+        _ = self.language.catalogue.gettext
+        return {
+            Kind.COST: _("Cost of enforcement"),
+            Kind.FEE: _("Fee"),
+            Kind.INTEREST: _("Interest"),
+            Kind.PENALTY: _("Penalty interest"),
+            Kind.LATE_FEE: _("Late fee"),
+            Kind.PRINCIPAL: _("Principal"),
+        }[kind]
+
+    def sums(self) -> Table:
+        _, now, then = self.language.catalogue.gettext, self.found.today, self.found.then
+        rows = []
+        for kind in Kind:
+            both = dict(now.owed).get(kind, 0), dict(then.owed).get(kind, 0)
+            if any(both):
+                rows.append((self.kind(kind), *map(self.money, both)))
+        if now.credit or then.credit:
+            rows.append((_("Paid ahead"), self.money(-now.credit), self.money(-then.credit)))
+        rows.append((_("Owed in all"), self.money(now.due), self.money(then.due)))
+        notes = [
+            _("What has fallen due by the end of the day, and every charge. If nothing more is paid before."),
+        ]
+        if self.found.early:
+            basis = self.basis(self.found.early)
+            notes.append(_("Repaid early, interest runs for the days until then only: %(basis)s.") % {"basis": basis})
+        head = (_("What is owed"), self.to.day(now.on), self.to.day(then.on))
+        return Table("owed", _("What you owe"), head, tuple(rows), 2, True, tuple(notes))
+
+    def charges(self) -> Table:
+        _ = self.language.catalogue.gettext
+        rows = tuple(
+            (
+                self.days(each.line),
+                self.what(each.line),
+                self.formula(each),
+                self.basis(each.basis),
+                self.money(each.line.amount),
+            )
+            for each in self.found.charges
+        )
+        head = (_("Day"), _("Charge"), _("How it is worked out"), _("Rests on"), _("Amount"))
+        notes = (_("Each is rounded to the nearest minor unit once; a half goes up."),) if rows else (_("None yet."),)
+        return Table("charges", _("Every charge"), head, rows, 1, False, notes)
+
+    def days(self, line: Line) -> str:
+        start, end = self.to.day(line.start), self.to.day(line.end)
+        return start if line.start == line.end else f"{start} – {end}"
+
+    def what(self, line: Line) -> str:
+        _ = self.language.catalogue.gettext
+        if not line.n:
+            return self.kind(line.kind)
+        return _("%(kind)s, instalment %(n)s") % {"kind": self.kind(line.kind), "n": line.n}
+
+    def formula(self, each: Charge) -> str:
+        _, line = self.language.catalogue.gettext, each.line
+        if line.year:
+            rate = f"{Decimal(line.rate_ppm).scaleb(-4).normalize():f}%"
+            days = "" if (line.days, line.year) == (1, 1) else f" × {line.days}/{line.year}"
+            return f"{self.money(line.base)} × {rate}{days} = {self.money(line.amount)}"
+        if each.excess:
+            whole, cut = self.money(line.amount + each.excess), self.money(each.excess)
+            words = {"whole": whole, "cut": cut, "left": self.money(line.amount)}
+            return _("%(whole)s by the contract − %(cut)s removed by the ceiling = %(left)s") % words
+        return _("as the contract's schedule has it") if line.n else _("a single charge")
+
+    def basis(self, basis: Provision | None) -> str:
+        _ = self.language.catalogue.gettext
+        if basis is None:
+            return _("the contract")
+        article = _("art. %(number)s") % {"number": ", ".join(basis.articles)}
+        mark = "" if basis.verified else " [" + _("not yet verified") + "]"
+        return f"{basis.title[self.language.tag]} {article}{mark}"
+
+    def payments(self) -> Table:
+        _, order = self.language.catalogue.gettext, self.found.order
+        rows = tuple(
+            (self.to.day(each.on), each.ref, self.settled(each), self.money(each.amount))
+            for each in self.found.payments
+        )
+        names = {
+            "instalments_first": _(
+                "Payments settle instalments first, the oldest first, in each interest before principal; then penalty"
+                " interest, late fees and costs: the lender's own policy, the mildest for the borrower."
+            )
+        }
+        note = names.get(order.id) or _("Payments settle debts in the order of: %(source)s.") % {"source": order.source}
+        head = (_("Day"), _("Payment"), _("What it settled"), _("Amount"))
+        return Table("payments", _("Every payment"), head, rows, 1, False, (note,) if rows else (_("None yet."), note))
+
+    def settled(self, each: Payment) -> str:
+        _ = self.language.catalogue.gettext
+        parts = [f"{self.kind(kind)} {self.money(amount)}" for kind, amount in each.settled]
+        if each.credit > 0:
+            parts.append(_("Paid ahead") + f" {self.money(each.credit)}")
+        if each.taken_back:
+            parts.append(_("taken back"))
+        return "; ".join(parts) or "–"
+
+    def removed(self) -> Table:
+        _, found = self.language.catalogue.gettext, self.found
+        rows: list[tuple[str, ...]] = []
+        if found.removed:
+            for n, line in enumerate(found.removed.lines, 1):
+                figures = map(self.money, (line.contracted, line.lawful, line.excess))
+                rows.append((f"{n} · {self.to.day(line.due_on)}", *figures))
+            lines = found.removed.lines
+            sums = (sum(x.contracted for x in lines), sum(x.lawful for x in lines), found.removed.excess)
+            rows.append((_("In all"), *map(self.money, sums)))
+        head = (_("Instalment"), _("By the contract"), _("Lawful"), _("Removed"))
+        notes = tuple(self.ceiling(each) for each in found.ceilings) or (_("No ceiling is on file for this place."),)
+        if found.removed is None:
+            notes = (_("Nothing was removed."), *notes)
+        else:
+            notes = (_("What is removed is never demanded."), *notes)
+        return Table(
+            "removed", _("What the ceiling on the yearly cost removed"), head, tuple(rows), 3, bool(rows), notes
+        )
+
+    def ceiling(self, each: Ceiling) -> str:
+        _, tag = self.language.catalogue.gettext, self.language.tag
+        source = f"{each.title[tag]} {each.source.article}"
+        if not each.source.verified:
+            source += " [" + _("not yet verified") + "]"
+        if each.binds is False:
+            return _("%(source)s: does not bind this lender.") % {"source": source}
+        if each.ppm is None:
+            return _("%(source)s: the rate of that day is not on file, so this ceiling can't be told.") % {
+                "source": source
+            }
+        rate = f"{Decimal(each.ppm).scaleb(-4).normalize():f}%"
+        return _("%(source)s: at most %(rate)s a year.") % {"source": source, "rate": rate}
+
+    def notes(self) -> tuple[str, ...]:
+        _ = self.language.catalogue.gettext
+        return (
+            _("Anyone can work these figures out again from the dates, amounts and formulas above."),
+            _("“Not yet verified” marks a text that has still to be read by the lender's lawyers."),
+        )

@@ -1,0 +1,219 @@
+"""Works out a statement: the ledger's fold of what is on file, held to the ceiling that binds the loan.
+
+What a ceiling removes is not demanded: the fold runs over the lawful instalments, and the excess of each is
+shown beside it. Nothing is written.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from typing import Any
+
+import psycopg
+
+from forbear.check.ceilings import Ceiling, ceilings
+from forbear.ledger.allocate import Order, order_of
+from forbear.ledger.arrears import Category, category_on
+from forbear.ledger.early import payoff
+from forbear.ledger.excess import Capped, capped, of_schedule
+from forbear.ledger.models import Instalment, Kind, LedgerError, Line, Paid
+from forbear.ledger.provisions import Provision, provision
+from forbear.ledger.state import State, fold
+from forbear.rulebook.load import Rulebook
+from forbear.servicing.loan import OPENED, Loan, payment_ref, read
+from forbear.statement.errors import StatementError
+
+#: The place whose provisions are on file, and the concept that each kind of charge rests on there.
+_PROVISIONS = {
+    "cn": {
+        Kind.INTEREST: "loan-contract",
+        Kind.PENALTY: "overdue-interest",
+        Kind.LATE_FEE: "agreed-damages",
+        Kind.COST: "order-of-settlement",
+    }
+}
+_EARLY = {"cn": "early-repayment"}
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """A charge with its formula (see `Line`) and what it rests on; None: the contract alone.
+
+    excess: what the ceiling removed of it, in minor units; it is not in the line's amount.
+    """
+
+    line: Line
+    basis: Provision | None
+    excess: int
+
+
+@dataclass(frozen=True, slots=True)
+class Payment:
+    """A payment and what it settled, in minor units; `credit` is held for what falls due next."""
+
+    ref: str
+    on: date
+    amount: int
+    settled: tuple[tuple[Kind, int], ...]
+    credit: int
+    taken_back: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """What would be owed at the end of a day if nothing more were paid before; in minor units.
+
+    due: what is due by then, less what was paid ahead. payoff: what would end the loan.
+    """
+
+    on: date
+    owed: tuple[tuple[Kind, int], ...]
+    credit: int
+    due: int
+    payoff: int
+    dpd: int
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """All that a statement tells of an account; amounts in minor units of `currency`.
+
+    ceilings: all on file for the loan's day and place. removed: by the lowest that binds, None where none does
+    or nothing is above it. unknown: a ceiling that may bind can't be told.
+    """
+
+    account_id: int
+    ref: str
+    book: str
+    synthetic: bool
+    jurisdiction: str
+    currency: str
+    opened_on: date
+    lent: int
+    today: Day
+    then: Day
+    category: str
+    charges: tuple[Charge, ...]
+    payments: tuple[Payment, ...]
+    order: Order
+    early: Provision | None
+    ceilings: tuple[Ceiling, ...]
+    binding: Ceiling | None
+    removed: Capped | None
+    unknown: bool
+
+
+def statement(
+    connection: psycopg.Connection[Any], account_id: int, as_of: date, pay_on: date, rulebook: Rulebook
+) -> Statement:
+    """The statement of an account at the end of `as_of`, and what it would owe if it paid on `pay_on`.
+
+    Raises StatementError where there is no such account, no schedule, or a day that can't be.
+    """
+    if pay_on < as_of:
+        raise StatementError(f"The day of paying, {pay_on}, lies before {as_of}. Choose that day or a later one.")
+    loan = read(connection, [account_id]).get(account_id)
+    row = connection.execute(
+        "SELECT b.name, b.synthetic, b.jurisdiction, b.lender_type, a.opened_on FROM account a"
+        " JOIN book b ON b.id = a.book_id WHERE a.id = %s",
+        (account_id,),
+    ).fetchone()
+    if loan is None or row is None:
+        raise StatementError("There is no such account. The console's work list shows those on file.")
+    if loan.terms is None:
+        raise StatementError("The account has no instalment on file, so what it owes is not known. Import them first.")
+    book, synthetic, jurisdiction, lender_type, opened_on = row
+    if as_of < loan.terms.opened_on:
+        raise StatementError(f"The loan was opened on {loan.terms.opened_on}, after {as_of}. Choose a later day.")
+    found = ceilings(rulebook, jurisdiction, lender_type, opened_on, as_of)
+    try:
+        binding, removed = _lowest(loan, found)
+        lawful = loan if removed is None else replace(loan, schedule=_lawful(loan.schedule, removed))
+        now, then = _fold(lawful, as_of), _fold(lawful, pay_on)
+    except LedgerError as error:
+        raise StatementError(f"account {account_id}: {error}.") from error
+    excess = {n: line.excess for n, line in enumerate(removed.lines, 1)} if removed else {}
+    return Statement(
+        account_id=account_id,
+        ref=loan.ref,
+        book=book,
+        synthetic=synthetic,
+        jurisdiction=jurisdiction,
+        currency=loan.currency,
+        opened_on=opened_on,
+        lent=loan.terms.principal,
+        today=_day(lawful, now),
+        then=_day(lawful, then),
+        category=Category(category_on(now, as_of)).name.lower(),
+        charges=tuple(_charge(line, jurisdiction, excess) for line in _lines(now, as_of)),
+        payments=tuple(_payments(lawful, now)),
+        order=order_of(loan.terms.order),
+        early=provision(_EARLY[jurisdiction], as_of) if jurisdiction in _EARLY else None,
+        ceilings=found,
+        binding=binding,
+        removed=removed,
+        unknown=any(each.binds is not False and each.ppm is None for each in found),
+    )
+
+
+def _fold(loan: Loan, as_of: date) -> State:
+    assert loan.terms is not None
+    return fold(loan.terms, loan.schedule, loan.events, as_of)
+
+
+def _lowest(loan: Loan, found: Sequence[Ceiling]) -> tuple[Ceiling | None, Capped | None]:
+    """The lowest ceiling that binds the loan, and the schedule held to it."""
+    assert loan.terms is not None
+    advances = [(event.on, loan.terms.principal) for event in loan.events if event.key == OPENED]
+    for ceiling in found:  # those that bind first, the lowest first
+        if ceiling.binds and ceiling.ppm is not None:
+            return ceiling, capped(advances, of_schedule(loan.schedule), ceiling.ppm)
+    return None, None
+
+
+def _lawful(schedule: Sequence[Instalment], held: Capped) -> tuple[Instalment, ...]:
+    """The schedule with what is removed taken off the interest, then off the fee, of each instalment."""
+    made = []
+    for line, cut in zip(schedule, held.lines, strict=True):
+        of_interest = min(line.interest, cut.excess)
+        made.append(replace(line, interest=line.interest - of_interest, fee=line.fee - (cut.excess - of_interest)))
+    return tuple(made)
+
+
+def _lines(state: State, as_of: date) -> list[Line]:
+    """The charges that have arisen by the day, the oldest first, those that are still running among them."""
+    return sorted(
+        (line for line in state.lines if line.start <= as_of), key=lambda each: (each.start, each.n, each.end)
+    )
+
+
+def _charge(line: Line, jurisdiction: str, excess: dict[int, int]) -> Charge:
+    concept = _PROVISIONS.get(jurisdiction, {}).get(line.kind)
+    basis = provision(concept, line.end) if concept else None
+    return Charge(line, basis, excess.get(line.n, 0) if line.kind is Kind.INTEREST else 0)
+
+
+def _payments(loan: Loan, state: State) -> list[Payment]:
+    back = {of for event in loan.events if (of := getattr(event, "of", None)) is not None}
+    made = {t.key: t for t in state.transactions}
+    found = []
+    for event in sorted((e for e in loan.events if isinstance(e, Paid)), key=lambda e: (e.on, e.key)):
+        if event.on > state.as_of:
+            continue
+        sums = {str(e.account): -e.amount for e in made[event.key].entries} if event.key in made else {}
+        settled = tuple((kind, sums[f"owed:{kind}"]) for kind in Kind if sums.get(f"owed:{kind}", 0) > 0)
+        credit = sums.get("credit", 0)
+        found.append(Payment(payment_ref(event.key), event.on, event.amount, settled, credit, event.key in back))
+    return found
+
+
+def _day(loan: Loan, state: State) -> Day:
+    assert loan.terms is not None
+    owed: dict[Kind, int] = {}
+    for debt in state.debts:
+        if debt.due:
+            for kind, amount in debt.owed.items():
+                owed[kind] = owed.get(kind, 0) + amount
+    listed = tuple((kind, owed[kind]) for kind in Kind if owed.get(kind))
+    due = max(state.due - state.credit, 0)
+    return Day(state.as_of, listed, state.credit, due, payoff(loan.terms, state), state.dpd)

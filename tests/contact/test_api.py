@@ -1,0 +1,121 @@
+"""The gate over HTTP and by the command: what a dialer sends, and what it gets."""
+
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+from typer.testing import CliRunner
+
+from forbear.cli import app
+from forbear.contact.models import Request
+from forbear.rulebook.book import Rulebook
+from forbear.web.app import console
+
+
+@pytest.fixture
+def dialer(store: Any, law: Rulebook) -> TestClient:
+    return TestClient(console(law), base_url="http://127.0.0.1", raise_server_exceptions=False)
+
+
+Body = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def body(wanted: Callable[..., Request]) -> Body:
+    """A request as JSON."""
+    return lambda account_id, **given: wanted(account_id, **given).model_dump(mode="json")
+
+
+def test_a_call_from_the_asking_to_its_end(store: Any, dialer: TestClient, body: Body) -> None:
+    loan = store.lend()
+    asked = dialer.post("/gate/permissions", json=body(loan))
+    assert asked.status_code == 201 and asked.headers["cache-control"] == "no-store"
+    answer = asked.json()
+    assert answer["verdict"] == "permitted" and answer["permission"]["expires_at"] == "2026-06-30T04:05:00Z"
+    assert {"rule", "says", "text", "instrument", "article", "verified"} == set(answer["reasons"][0])
+    address = f"/gate/permissions/{answer['permission']['id']}"
+    assert dialer.post(f"{address}/outcome", json={"outcome": "no_answer"}).status_code == 409
+    used = dialer.post(f"{address}/use")
+    assert used.status_code == 200 and used.json()["account_id"] == loan
+    assert dialer.post(f"{address}/use").json()["problem"] == "used"
+    assert dialer.post(f"{address}/outcome", json={"outcome": "no_answer"}).status_code == 204
+    assert store.sql("SELECT step, outcome FROM contact") == [("call", "no_answer")]
+
+
+@pytest.mark.parametrize(("tongue", "lang"), [("zh-CN", "zh-Hans"), ("zh-TW", "zh-Hant"), ("en", "en")])
+def test_a_refusal_says_why_in_the_asker_s_language_and_from_when(
+    store: Any, dialer: TestClient, law: Rulebook, body: Body, tongue: str, lang: str
+) -> None:
+    loan = store.lend()
+    for hour in (9, 10, 11):
+        store.contacted(loan, "call", f"2026-06-30T{hour:02}:00:00+08:00")
+    refused = dialer.post("/gate/permissions", json=body(loan), headers={"accept-language": tongue})
+    assert refused.status_code == 409
+    answer = refused.json()
+    assert answer["permission"] is None and answer["earliest"] == "2026-07-01T00:00:00Z"
+    first = answer["reasons"][0]
+    assert (first["rule"], first["says"]) == ("cn.call.daily", "forbids")
+    assert first["text"] == law.by_id["cn.call.daily"].text[lang]
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"step": "smoke"}, "step"),
+        ({"account_id": "A-1"}, "account_id"),
+        ({"account_id": 404}, "account_id"),
+        ({"requested_by": "王小明 13800138000"}, "requested_by"),
+        ({"facts": {}}, "facts.to_whom"),
+        ({"phone": "13800138000"}, "phone"),
+        ({"reason": "13800138000"}, "body"),
+    ],
+)
+def test_a_field_that_can_t_be_taken_is_named_and_its_value_never_repeated(
+    store: Any, dialer: TestClient, body: Body, change: dict[str, Any], field: str
+) -> None:
+    refused = dialer.post("/gate/permissions", json=body(store.lend()) | change)
+    assert refused.status_code == 422 and refused.json()["field"] == field
+    assert "13800138000" not in refused.text and "小明" not in refused.text
+    assert store.sql("SELECT count(*) FROM gate_request") == [(0,)]
+
+
+def test_other_addresses_and_ids_are_answered_in_json(dialer: TestClient) -> None:
+    missing = dialer.post(f"/gate/permissions/{uuid.uuid4()}/use")
+    assert missing.status_code == 404 and missing.json()["problem"] == "no_such_permission"
+    assert dialer.post("/gate/permissions/13800138000/use").status_code == 422
+    assert dialer.get("/gate/permissions").status_code == 405
+
+
+def test_a_page_of_another_site_can_t_ask_by_a_plain_form(store: Any, dialer: TestClient, body: Body) -> None:
+    # The gate has no login yet: a form that a browser may send anywhere must not reach it.
+    wanted = str(body(store.lend())).replace("'", '"')
+    refused = dialer.post("/gate/permissions", content=wanted, headers={"content-type": "text/plain"})
+    assert refused.status_code == 422
+    assert dialer.post("/gate/permissions", json={}, headers={"host": "evil.example"}).status_code == 400
+    assert store.sql("SELECT count(*) FROM gate_request") == [(0,)]
+
+
+@pytest.mark.parametrize("lang", ["zh-Hans", "zh-Hant", "en"])
+def test_the_command_asks_uses_and_reports(store: Any, lang: str) -> None:
+    loan = store.lend(dpd=9)
+    ref = store.sql("SELECT ref FROM account WHERE id = %s", loan)[0][0]
+
+    def run(*words: str) -> Any:
+        return CliRunner().invoke(app, ["gate", *words, "--lang", lang], env={"COLUMNS": "200"})
+
+    yes = ("recorded", "staff_trained", "message_identifies", "agent_announced", "staff_approved")
+    no = ("staff_violent_record", "message_threat", "message_false", "discloses_debt", "at_workplace", "public_view",
+          "enters_uninvited", "third_party_refused", "bad_occasion", "contact_refused")  # fmt: skip
+    facts = [word for fact in (*(f"{f}=yes" for f in yes), *(f"{f}=no" for f in no)) for word in ("--fact", fact)]
+
+    asked = run("ask", ref, "--step", "call", "--by", "staff-7", *facts)
+    assert asked.exit_code == 0, asked.output
+    permission = store.sql("SELECT id::text FROM permission")[0][0]
+    assert permission in asked.output
+    assert run("use", permission).exit_code == 0
+    assert run("outcome", permission, "no_answer").exit_code == 0
+    # A second call on the same day is against the house's spacing: two days.
+    again = run("ask", ref, "--step", "call", "--by", "staff-7", *facts)
+    assert again.exit_code == 1 and "✗" in again.output and "2026-07-02 00:00" in again.output

@@ -1,0 +1,450 @@
+"""The gate by example: what counts, what a permission is good for, what time it is, and who may say otherwise."""
+
+import ast
+import subprocess
+import sys
+import uuid
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from pydantic import ValidationError
+
+from forbear.contact import services
+from forbear.contact.channels import Outbox
+from forbear.contact.errors import Misasked, NoSuchPermission, NotUsable
+from forbear.contact.models import Request
+from forbear.contact.services import ask, report, text_hash, use, void
+from forbear.rulebook.book import Rulebook
+
+Wanted = Callable[..., Request]
+
+
+# ---- granting and counting --------------------------------------------------------------------------
+
+
+def test_a_lawful_call_is_granted_for_minutes_and_its_answer_is_kept(store: Any, law: Rulebook, wanted: Wanted) -> None:
+    answer = ask(law, wanted(store.lend()))
+    assert answer.granted and answer.verdict == "permitted" and answer.earliest is None
+    assert answer.permission is not None
+    assert answer.permission.expires_at == answer.requested_at + timedelta(minutes=5)
+    assert "cn.hours" in answer.spoke["hours"] and "cn.call.daily" in answer.spoke["permits"]
+    kept = store.sql("SELECT verdict, spoke -> 'hours' ? 'cn.hours', facts ->> 'connected_today', rulebook_sha256"
+                     " FROM gate_request")  # fmt: skip
+    assert kept == [("permitted", True, "0", law.sha256)]
+    # The rules of that answer are kept whole with it.
+    assert store.sql("SELECT count(*) FROM rulebook WHERE sha256 = %s", law.sha256) == [(1,)]
+
+
+def test_the_fourth_connected_call_of_a_day_is_refused_until_the_next_morning(
+    store: Any, law: Rulebook, wanted: Wanted
+) -> None:
+    # GB/T 45251-2025: at most three connected calls a day to one debtor, all loans and agencies counted together.
+    one = store.lend()
+    other = store.lend(borrower=store.borrower_of(one))
+    elsewhere = store.lend(store.book(name="an agency's book"))
+    store.sql("UPDATE borrower SET same_as = %s WHERE id = %s", store.borrower_of(one), store.borrower_of(elsewhere))
+    for hour, loan in ((9, one), (10, other), (11, elsewhere)):
+        store.contacted(loan, "call", f"2026-06-30T{hour:02}:00:00+08:00")
+    answer = ask(law, wanted(other))
+    assert not answer.granted and answer.spoke["forbids"] == ("cn.call.daily",)
+    assert answer.facts["connected_today"] == 3
+    assert answer.earliest == datetime.fromisoformat("2026-07-01T08:00:00+08:00")
+    # A text is no call.
+    assert ask(law, wanted(other, "sms")).granted
+
+
+def test_a_permission_counts_as_a_connected_call_until_its_end_is_known(
+    store: Any, law: Rulebook, wanted: Wanted
+) -> None:
+    loan = store.lend()
+    granted = [ask(law, wanted(loan, agency=agency)) for agency in (None, "alpha", "beta")]
+    assert all(answer.granted for answer in granted)
+    assert not ask(law, wanted(loan)).granted
+    # Used, it still counts; known not to have been answered, it counts no more.
+    first = granted[0].permission
+    assert first is not None
+    use(first.id)
+    assert not ask(law, wanted(loan)).granted
+    report(law, first.id, "no_answer")
+    assert ask(law, wanted(loan)).granted
+
+
+def test_what_was_not_used_lapses(store: Any, law: Rulebook, wanted: Wanted) -> None:
+    loan = store.lend()
+    first, *_ = [ask(law, wanted(loan)).permission for _ in range(3)]
+    assert first is not None
+    store.clock(first.expires_at - timedelta(microseconds=1))
+    assert not ask(law, wanted(loan)).granted
+    store.clock(first.expires_at)
+    with pytest.raises(NotUsable, match="expired"):
+        use(first.id)
+    assert ask(law, wanted(loan)).granted
+
+
+def test_what_is_given_back_counts_no_more(store: Any, law: Rulebook, wanted: Wanted) -> None:
+    loan = store.lend()
+    granted = [ask(law, wanted(loan)).permission for _ in range(3)]
+    assert granted[0] is not None
+    void(granted[0].id)
+    assert ask(law, wanted(loan)).granted
+    with pytest.raises(NotUsable, match="given back"):
+        use(granted[0].id)
+
+
+def test_after_a_conversation_an_agency_does_not_call_for_seven_days(store: Any, law: Rulebook, wanted: Wanted) -> None:
+    # 12 CFR 1006.14(b)(2)(i)(B): the day of the conversation is the first of the seven.
+    store.clock("2026-06-30T12:00:00-04:00")
+    loan = store.lend(store.book("us"), zones="America/New_York")
+    granted = ask(law, wanted(loan)).permission
+    assert granted is not None
+    use(granted.id)
+    report(law, granted.id, "conversation")
+    answer = ask(law, wanted(loan))
+    assert answer.spoke["forbids"] == ("us.call.after-conversation",)
+    assert answer.earliest == datetime.fromisoformat("2026-07-07T08:00:00-04:00")
+
+
+def test_the_house_s_ladder_binds_at_the_gate(store: Any, book: Rulebook, wanted: Wanted) -> None:
+    # Given a text yesterday, then the house's two days of quiet stand until tomorrow.
+    loan = store.lend(dpd=9)
+    store.contacted(loan, "sms", "2026-06-29T10:00:00+08:00", "delivered")
+    answer = ask(book, wanted(loan))
+    assert answer.spoke["forbids"] == ("policy.spacing",) and answer.facts["days_since_contact"] == 1
+    assert answer.earliest == datetime.fromisoformat("2026-07-01T08:00:00+08:00")
+
+
+@pytest.mark.parametrize("given", [{"stop_contact": True}, {"dispute_open": True}, {"status": "sold"}])
+def test_what_waiting_does_not_mend_has_no_earliest_time(
+    store: Any, book: Rulebook, wanted: Wanted, given: dict[str, Any]
+) -> None:
+    answer = ask(book, wanted(store.lend(**given)))
+    assert answer.verdict == "forbidden" and answer.earliest is None
+
+
+# ---- what is unknown --------------------------------------------------------------------------------
+
+
+def test_an_unknown_fact_is_a_refusal_that_a_named_person_may_lift(store: Any, book: Rulebook, wanted: Wanted) -> None:
+    loan = store.lend(incapable=None)
+    answer = ask(book, wanted(loan))
+    assert answer.verdict == "needs_human" and not answer.granted
+    lifted = ask(book, wanted(loan, decided_by="staff-7", reason="spoke to the court today"))
+    assert lifted.granted and lifted.verdict == "needs_human"
+    assert store.sql("SELECT decided_by, reason FROM gate_request WHERE id = %s", lifted.request_id) == [
+        ("staff-7", "spoke to the court today")
+    ]
+
+
+def test_nobody_lifts_what_a_rule_forbids(store: Any, book: Rulebook, wanted: Wanted) -> None:
+    answer = ask(book, wanted(store.lend(incapable=True), decided_by="staff-7", reason="I want to"))
+    assert answer.verdict == "forbidden" and not answer.granted and answer.decided_by is None
+
+
+# ---- use, report, channels --------------------------------------------------------------------------
+
+
+def test_a_permission_serves_one_contact(store: Any, law: Rulebook, wanted: Wanted) -> None:
+    loan = store.lend()
+    granted = ask(law, wanted(loan, agency="alpha")).permission
+    assert granted is not None
+    made = use(granted.id)
+    assert (made.account_id, made.step) == (loan, "call")
+    with pytest.raises(NotUsable, match="was used"):
+        use(granted.id)
+    assert store.sql("SELECT step, outcome, agency, permission_id FROM contact") == [
+        ("call", "pending", "alpha", granted.id)
+    ]
+    with pytest.raises(NoSuchPermission):
+        use(uuid.uuid4())
+
+
+def test_a_report_only_gets_graver_and_fits_the_step(store: Any, law: Rulebook, wanted: Wanted) -> None:
+    granted = ask(law, wanted(store.lend())).permission
+    assert granted is not None
+    with pytest.raises(NotUsable, match="Use it first"):
+        report(law, granted.id, "no_answer")
+    use(granted.id)
+    # A call that is told as "delivered" would escape the count of those connected.
+    with pytest.raises(Misasked, match="no end of a call"):
+        report(law, granted.id, "delivered")
+    for outcome in ("no_answer", "connected", "connected", "conversation"):
+        report(law, granted.id, outcome)  # type: ignore[arg-type]
+    with pytest.raises(Misasked, match="milder"):
+        report(law, granted.id, "no_answer")
+
+
+def test_a_channel_takes_that_message_with_that_permission_and_no_other(
+    store: Any, law: Rulebook, wanted: Wanted
+) -> None:
+    loan, text, box = store.lend(), "您的分期款已逾期，请联系我们。退订回 T", Outbox()
+    granted = ask(law, wanted(loan, "sms", text_sha256=text_hash(text))).permission
+    assert granted is not None
+    for account, step, words in ((loan + 1, "sms", text), (loan, "email", text), (loan, "sms", text + "!")):
+        with pytest.raises(NotUsable, match="another account, step or text"):
+            box.send(granted.id, account, step, words)
+    with pytest.raises(Misasked, match="not carried"):
+        box.send(granted.id, loan, "call", text)
+    assert store.sql("SELECT count(*) FROM outbox") == [(0,)]
+    box.send(granted.id, loan, "sms", text)
+    assert store.sql("SELECT account_id, step, text FROM outbox") == [(loan, "sms", text)]
+    with pytest.raises(NotUsable, match="was used"):
+        box.send(granted.id, loan, "sms", text)
+    # Asked without its text, a permission sends nothing.
+    bare = ask(law, wanted(loan, "sms")).permission
+    assert bare is not None
+    with pytest.raises(NotUsable):
+        box.send(bare.id, loan, "sms", text)
+
+
+def test_a_message_that_is_not_delivered_does_not_use_its_permission(store: Any, law: Rulebook, wanted: Wanted) -> None:
+    class Broken(Outbox):
+        def deliver(self, *_: Any) -> None:
+            raise RuntimeError("the line is down")
+
+    loan = store.lend()
+    granted = ask(law, wanted(loan, "sms", text_sha256=text_hash("x"))).permission
+    assert granted is not None
+    with pytest.raises(RuntimeError):
+        Broken().send(granted.id, loan, "sms", "x")
+    assert store.sql("SELECT used_at FROM permission") == [(None,)] and store.sql("SELECT 1 FROM contact") == []
+    Outbox().send(granted.id, loan, "sms", "x")
+
+
+# ---- the request ------------------------------------------------------------------------------------
+
+
+def test_the_same_key_gets_the_same_answer_whatever_has_changed(store: Any, book: Rulebook, wanted: Wanted) -> None:
+    loan = store.lend()
+    request = wanted(loan)
+    first = ask(book, request)
+    store.sql("UPDATE borrower SET incapable = true")
+    assert ask(book, request) == first
+    assert not ask(book, wanted(loan)).granted
+    assert store.sql("SELECT count(*) FROM permission") == [(1,)]
+    with pytest.raises(Misasked, match="another request"):
+        ask(book, wanted(loan, "sms", key=request.key))
+
+
+@pytest.mark.parametrize(
+    ("given", "field"),
+    [
+        ({"step": "none"}, "step"),
+        ({"step": "smoke_signal"}, "step"),
+        ({"account_id": 999}, "account_id"),
+        ({"facts": {}}, "facts.to_whom"),
+        ({"facts": {"to_whom": "the dog"}}, "facts.to_whom"),
+        ({"facts": {"to_whom": "debtor", "visitors": True}}, "facts.visitors"),
+        ({"facts": {"to_whom": "debtor", "dpd": 3}}, "facts"),
+    ],
+)
+def test_a_request_that_can_t_be_read_names_the_field_and_keeps_nothing(
+    store: Any, law: Rulebook, wanted: Wanted, given: dict[str, Any], field: str
+) -> None:
+    loan = store.lend()
+    with pytest.raises(Misasked) as refused:
+        ask(law, wanted(**{"account_id": loan, **given}))
+    assert refused.value.field == field and refused.value.remedy
+    assert store.sql("SELECT count(*) FROM gate_request") == [(0,)]
+
+
+def test_who_asks_is_a_number_not_a_name(wanted: Wanted) -> None:
+    with pytest.raises(ValidationError):
+        wanted(1, requested_by="王 小明")
+    with pytest.raises(ValidationError, match="belong together"):
+        wanted(1, decided_by="staff-7")
+
+
+# ---- time -------------------------------------------------------------------------------------------
+
+
+def test_a_call_at_2359_is_of_one_day_and_at_0001_of_the_next(store: Any, law: Rulebook, wanted: Wanted) -> None:
+    # Given hours agreed for the whole day and three calls before midnight, then the next is lawful at midnight.
+    loan = store.lend(agreed_from_min=0, agreed_to_min=1440)
+    for minute in (50, 55, 59):
+        store.contacted(loan, "call", f"2026-06-30T23:{minute}:00+08:00")
+    store.clock("2026-06-30T23:59:30+08:00")
+    late = ask(law, wanted(loan))
+    assert not late.granted and late.earliest == datetime.fromisoformat("2026-07-01T00:00:00+08:00")
+    store.clock("2026-07-01T00:01:00+08:00")
+    early = ask(law, wanted(loan))
+    assert early.granted and early.facts["connected_today"] == 0
+
+
+def test_no_permission_outlives_the_lawful_hours_or_the_day(store: Any, law: Rulebook, wanted: Wanted) -> None:
+    loan, free = store.lend(), store.lend(agreed_from_min=0, agreed_to_min=1440)
+    store.clock("2026-06-30T21:58:00+08:00")
+    granted = ask(law, wanted(loan)).permission
+    assert granted is not None and granted.expires_at == datetime.fromisoformat("2026-06-30T22:00:00+08:00")
+    store.clock("2026-06-30T22:00:00+08:00")
+    with pytest.raises(NotUsable):
+        use(granted.id)
+    # At midnight the day's count and its law end, hence the permission too: also for a letter, which has no hours.
+    store.clock("2026-06-30T23:58:00+08:00")
+    for request in (wanted(free), wanted(loan, "letter")):
+        until = ask(law, request).permission
+        assert until is not None and until.expires_at == datetime.fromisoformat("2026-07-01T00:00:00+08:00")
+
+
+def test_a_change_of_law_at_midnight_decides_by_the_law_of_the_minute(
+    store: Any, law: Rulebook, wanted: Wanted
+) -> None:
+    # The standard replaced the guidelines on 2025-02-28, at midnight in Shanghai.
+    loan = store.lend(agreed_from_min=0, agreed_to_min=1440, opened_on=datetime(2024, 12, 1).date())  # noqa: DTZ001
+    store.clock("2025-02-27T23:59:59+08:00")
+    before = ask(law, wanted(loan))
+    store.clock("2025-02-28T00:00:00+08:00")
+    after = ask(law, wanted(loan))
+    assert "cn.nifa.call-daily" in before.spoke["permits"] and "cn.call.daily" not in before.spoke["permits"]
+    assert "cn.call.daily" in after.spoke["permits"]
+
+
+def test_the_leap_day_is_a_day(store: Any, law: Rulebook, wanted: Wanted) -> None:
+    # Three calls on 2028-02-29 fill that day, and neither the 28th nor 1 March.
+    loan = store.lend(day=datetime(2028, 2, 29).date())  # noqa: DTZ001
+    for hour in (9, 10, 11):
+        store.contacted(loan, "call", f"2028-02-29T{hour:02}:00:00+08:00")
+    store.clock("2028-02-29T12:00:00+08:00")
+    answer = ask(law, wanted(loan))
+    assert answer.spoke["forbids"] == ("cn.call.daily",)
+    assert answer.earliest == datetime.fromisoformat("2028-03-01T08:00:00+08:00")
+    store.clock("2028-03-01T12:00:00+08:00")
+    assert ask(law, wanted(loan)).granted
+
+
+@pytest.mark.parametrize(
+    ("at", "granted"),
+    [
+        # 2026-03-08, New York: clocks go from 02:00 to 03:00, so 08:00 comes an hour sooner in UTC. Lawful by
+        # both readings only: from 08:00 standard time (09:00 on the clock) to 21:00 daylight time.
+        ("2026-03-08T08:30:00-04:00", False),
+        ("2026-03-08T09:00:00-04:00", True),
+        ("2026-03-08T20:59:00-04:00", True),
+        ("2026-03-08T21:00:00-04:00", False),
+        # 2026-11-01: the hour from 01:00 to 02:00 occurs twice. 08:00 standard time to 20:00 standard time.
+        ("2026-11-01T07:59:00-05:00", False),
+        ("2026-11-01T08:00:00-05:00", True),
+        ("2026-11-01T19:59:00-05:00", True),
+        ("2026-11-01T20:00:00-05:00", False),
+    ],
+)
+def test_on_days_of_clock_change_an_hour_is_lawful_by_both_readings(
+    store: Any, law: Rulebook, wanted: Wanted, at: str, granted: bool
+) -> None:
+    # 12 CFR 1006.6(b)(1)(i): 08:00 to 21:00 at the consumer's place.
+    loan = store.lend(store.book("us"), zones="America/New_York", day=datetime.fromisoformat(at).date())
+    store.clock(at)
+    assert ask(law, wanted(loan)).granted is granted
+
+
+def test_both_passes_of_the_hour_that_occurs_twice_are_of_that_day(store: Any, law: Rulebook, wanted: Wanted) -> None:
+    loan = store.lend(
+        zones="America/New_York", agreed_from_min=0, agreed_to_min=1440, day=datetime(2026, 11, 1).date()  # noqa: DTZ001
+    )  # fmt: skip
+    for offset in ("-04:00", "-05:00"):
+        store.contacted(loan, "call", f"2026-11-01T01:30:00{offset}")
+    store.clock("2026-11-01T12:00:00-05:00")
+    assert ask(law, wanted(loan)).facts["connected_today"] == 2
+
+
+def test_where_the_borrower_may_be_in_two_zones_the_hour_suits_both(store: Any, law: Rulebook, wanted: Wanted) -> None:
+    loan = store.lend(store.book("us"), zones="America/New_York|America/Los_Angeles")
+    for at, granted in (("10:59", False), ("11:00", True), ("20:59", True), ("21:00", False)):
+        store.clock(f"2026-06-30T{at}:00-04:00")
+        answer = ask(law, wanted(loan, "sms"))
+        assert answer.granted is granted
+    # And a permission ends when the first of them reaches its evening.
+    store.clock("2026-06-30T20:58:00-04:00")
+    granted_at_last = ask(law, wanted(loan, "sms")).permission
+    assert granted_at_last is not None
+    assert granted_at_last.expires_at == datetime.fromisoformat("2026-06-30T21:00:00-04:00")
+
+
+def test_in_the_hours_that_are_two_days_at_once_both_days_must_permit(
+    store: Any, book: Rulebook, wanted: Wanted
+) -> None:
+    # 00:30 in New York is 23:30 of the day before in Chicago. A letter has no hours, but its quiet days are counted:
+    # two days after a text in the one reading is but one day in the other.
+    loan = store.lend(store.book("us"), zones="America/New_York|America/Chicago", dpd=20)
+    store.contacted(loan, "sms", "2026-06-28T12:00:00-04:00", "delivered")
+    store.clock("2026-06-30T00:30:00-04:00")
+    answer = ask(book, wanted(loan, "letter"))
+    assert answer.spoke["forbids"] == ("policy.spacing",)
+    assert answer.earliest == datetime.fromisoformat("2026-06-30T00:00:00-05:00")
+    store.clock(answer.earliest)
+    assert ask(book, wanted(loan, "letter")).granted
+
+
+def test_the_worker_s_clock_does_not_matter(store: Any, law: Rulebook, wanted: Wanted) -> None:
+    # Given a database that is years away from this machine's clock, then the database's hour decides.
+    loan = store.lend()
+    store.clock("2026-06-30T03:00:00+08:00")
+    assert not ask(law, wanted(loan)).granted
+    store.clock("2026-06-30T09:00:00+08:00")
+    answer = ask(law, wanted(loan))
+    assert answer.granted and answer.requested_at == datetime.fromisoformat("2026-06-30T09:00:00+08:00")
+    assert answer.permission is not None
+    assert use(answer.permission.id).at == answer.requested_at
+
+
+def test_a_clock_set_back_uses_nothing_before_it_was_granted(store: Any, law: Rulebook, wanted: Wanted) -> None:
+    loan = store.lend()
+    granted = ask(law, wanted(loan)).permission
+    assert granted is not None
+    store.clock("2026-06-30T11:59:00+08:00")
+    with pytest.raises(NotUsable):
+        use(granted.id)
+
+
+def test_no_line_of_the_room_reads_the_worker_s_clock() -> None:
+    for path in Path(services.__file__).parent.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Attribute):
+                assert node.attr not in ("now", "today", "utcnow", "time", "monotonic"), f"{path.name}:{node.lineno}"
+
+
+def test_without_the_test_s_clock_the_database_s_own_is_asked(fresh_db: str) -> None:
+    with psycopg.connect(fresh_db) as connection:
+        row = connection.execute("SELECT gate_now() - clock_timestamp(), gate_now() <> gate_now()").fetchone()
+    assert row is not None and abs(row[0]) < timedelta(seconds=1)
+
+
+# ---- locks ------------------------------------------------------------------------------------------
+
+_HOLD = """
+import sys, time, psycopg
+from forbear.contact import reads
+with psycopg.connect(sys.argv[1]) as connection:
+    connection.execute(reads.LOCK, {"account_id": int(sys.argv[2])})
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_worker_killed_while_it_holds_a_person_lets_go(store: Any, law: Rulebook, wanted: Wanted) -> None:
+    loan = store.lend()
+    holder = subprocess.Popen([sys.executable, "-c", _HOLD, store.url, str(loan)], stdout=subprocess.PIPE, text=True)
+    assert holder.stdout is not None and holder.stdout.readline() == "held\n"
+    with psycopg.connect(store.url) as other, pytest.raises(psycopg.errors.LockNotAvailable):
+        other.execute("SELECT FROM borrower FOR NO KEY UPDATE NOWAIT")
+    holder.kill()
+    holder.wait()
+    assert ask(law, wanted(loan)).granted
+
+
+def test_a_borrower_joined_to_another_person_meanwhile_is_locked_as_that_person(
+    store: Any, law: Rulebook, wanted: Wanted
+) -> None:
+    one, other = store.lend(), store.lend()
+    for hour in (9, 10, 11):
+        store.contacted(one, "call", f"2026-06-30T{hour:02}:00:00+08:00")
+    assert ask(law, wanted(other)).granted
+    store.sql("UPDATE borrower SET same_as = %s WHERE id = %s", store.borrower_of(one), store.borrower_of(other))
+    assert not ask(law, wanted(other)).granted
+
+
+def test_all_instants_are_utc(store: Any, law: Rulebook, wanted: Wanted) -> None:
+    assert ask(law, wanted(store.lend())).requested_at.tzinfo is UTC

@@ -1,0 +1,129 @@
+"""One meaning: the night and the gate see the same facts in the same record, account by account."""
+
+import math
+import tempfile
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import ibis
+import psycopg
+import pytest
+
+from forbear.contact import reads
+from forbear.contact.facts import facts_on
+from forbear.contact.models import Request
+from forbear.contact.services import ask
+from forbear.intake.services import import_book
+from forbear.nightly import run as night
+from forbear.rulebook.book import Rulebook
+from forbear.store.engine import copy_connection
+from forbear.synth.draw import Request as Draw
+from forbear.synth.parameters import parameters
+from forbear.synth.write import write
+
+DAY = date(2026, 6, 30)
+
+
+def _by_night(book: Rulebook) -> dict[int, dict[str, Any]]:
+    """The facts of every account as a night on DAY reads them."""
+    with tempfile.TemporaryDirectory() as folder, copy_connection() as connection:
+        connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        duck = ibis.duckdb.connect(Path(folder) / "night.duckdb")
+        duck.raw_sql("SET TimeZone = 'UTC'")
+        night._read(connection, duck, DAY, night.Stages())
+        night._sum_up(duck, DAY, book)
+        rows = duck.con.sql(duck.compile(night.fact_table(duck, DAY, book))).to_arrow_table().to_pylist()
+        duck.disconnect()
+    return {row["account_id"]: row for row in rows}
+
+
+def _by_gate(url: str, account_id: int, book: Rulebook) -> dict[str, Any]:
+    with psycopg.connect(url) as connection:
+        rows = connection.execute(reads.GATHER, {"account_id": account_id}, binary=True).fetchall()
+    record = reads.record(rows, account_id)
+    assert record is not None
+    return facts_on(record, {}, False, DAY, book, charges=True)
+
+
+def _compare(url: str, book: Rulebook) -> int:
+    known = [fact.id for fact in book.vocabulary.facts.values() if fact.asked == "night"]
+    rows = _by_night(book)
+    for account_id, row in rows.items():
+        gate = _by_gate(url, account_id, book)
+        for name in known:
+            value = row[name]
+            value = None if isinstance(value, float) and math.isnan(value) else value
+            assert gate[name] == value, f"account {account_id}, {name}: gate {gate[name]}, night {value}"
+    return len(rows)
+
+
+@pytest.mark.parametrize(("place", "accounts"), [("cn", 150), ("us", 100)])
+def test_the_gate_and_the_night_see_the_same_facts(store: Any, book: Rulebook, place: str, accounts: int) -> None:
+    # Given a synthetic book in which every fifth borrower is the same person as the one before.
+    write(Draw(accounts, 11, DAY, parameters(place)))
+    store.clock("2026-06-30T12:00:00+08:00" if place == "cn" else "2026-06-30T12:00:00-04:00")
+    store.sql("UPDATE borrower SET same_as = id - 1 WHERE id % 5 = 0")
+    store.sql("UPDATE borrower SET zones = zones || '|America/Anchorage' WHERE id % 7 = 0 AND zones IS NOT NULL")
+    store.sql("UPDATE contact SET outcome = 'pending' WHERE step = 'call' AND account_id % 3 = 0")
+    assert _compare(store.url, book) == accounts
+
+
+def test_a_person_in_two_books_is_counted_once_and_over_both(store: Any, book: Rulebook) -> None:
+    one, other = store.lend(), store.lend(store.book(name="an agency's book"), dpd=40)
+    store.sql("UPDATE borrower SET same_as = %s WHERE id = %s", store.borrower_of(one), store.borrower_of(other))
+    store.contacted(other, "call", "2026-06-30T09:00:00+08:00")
+    assert _compare(store.url, book) == 2
+    facts = _by_gate(store.url, one, book)
+    # The loan longer past due is the one to speak of, though it lies in the other book.
+    assert (facts["connected_today"], facts["lead_account"], facts["calls_7d"]) == (1, False, 0)
+
+
+def test_intake_joins_borrowers_of_one_key_and_parts_them_again(
+    store: Any, law: Rulebook, wanted: Callable[..., Request], tmp_path: Path
+) -> None:
+    def take_in(name: str, people: dict[str, str]) -> None:
+        folder = tmp_path / f"{name}-{len(list(tmp_path.iterdir()))}"
+        folder.mkdir()
+        (folder / "book.toml").write_text(
+            f'name = "{name}"\njurisdiction = "cn"\nlender_type = "bank"\ncollector = "creditor"\ncurrency = "CNY"\n'
+            "history_from = 2024-01-01\n",
+            "utf-8",
+        )
+        lines = [f"{ref},Asia/Shanghai,true,false,{key}" for ref, key in people.items()]
+        (folder / "borrowers.csv").write_text("ref,zones,can_call,incapable,person_key\n" + "\n".join(lines) + "\n")
+        loans = [f"L{ref},{ref},instalment,open,2026-01-01,1000" for ref in people]
+        (folder / "loans.csv").write_text(
+            "ref,borrower_ref,product,status,opened_on,principal\n" + "\n".join(loans) + "\n"
+        )
+        assert import_book(folder, "forbear").bad == 0
+
+    def persons() -> list[tuple[Any, ...]]:
+        return store.sql(
+            "SELECT ref, coalesce(same_as, id) = min(id) OVER (), same_as IS NULL FROM borrower ORDER BY ref"
+        )
+
+    key, own = "ab" * 32, "cd" * 32
+    take_in("first", {"B1": key, "B2": own})
+    take_in("second", {"C1": key})
+    assert persons() == [("B1", True, True), ("B2", False, True), ("C1", True, False)]
+    # One person: three calls about the loan of the one book close the day for the loan of the other.
+    (one,), (other,) = (store.sql("SELECT id FROM account WHERE ref = %s", ref)[0] for ref in ("LB1", "LC1"))
+    for hour in (9, 10, 11):
+        store.contacted(one, "call", f"2026-06-30T{hour:02}:00:00+08:00")
+    assert ask(law, wanted(other)).spoke["forbids"] == ("cn.call.daily",)
+    # Where the first turns out to be somebody else, the other stands alone again.
+    take_in("first", {"B1": own, "B2": own})
+    assert persons() == [("B1", True, True), ("B2", True, False), ("C1", False, True)]
+    assert "cn.call.daily" not in ask(law, wanted(other)).spoke.get("forbids", ())
+
+
+def test_a_key_that_looks_like_a_number_of_a_person_is_refused(store: Any, tmp_path: Path) -> None:
+    (tmp_path / "book.toml").write_text(
+        'name = "x"\njurisdiction = "cn"\nlender_type = "bank"\ncollector = "creditor"\ncurrency = "CNY"\n', "utf-8"
+    )
+    (tmp_path / "borrowers.csv").write_text("ref,person_key\nB1,110101199003070000\n")
+    (tmp_path / "loans.csv").write_text("ref,borrower_ref,product,status,opened_on,principal\n")
+    assert import_book(tmp_path, "forbear").bad == 1
+    assert store.sql("SELECT field FROM quarantine") == [("person_key",)]

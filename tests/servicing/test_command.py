@@ -1,0 +1,61 @@
+"""The commands as typed: a receipt in three languages, the same key answered, what is wrong in one line."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+def forbear(*args: str | Path, **env: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", "from forbear.cli import main; main()", *map(str, args)]
+    return subprocess.run(command, capture_output=True, text=True, env={**os.environ, **env}, check=False)
+
+
+PAY = ("pay", "L1", "400.00", "--on", "2026-02-15", "--key", "P1", "--as-of", "2026-02-15")
+
+
+def test_a_payment_is_acknowledged_with_where_the_account_stands(book: Path) -> None:
+    ended = forbear(*PAY)
+    assert (ended.returncode, ended.stdout) == (
+        0,
+        "Posted: P1, counting from 2026-02-15.\n"
+        "2026-02-15: 5 days past due (1-30), special mention; CN¥115.00 in arrears, CN¥116.85 owed now.\n",
+    )
+    again = forbear(*PAY, "--lang", "zh-Hans")
+    assert again.stdout.splitlines() == [
+        "P1 此前已入账；答复与当时相同，未写入任何内容。",
+        "2026-02-15：逾期 5 天（1-30），关注类；逾期金额 ¥115.00，现应付 ¥116.85。",
+    ]
+    back = forbear("reverse", "L1", "P1", "--on", "2026-02-16", "--key", "R1", "--as-of", "2026-02-16")
+    assert "6 days past due" in back.stdout and "CN¥515.00 in arrears" in back.stdout
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({1: "L9"}, "no account of that number"),
+        ({2: "4,00"}, "is no number"),
+        ({2: "400.005"}, "more decimals than CNY has"),
+        ({2: "0.00"}, "Check its sign"),
+        ({2: "NaN"}, "Check its sign"),
+        ({4: "2026-02-16"}, "Post it on that day"),
+        ({1: "L3"}, "import its schedule first"),
+    ],
+)
+def test_what_is_wrong_is_one_line(book: Path, changed: dict[int, str], said: str) -> None:
+    ended = forbear(*(changed.get(k, word) for k, word in enumerate(PAY)))
+    assert (ended.returncode, said in ended.stderr, ended.stderr.strip().count("\n")) == (1, True, 0), ended.stderr
+
+
+def test_fee_waiver_and_write_off_are_commands(book: Path) -> None:
+    day = ("--on", "2026-03-20", "--as-of", "2026-03-20")
+    assert "owed now" in forbear("charge", "L1", "80", "--kind", "cost", "--key", "F1", *day).stdout
+    assert "owed now" in forbear("waive", "L1", "80", "--kind", "cost", "--key", "W1", *day).stdout
+    assert "owed now" in forbear("write-off", "L1", "--key", "X1", *day).stdout
+
+
+def test_a_database_that_is_away_is_one_line(book: Path) -> None:
+    ended = forbear(*PAY, FORBEAR_DATABASE_URL="postgresql://x@127.0.0.1:1/x")
+    assert (ended.returncode, ended.stderr.strip().count("\n"), "does not answer" in ended.stderr) == (3, 0, True)
