@@ -74,13 +74,9 @@ def test_every_page_suits_a_phone_a_screen_reader_and_its_language(
     page.on("request", lambda request: hosts.add(urlsplit(request.url).netloc))
     page.on("console", lambda message: complaints.append(message.text))
     page.on("pageerror", lambda error: complaints.append(str(error)))
-    for path in (
-        "/",
-        "/work",
-        f"/accounts/{account}",
-        f"/accounts/1?run={nights[0]}",
-        f"/accounts/{account}/statement",
-    ):
+    law = ("/law?place=in&on=2026-11-24", "/law/rules/us.hours", "/law/try?place=us&step=visit&on=2026-11-24")
+    own = (f"/accounts/{account}", f"/accounts/1?run={nights[0]}", f"/accounts/{account}/statement")
+    for path in ("/", "/work", *own, *law):
         page.goto(address + path)
         if path == "/":
             drawn(page)
@@ -156,6 +152,30 @@ def test_the_keyboard_alone_leads_from_the_start_to_an_explanation(address: str,
     page.keyboard.press("Enter")
     assert page.evaluate("document.activeElement.parentElement.open")
     assert page.locator(":focus + .reasons li").first.is_visible()
+    page.close()
+
+
+@pytest.mark.parametrize("tag", LANGUAGES)
+def test_the_keyboard_alone_tries_a_case(address: str, browser: Browser, tag: str) -> None:
+    """Given a phone and no mouse, when a case is asked as the form comes, then its answer stands before the form."""
+    page = browser.new_page(locale=tag, viewport=PHONE)  # type: ignore[arg-type]
+    page.goto(f"{address}/work")
+    tab_to(page, "/law")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/law")
+    tab_to(page, "/law/try?")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/law/try?**")
+    page.locator("input[name=at]").focus()
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".decision")
+    assert page.url == f"{address}/law/try"
+    assert page.locator(".decision .reasons li").first.is_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
+    page.evaluate("document.querySelectorAll('details').forEach(each => { each.open = true })")
+    page.evaluate(AXE)
+    found = page.evaluate("axe.run().then(r => r.violations.map(v => [v.id, v.impact, v.nodes[0].html]))")
+    assert [v for v in found if v[1] in ("serious", "critical")] == []
     page.close()
 
 

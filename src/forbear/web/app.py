@@ -1,4 +1,4 @@
-"""The console: tonight's run, the work list, an account. Read only; a reader's language on every page.
+"""The console: tonight's run, the work list, an account, the law. Read only; a reader's language on every page.
 
 It has no login yet: `forbear.web.serve` keeps it on this machine.
 """
@@ -7,41 +7,37 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import parse_qs, urlencode
+from urllib.parse import urlencode
 
 from fastapi import FastAPI, HTTPException, Query, Request
 from fastapi import Path as InPath
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from fastapi.staticfiles import StaticFiles
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.types import ASGIApp
 
 from forbear.errors import ForbearError
-from forbear.locale import LANGUAGES, Language, negotiate
 from forbear.nightly.errors import RulebookChanged
 from forbear.nightly.explain import Explanation, FactShown, explain
 from forbear.nightly.report import BUCKETS, Bucket
 from forbear.rulebook.load import Rulebook
-from forbear.rulebook.models import Rule, Step
 from forbear.statement.document import Document, document
 from forbear.statement.errors import NoFont, StatementError
 from forbear.statement.render import pdf
 from forbear.statement.services import Statement, statement
 from forbear.store.errors import StoreError
 from forbear.web import charts, reads
-from forbear.web.format import Formats
 from forbear.web.gate_api import gate_api
-from forbear.web.guard import LOOPBACK, Guard
+from forbear.web.guard import LOOPBACK, Guard, form
+from forbear.web.law import law_pages
+from forbear.web.pages import Pages
 from forbear.web.reads import Filter, Origin, Place, Run
 from forbear.web.summary import OUTCOMES, Held, Outcome, grid, held_back, matching, outcomes
 from forbear.web.timeline import timeline
 
 _HERE = Path(__file__).parent
-_COOKIE = "forbear_lang"
-_YEAR_SECONDS = 365 * 24 * 3600
 #: Lines of a page of the work list.
 PAGE_LINES = 50
 #: Longest account number that the search box takes, in bytes of its form.
@@ -65,7 +61,7 @@ def console(rulebook: Rulebook, hosts: tuple[str, ...] = LOOPBACK) -> ASGIApp:
     app = FastAPI(title="Forbear", docs_url=None, redoc_url=None, openapi_url=None)
     app.mount("/static", StaticFiles(directory=_HERE / "static"))
     app.mount("/gate", gate_api(rulebook))
-    pages = _Pages(rulebook)
+    pages = Pages(rulebook)
     steps = rulebook.vocabulary.steps
     quiet = [step.id for step in steps.values() if not step.contact]
     contact = [step.id for step in steps.values() if step.contact and step.asked == "night"]
@@ -235,16 +231,13 @@ def console(rulebook: Rulebook, hosts: tuple[str, ...] = LOOPBACK) -> ASGIApp:
     @app.post("/find")
     async def find(request: Request) -> Any:
         """The account with a lender's number. By POST, so that the number is in no address and no log."""
-        body = b""
-        async for part in request.stream():
-            body += part
-            if len(body) > _MOST_BYTES:
-                raise HTTPException(413)
-        given = parse_qs(body.decode("utf-8", "replace")).get("ref", [""])[0].strip()
+        given = (await form(request, _MOST_BYTES)).get("ref", "").strip()
         found = await run_in_threadpool(_called, given)
         if len(found) == 1:
             return RedirectResponse(f"/accounts/{found[0].id}", status_code=303)
         return pages.render(request, "found.html", given=given, found=found, status=200 if found else 404)
+
+    app.include_router(law_pages(rulebook, pages))
 
     @app.exception_handler(StarletteHTTPException)
     def _refused(request: Request, error: StarletteHTTPException) -> HTMLResponse:
@@ -264,73 +257,6 @@ def console(rulebook: Rulebook, hosts: tuple[str, ...] = LOOPBACK) -> ASGIApp:
         return pages.render(request, "error.html", status=500, problem="fault")
 
     return Guard(app, hosts)
-
-
-class _Pages:
-    """Renders templates in the language of the reader who asks."""
-
-    def __init__(self, rulebook: Rulebook) -> None:
-        self._rules: Mapping[str, Rule] = rulebook.by_id
-        self._steps: Mapping[str, Step] = rulebook.vocabulary.steps
-        self._environments = {tag: self._environment(language) for tag, language in LANGUAGES.items()}
-        self._formats = {tag: Formats(language) for tag, language in LANGUAGES.items()}
-
-    def _environment(self, language: Language) -> Environment:
-        made = Environment(
-            loader=FileSystemLoader(_HERE / "templates"),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-            extensions=["jinja2.ext.i18n"],
-        )
-        made.policies["ext.i18n.trimmed"] = True
-        made.install_gettext_translations(language.catalogue, newstyle=True)  # type: ignore[attr-defined]
-        return made
-
-    def language(self, request: Request) -> Language:
-        """The language asked for in the address, else the one remembered, else what the browser prefers."""
-        for tag in (request.query_params.get("lang"), request.cookies.get(_COOKIE)):
-            if tag in LANGUAGES:
-                return LANGUAGES[str(tag)]
-        return negotiate(request.headers.get("accept-language", ""))
-
-    def formats(self, request: Request) -> Formats:
-        """How values are written for this reader."""
-        return self._formats[self.language(request).tag]
-
-    def gettext(self, request: Request) -> charts.Gettext:
-        """The reader's word for an English one."""
-        return self.language(request).catalogue.gettext
-
-    def render(self, request: Request, template: str, status: int = 200, **values: Any) -> HTMLResponse:
-        """A page. Its choice of language is remembered."""
-        language = self.language(request)
-
-        def step_name(step: str) -> str:
-            found = self._steps.get(step)
-            return found.name[language.tag] if found else step
-
-        page = self._environments[language.tag].get_template(template)
-        text = page.render(
-            language=language,
-            languages=LANGUAGES.values(),
-            to=self._formats[language.tag],
-            buckets=BUCKETS,
-            steps=self._steps,
-            rules=self._rules,
-            step_name=step_name,
-            # A page that answered a form has no address of its own to come back to.
-            here="/" if request.method == "POST" else request.url.path,
-            query=[] if request.method == "POST" else [p for p in request.query_params.multi_items() if p[0] != "lang"],
-            with_query=lambda pairs: "?" + urlencode(pairs),
-            **values,
-        )
-        headers = {"Vary": "Accept-Language, Cookie, HX-Request"}
-        answer = HTMLResponse(text, status_code=status, headers=headers)
-        if request.query_params.get("lang") == language.tag:
-            answer.set_cookie(_COOKIE, language.tag, max_age=_YEAR_SECONDS, samesite="lax", httponly=True)
-        return answer
 
 
 def _run(connection: Any, given: str) -> Run | None:

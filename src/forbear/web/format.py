@@ -7,7 +7,7 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from babel.core import get_global
-from babel.dates import format_date, format_datetime, get_timezone_name
+from babel.dates import format_date, format_datetime, get_timezone_location, get_timezone_name
 from babel.numbers import format_decimal, format_percent
 
 from forbear.locale import Language
@@ -41,6 +41,15 @@ class Formats:
     def instant(self, at: datetime) -> str:
         """An instant to the minute, in UTC and saying so."""
         return f"{self.day(at.astimezone(UTC).date())} {format_datetime(at.astimezone(UTC), 'HH:mm')} UTC"
+
+    def on_clock(self, at: datetime, zone: str) -> str:
+        """An instant to the minute on the clock of a zone, with the zone's name."""
+        local = at.astimezone(ZoneInfo(zone))
+        return f"{self.day(local.date())} {local:%H:%M} ({self._zone_name(zone, local)})"
+
+    def city(self, zone: str) -> str:
+        """The city that a zone is named for."""
+        return get_timezone_location(ZoneInfo(zone), locale=self._locale, return_city=True)
 
     def count(self, number: int) -> str:
         """A whole number."""

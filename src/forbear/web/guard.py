@@ -2,9 +2,12 @@
 
 import logging
 import traceback
+from urllib.parse import parse_qsl
 
 from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 log = logging.getLogger("forbear.web")
@@ -70,3 +73,13 @@ class Guard:
             # The page that says so went out already. A traceback may repeat values of rows: the place will do.
             place = traceback.extract_tb(error.__traceback__)[-1]
             log.error("%s at %s:%s", type(error).__name__, place.filename, place.lineno)
+
+
+async def form(request: Request, most_bytes: int) -> dict[str, str]:
+    """The fields of a form that was sent, the last of each name. Raises HTTPException for a longer body."""
+    body = b""
+    async for part in request.stream():
+        body += part
+        if len(body) > most_bytes:
+            raise HTTPException(413)
+    return dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True))
