@@ -243,7 +243,9 @@ def test_a_killed_import_goes_on_where_it_was(fresh_db: str, tmp_path: Path, see
     rng = random.Random(seed)
     path = lc_file(tmp_path, 900)
     body = (
-        "import sys; from forbear.intake import services; services.CHUNK_ROWS = 60; "
+        # A chunk takes its time, so that the kill falls between two on a machine of any speed.
+        "import sys, time; from forbear.intake import services; services.CHUNK_ROWS = 60; put = services.write; "
+        "services.write = lambda *given: (time.sleep(0.1), put(*given))[1]; "
         "from forbear.cli import main; sys.argv[1:] = ['import', sys.argv[1], '--mapping', 'lendingclub']; main()"
     )
     acknowledged, kills = 0, 0

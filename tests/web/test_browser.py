@@ -75,14 +75,8 @@ def test_every_page_suits_a_phone_a_screen_reader_and_its_language(
     page.on("console", lambda message: complaints.append(message.text))
     page.on("pageerror", lambda error: complaints.append(str(error)))
     law = ("/law?place=in&on=2026-11-24", "/law/rules/us.hours", "/law/try?place=us&step=visit&on=2026-11-24")
-    for path in (
-        "/",
-        "/work",
-        f"/accounts/{account}",
-        f"/accounts/1?run={nights[0]}",
-        f"/accounts/{account}/statement",
-        *law,
-    ):
+    own = (f"/accounts/{account}", f"/accounts/1?run={nights[0]}", f"/accounts/{account}/statement")
+    for path in ("/", "/work", *own, *law):
         page.goto(address + path)
         if path == "/":
             drawn(page)

@@ -126,7 +126,7 @@ def walked(reader: TestClient, address: str) -> list[tuple[int, str]]:
 def test_the_work_list_holds_each_contact_once_longest_past_due_first(
     nights: tuple[int, int], reader: TestClient, monkeypatch: pytest.MonkeyPatch, asked: Asked
 ) -> None:
-    monkeypatch.setattr(pages, "PAGE_LINES", 7)
+    monkeypatch.setattr(pages, "PAGE_LINES", 6)
     names = {step.id: step.name["en"] for step in load().vocabulary.steps.values()}
 
     lines = walked(reader, "/work")
@@ -137,7 +137,7 @@ def test_the_work_list_holds_each_contact_once_longest_past_due_first(
         run=nights[1],
         contact=CONTACT,
     )
-    assert len(expected) > 3 * 7
+    assert len(expected) > 3 * 6
     assert lines == [(row.account_id, names[row.step]) for row in expected]
 
 
