@@ -85,8 +85,8 @@ def test_one_contact_is_explained_and_a_run_replayed(fresh_db: str) -> None:
     # Given a loan six days past due in New York, called by an agency at half past eleven at night.
     with psycopg.connect(fresh_db) as connection:
         connection.execute(
-            "INSERT INTO book (name, jurisdiction, lender_type, collector, currency, history_from)"
-            " VALUES ('b', 'us', 'bank', 'agency', 'USD', '2026-01-01')"
+            "INSERT INTO book (name, jurisdiction, lender_type, collector, currency, history_from,"
+            " recorded_until) VALUES ('b', 'us', 'bank', 'agency', 'USD', '2026-01-01', '2100-01-01')"
         )
         connection.execute(
             "INSERT INTO borrower (book_id, ref, zones, can_call, can_sms, can_write, sms_consent, stop_contact,"

@@ -28,6 +28,7 @@ FAIR: dict[str, FactValue] = {
     "days_since_contact": 9999,
     "days_since_sms": 9999,
     "letters_episode": 1,
+    "letters_made_episode": 1,
     "message_identifies": True,
     "recorded": True,
     "staff_trained": True,
@@ -155,11 +156,13 @@ def test_hong_kong_leaves_referees_alone() -> None:
     assert against(ask("hk", "call", "10:00", lender_type="bank", to_whom="guarantor")) == set()
 
 
-def test_hong_kong_caps_money_lenders_and_no_bank() -> None:
+def test_hong_kong_caps_money_lenders_and_of_a_bank_nothing_is_known() -> None:
     # Money Lenders Ordinance, 24(1); authorized institutions are exempt by s. 3.
     cap = find_cap(BOOK, "hk", "micro_lender", date(2022, 12, 30))
     assert cap is not None and cap.ppm == 480_000
-    assert find_cap(BOOK, "hk", "bank", date(2022, 12, 30)) is None
+    # What binds a bank no rule on file says: its ceiling is not known, not absent.
+    bank = find_cap(BOOK, "hk", "bank", date(2022, 12, 30))
+    assert bank is not None and bank.rule is None and bank.ppm is None
 
 
 def test_what_is_not_known_of_a_contact_never_permits_it() -> None:

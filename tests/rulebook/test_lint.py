@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from forbear.rulebook.errors import PackError
-from forbear.rulebook.load import PACKS, lint, load
+from forbear.rulebook.load import PACKS, lint, load, read
 
 HEAD = """[instrument]
 id = "x"
@@ -43,6 +43,10 @@ source = "s"
 text = { zh-Hans = "a", zh-Hant = "b", en = "c" }
 examples = [{ on = 2025-03-01, ppm = 240000 }]
 """
+WITHIN = CAP.replace('"cost"', '"deadline"').replace(
+    "cap = [{ from = 2025-03-01, ppm = 240000 }]",
+    'within = [{ from = 2025-03-01, days = 1, after = "a", do = "b", workdays = true }]',
+)
 DEFINE = '[[define]]\nid = "NAME"\nis = "IS"\ntext = { zh-Hans = "a", zh-Hant = "b", en = "c" }\n'
 
 
@@ -119,6 +123,10 @@ def test_a_sound_pack_has_no_fault(tmp_path: Path) -> None:
             "define a: is defined by itself: a cycle",
         ),
         (DEFINE.replace("NAME", "dpd").replace("IS", "arrears > 1") + RULE, "define dpd: is no free name"),
+        (RULE.replace("verified = false", 'verified = "no"'), "verified is 'no'. Write true or false, without quotes"),
+        (RULE.replace("[[rule]]", "[[rules]]"), "has the table 'rules'. The tables are [instrument]"),
+        (CAP.replace("verified", 'when = "dpd > 1"\nverified'), "when does not narrow a cap"),
+        (WITHIN.replace("true", '"false"'), "workdays is 'false'. Write true or false, without quotes"),
     ],
 )
 def test_a_wrong_pack_is_told_by_file_rule_and_remedy(tmp_path: Path, rules: str, said: str) -> None:
@@ -128,6 +136,58 @@ def test_a_wrong_pack_is_told_by_file_rule_and_remedy(tmp_path: Path, rules: str
     # A rulebook with a fault is not used: it is told at load too, and nothing is loaded.
     with pytest.raises(PackError):
         load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("head", "said"),
+    [
+        (HEAD.replace('"cn"', '"CN"'), "jurisdiction is 'CN'. It is two small letters"),
+        (HEAD.replace('"cn"', '"cn-sh"'), "jurisdiction is 'cn-sh'"),
+        (HEAD.replace('"cn"', '"*"'), "a cap of every place is not applied. Put it in a pack of its place"),
+        (HEAD + "since = 2025-03-01\n", "instrument: has the key 'since'. The keys are citation, from, id"),
+        ("", "has rules but no [instrument]"),
+    ],
+)
+def test_a_wrong_instrument_is_told(tmp_path: Path, head: str, said: str) -> None:
+    assert any(said in fault for fault in faults(tmp_path, CAP, head))
+
+
+@pytest.mark.parametrize(
+    ("through", "ppm", "said"),
+    [
+        ("2025-08-21", 30000, None),
+        ("2025-08-22", 30000, "known_through is 2025-08-22. Write a day from 2025-06-20, its last value's, to 62 days"),
+        ("2025-06-19", 30000, "known_through is 2025-06-19"),
+        ('"2025-07-20"', 30000, "known_through is 2025-07-20"),
+        ("2025-07-20", 45000, None),
+        ("2025-07-20", 45001, "goes from 30000 to 45001 ppm on 2025-06-20, more than half of it. Mend the figure"),
+        ("2025-07-20", 3, "goes from 30000 to 3 ppm"),
+    ],
+)
+def test_a_rate_is_not_extrapolated_nor_mistyped(tmp_path: Path, through: str, ppm: int, said: str | None) -> None:
+    # Given the shipped rate, 3.00% from 2025-05-20, when the operator adds one, it is near it and near its own day.
+    found = faults(
+        tmp_path,
+        f'[[series]]\nid = "cn.lpr-1y"\nknown_through = {through}\nsource = "PBoC"\n'
+        'title = { zh-Hans = "a", zh-Hant = "b", en = "c" }\n'
+        f"values = [{{ from = 2025-06-20, ppm = {ppm} }}]\n",
+        "",
+    )
+    assert found == [] if said is None else said in found[0], found
+
+
+def test_a_lenders_own_law_makes_no_place_lawful(tmp_path: Path) -> None:
+    # Given law of a lender's own, for a place of which none ships, and in a folder of that name, too.
+    (tmp_path / "zz").mkdir()
+    elsewhere = HEAD.replace('"cn"', '"zz"')
+    (tmp_path / "zz" / "own.toml").write_text(elsewhere.replace('"x"', '"y"') + RULE.replace("x.1", "y.1"), "utf-8")
+    assert faults(tmp_path, RULE, elsewhere) == []
+    book = load(tmp_path)
+    # Then its rules bind, but nobody is contacted there; nor where the record of a past run is read again.
+    day = date(2025, 3, 1)
+    assert {"x.1", "y.1"} <= {rule.id for rule in book.in_force("zz", day)}
+    assert "zz" not in book.lawful_places(day) and "zz" not in read(book.sources).lawful_places(day)
+    assert {"cn", "us", "gb", "hk", "tw", "sg", "in"} <= book.lawful_places(day)
 
 
 def test_several_faults_are_told_at_once_and_load_says_how_many_more(tmp_path: Path) -> None:

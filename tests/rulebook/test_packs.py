@@ -10,7 +10,7 @@ from forbear.rulebook.calendar import add_working_days, public_holiday, working_
 from forbear.rulebook.cap import find_cap, published
 from forbear.rulebook.compile import Compiled, compile_for
 from forbear.rulebook.errors import CalendarUnknown
-from forbear.rulebook.examples import disagreement, due_on, example_facts, keep_until
+from forbear.rulebook.examples import disagreement, due_on, example_facts, keep_until, plain_facts
 from forbear.rulebook.load import load
 from forbear.rulebook.models import Example, Facts, Rule
 
@@ -83,6 +83,36 @@ def test_the_operator_adds_a_published_rate(tmp_path: Path) -> None:
     )
     cap = find_cap(load(tmp_path), "cn", "private", date(2025, 7, 1))
     assert cap is not None and cap.ppm == 120_000
+
+
+# ---- the house, at the gate ---------------------------------------------------------------------------
+
+
+def test_the_house_asks_of_every_place_what_the_night_cannot_know() -> None:
+    # Given a place without such a rule of its own, when the night asks, the house's rules on the contact are silent.
+    conduct = {rule.id for rule in BOOK.rules if rule.instrument.id == "policy.ladder" and rule.article[:2] == "7."}
+    assert len(conduct) == 12
+    for place in ("cn", "us", "gb", "zz"):
+        assert not conduct & {rule.id for rule in compile_for(BOOK, place, date(2026, 6, 30)).rules}
+        assert conduct <= {rule.id for rule in compile_for(BOOK, place, date(2026, 6, 30), asked="gate").rules}
+
+
+@pytest.mark.parametrize(("fact", "value"), [("opted_out_sms", True), ("sms_consent", False)])
+def test_a_text_against_the_debtors_will_is_refused_and_one_of_which_it_is_not_known_waits(
+    fact: str, value: bool
+) -> None:
+    gate = compile_for(BOOK, "zz", date(2026, 6, 30), asked="gate")
+    ids = [rule.id for rule in gate.rules]
+    bit = 1 << ids.index("policy.sms-opted-out" if fact == "opted_out_sms" else "policy.sms-consent")
+    plain = {**plain_facts(BOOK.vocabulary), "sms_consent": True}
+    for given, wanted in ((value, (bit, 0)), (not value, (0, 0)), (None, (0, bit))):
+        forbids, unknown = gate.ask_one({**plain, fact: given})
+        assert (forbids & bit, unknown & bit) == wanted
+
+
+def test_a_voice_message_is_bound_by_every_house_rule_on_calls() -> None:
+    house = [rule for rule in BOOK.rules if rule.instrument.id == "policy.ladder"]
+    assert [rule.id for rule in house if "call" in rule.steps and "voice_message" not in rule.steps] == []
 
 
 # ---- calendars --------------------------------------------------------------------------------------

@@ -9,6 +9,12 @@ from forbear.rulebook.calendar import Calendar
 from forbear.rulebook.models import Rule, Series, Source, Vocabulary
 
 
+def _shipped(rule: Rule) -> bool:
+    """Is the rule of a shipped pack: `<place>/<instrument>.toml`? A lender's own has no such name (load.py)."""
+    folder, *rest = rule.instrument.file.split("/")
+    return folder == rule.instrument.jurisdiction and len(rest) == 1
+
+
 @dataclass(frozen=True, eq=False)
 class Rulebook:
     """Every rule on file, of every place and day; `sha256` names exactly this content.
@@ -24,11 +30,14 @@ class Rulebook:
     sha256: str
 
     def lawful_places(self, day: date) -> frozenset[str]:
-        """The places of whose law on contacts something is on file that is in force on `day`."""
+        """The places of whose law on contacts something is on file that is in force on `day`.
+
+        Of the shipped packs alone: a lender's own file may add rules, but can't make a place one to contact in.
+        """
         return frozenset(
             rule.instrument.jurisdiction
             for rule in self.rules
-            if rule.instrument.kind == "law" and rule.steps and rule.in_force(day)
+            if rule.instrument.kind == "law" and rule.steps and rule.in_force(day) and _shipped(rule)
         )
 
     def in_force(self, jurisdiction: str, day: date) -> tuple[Rule, ...]:

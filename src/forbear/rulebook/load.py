@@ -56,8 +56,18 @@ def sources(*extra: Path) -> tuple[Source, ...]:
     for path in extra:
         if not path.exists():
             raise PackError(f"{path}: there is no such file or folder. Name a pack, or a folder of packs.")
-        found += _folder(path) if path.is_dir() else [Source(path.name, path.read_bytes())]
+        found += _own(path) if path.is_dir() else [Source(path.name, path.read_bytes())]
     return tuple(found)
+
+
+def _own(root: Path) -> list[Source]:
+    """The files of a lender's folder; one in a folder of it keeps a longer name than any shipped pack has."""
+    return [
+        Source(f"{root.name or 'own'}/{file.name}", file.content)
+        if "/" in file.name and file.name.endswith(".toml")
+        else file
+        for file in _folder(root)
+    ]
 
 
 def _folder(root: Path) -> list[Source]:

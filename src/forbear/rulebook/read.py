@@ -4,11 +4,12 @@ A fault names the file and the rule. What has a fault is left out; the rest is r
 are told at once.
 """
 
+import itertools
 import re
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import date
+from datetime import date, timedelta
 from pathlib import PurePosixPath
 from typing import Any, TypeVar, get_args
 
@@ -49,9 +50,14 @@ _KINDS: Mapping[str, str | None] = {
 }
 _RULE_KEYS = {"id", "governs", "article", "text", "note", "steps", "from", "to", "verified", "source", "examples"}
 _RULE_KEYS |= {"values", "values_stricter", "when", "unless", "lenders", "tightens", *_KINDS}
+_INSTRUMENT_KEYS = {"id", "jurisdiction", "kind", "citation", "title", "from", "to"}
+_TABLES = {"instrument", "define", "rule", "series"}
 _EXAMPLE_KEYS = {"facts", "says", "on", "at", "ppm", "after", "until"}
 _GOVERNS = get_args(Governs)
 _WORD = re.compile(r"[a-z][a-z0-9_]*\Z")
+_PLACE = re.compile(r"(\*|[a-z]{2})\Z")
+#: A published rate holds until the next publication, a month on; twice that is the most that is believed.
+_KNOWN_DAYS = 62
 
 
 @dataclass
@@ -140,6 +146,12 @@ class _Reader:
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             self.fault(source.name, f"is not TOML in UTF-8 ({error}). Mend the file.")
             return
+        if unknown := data.keys() - _TABLES:
+            self.fault(
+                source.name,
+                f"has the table {sorted(unknown)[0]!r}. The tables are [instrument], [[define]], [[rule]], [[series]].",
+            )
+            return
         for entry in data.get("series", ()):
             self._series(entry, source.name)
         if "instrument" in data and (instrument := self._instrument(data["instrument"], source.name)) is not None:
@@ -149,7 +161,7 @@ class _Reader:
                     self.tightening.append((instrument, entry))
                 else:
                     self._keep(self._rule(instrument, entry, defined), entry)
-        elif data.get("rule") and "instrument" not in data:
+        elif ("rule" in data or "define" in data) and "instrument" not in data:
             self.fault(source.name, "has rules but no [instrument]. Say which instrument they come from.")
 
     def finish(self) -> None:
@@ -189,7 +201,10 @@ class _Reader:
         where = f"{file}: series {entry.get('id')}"
         try:
             values = _dated(entry["values"], lambda e: int(e["ppm"]))
-            new = Series(entry["id"], _text(entry["title"]), entry["source"], values, entry["known_through"])
+            if not values:
+                raise _Faulty("has no values. Add those published.")
+            through = _known_through(entry["known_through"], values[-1].since)
+            new = Series(entry["id"], _text(entry["title"]), entry["source"], values, through)
         except KeyError as error:
             self.fault(where, f"{error.args[0]} is missing. Add it.")
         except _Faulty as error:
@@ -206,6 +221,14 @@ class _Reader:
                     )
                     return
                 new = replace(new, values=old.values + new.values)
+            for one, other in itertools.pairwise(new.values):
+                if 2 * abs(other.value - one.value) > one.value:
+                    self.fault(
+                        where,
+                        f"goes from {one.value} to {other.value} ppm on {other.since}, more than half of it."
+                        " Mend the figure: ppm a year, 3% is 30000.",
+                    )
+                    return
             self.found.series[new.id] = new
 
     def _instrument(self, head: Mapping[str, Any], file: str) -> Instrument | None:
@@ -215,6 +238,12 @@ class _Reader:
                 self.fault(where, f"{key} is missing. Add it.")
         if head.get("kind") not in ("law", "policy", None):
             self.fault(where, f"kind is {head['kind']!r}. It is law or policy.")
+        if unknown := head.keys() - _INSTRUMENT_KEYS:
+            self.fault(
+                where, f"has the key {sorted(unknown)[0]!r}. The keys are {', '.join(sorted(_INSTRUMENT_KEYS))}."
+            )
+        if (place := head.get("jurisdiction")) and not _PLACE.match(str(place)):
+            self.fault(where, f'jurisdiction is {place!r}. It is two small letters, as "cn", or "*" for every place.')
         title = self._told(where, "title", head.get("title", {}))
         if len(self.found.faults) > before:
             return None
@@ -276,6 +305,10 @@ class _Reader:
             self.fault(where, f"governs {governs!r}. It is one of {', '.join(_GOVERNS)}.")
         elif governs is not None and kinds and _KINDS[kinds[0]] not in (None, governs):
             self.fault(where, f"a rule of {kinds[0]} governs {_KINDS[kinds[0]]}, not {governs}.")
+        if "cap" in entry and instrument.jurisdiction == "*":
+            self.fault(where, "a cap of every place is not applied. Put it in a pack of its place.")
+        if "cap" in entry and (narrowed := entry.keys() & {"when", "unless"}):
+            self.fault(where, f"{sorted(narrowed)[0]} does not narrow a cap. Narrow it by lenders and by days alone.")
         steps = self._steps(where, entry, kinds)
         since, until = self._days(where, instrument, entry)
         lenders = tuple(entry.get("lenders", ()))
@@ -305,7 +338,7 @@ class _Reader:
             steps=frozenset(steps),
             since=since,
             until=until,
-            verified=bool(entry["verified"]),
+            verified=entry["verified"],
             source=entry["source"],
             scope=trees.get("when"),
             forbid=trees.get("forbid"),
@@ -355,7 +388,7 @@ class _Reader:
             note=None,
             since=since,
             until=until,
-            verified=bool(entry["verified"]),
+            verified=entry["verified"],
             source=entry["source"],
             tightens=base.id,
             examples=examples,
@@ -377,6 +410,8 @@ class _Reader:
         for key in needed:
             if entry.get(key) in (None, ""):
                 self.fault(where, f"{key} is missing. Every rule has what it governs, article, text, source and state.")
+        if not isinstance(entry.get("verified", False), bool):
+            self.fault(where, f"verified is {entry['verified']!r}. Write true or false, without quotes.")
 
     def _steps(self, where: str, entry: Mapping[str, Any], kinds: list[str]) -> frozenset[str]:
         steps = set(entry.get("steps", []))
@@ -504,6 +539,16 @@ def _dated(entries: Iterable[Mapping[str, Any]], read: Callable[[Mapping[str, An
     return dated
 
 
+def _known_through(day: Any, last: date) -> date:
+    """The last day for which a series is on file, where its last value can hold until then."""
+    if type(day) is not date or not last <= day <= last + timedelta(days=_KNOWN_DAYS):
+        raise _Faulty(
+            f"known_through is {day}. Write a day from {last}, its last value's, to {_KNOWN_DAYS} days later:"
+            " what is not published yet is not known."
+        )
+    return day
+
+
 def _minutes(clock: str) -> int:
     hours, _, minutes = clock.partition(":")
     if not (hours.isdigit() and minutes.isdigit() and int(minutes) < 60 and int(hours) * 60 + int(minutes) <= 1440):
@@ -530,7 +575,10 @@ def _keep_of(entry: Mapping[str, Any]) -> Keep:
 
 
 def _within(entry: Mapping[str, Any]) -> Within:
-    return Within(int(entry["days"]), _event(entry["after"]), _event(entry["do"]), bool(entry.get("workdays", False)))
+    workdays = entry.get("workdays", False)
+    if not isinstance(workdays, bool):
+        raise _Faulty(f"workdays is {workdays!r}. Write true or false, without quotes.")
+    return Within(int(entry["days"]), _event(entry["after"]), _event(entry["do"]), workdays)
 
 
 def _event(word: str) -> str:
