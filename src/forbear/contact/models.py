@@ -6,7 +6,7 @@ from datetime import date, datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from forbear.ledger.models import Instalment, Late
 from forbear.rulebook.answer import Verdict
@@ -44,6 +44,11 @@ OUTCOMES_OF_A_CALL: tuple[Outcome, ...] = ("failed", "no_answer", "connected", "
 Number = Annotated[str, Field(pattern=r"^[A-Za-z0-9._:-]{1,64}$")]
 
 
+def _in_order(facts: dict[str, bool | int | str]) -> dict[str, bool | int | str]:
+    """The same facts are the same request, whatever their order."""
+    return dict(sorted(facts.items()))
+
+
 class Request(BaseModel):
     """One contact that somebody wants to make now.
 
@@ -62,7 +67,7 @@ class Request(BaseModel):
     requested_by: Number
     agency: Number | None = None
     text_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
-    facts: dict[str, bool | int | str]
+    facts: Annotated[dict[str, bool | int | str], AfterValidator(_in_order)]
     decided_by: Number | None = None
     reason: Annotated[str, Field(min_length=1, max_length=500)] | None = None
 

@@ -123,23 +123,16 @@ def _day(since_epoch: int) -> date:
 
 #: Keeps the answer, and grants with it; no row comes back where the key was used before.
 KEEP = """
-    WITH kept AS (
-        INSERT INTO gate_request (id, account_id, step, agency, requested_by, asked, requested_at, verdict, spoke,
-                                  facts, rulebook_sha256, earliest, decided_by, reason)
-        VALUES (%(key)s, %(account_id)s, %(step)s, %(agency)s, %(requested_by)s, %(asked)s, %(at)s, %(verdict)s,
-                %(spoke)s, %(facts)s, %(sha256)s, %(earliest)s, %(decided_by)s, %(reason)s)
-        ON CONFLICT (id) DO NOTHING RETURNING id),
-    granted AS (
-        INSERT INTO permission (id, request_id, account_id, step, agency, text_sha256, granted_at, expires_at)
-        SELECT %(permission)s, id, %(account_id)s, %(step)s, %(agency)s, %(text_sha256)s, %(at)s, %(expires_at)s
-        FROM kept WHERE %(permission)s::uuid IS NOT NULL)
-    SELECT id FROM kept"""
+    INSERT INTO gate_request (id, account_id, step, agency, requested_by, text_sha256, asked_sha256, requested_at,
+                              verdict, spoke, facts, rulebook_sha256, earliest, decided_by, reason, expires_at)
+    VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+    ON CONFLICT (id) DO NOTHING RETURNING true"""
 
 #: The answer that a key got before.
 KEPT = """
-    SELECT r.asked, r.account_id, r.step, r.requested_at, r.verdict, r.spoke, r.facts, r.rulebook_sha256, p.id,
-           p.expires_at, r.earliest, r.decided_by
-    FROM gate_request r LEFT JOIN permission p ON p.request_id = r.id WHERE r.id = %(key)s"""
+    SELECT asked_sha256, account_id, step, requested_at, verdict, spoke, facts, rulebook_sha256, expires_at, earliest,
+           decided_by
+    FROM gate_request WHERE id = %s"""
 
 #: Locks the person of a permission, as LOCK does: what was outstanding becomes a contact, or lapses, but not both.
 LOCK_OF_PERMISSION = LOCK.replace("%(account_id)s", "(SELECT account_id FROM permission WHERE id = %(id)s)")

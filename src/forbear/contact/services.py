@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, cast
-from uuid import UUID, uuid4
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import psycopg
@@ -72,7 +72,7 @@ def ask(book: Rulebook, request: Request) -> Decision:
 def ask_on(connection: Connection, book: Rulebook, request: Request) -> Decision:
     """As `ask`, on a connection that is in no transaction. The rulebook must have been kept."""
     _check(book, request)
-    asked = request.model_dump_json()
+    asked = hashlib.sha256(request.model_dump_json().encode()).digest()
     for _ in range(_TRIES):
         with connection.pipeline():
             cursor = connection.cursor(binary=True)
@@ -95,7 +95,7 @@ def ask_on(connection: Connection, book: Rulebook, request: Request) -> Decision
 
 
 def decide(book: Rulebook, request: Request, record: Record) -> Decision:
-    """The answer to a request over a record: pure but for the id of the permission."""
+    """The answer to a request over a record. Pure. A permission has its request's number."""
     given: dict[str, FactValue] = {**dict.fromkeys(_of_contact(book)), **request.facts}
     agency = request.agency is not None
     known = functools.cache(lambda day: facts_on(record, given, agency, day, book))
@@ -111,7 +111,7 @@ def decide(book: Rulebook, request: Request, record: Record) -> Decision:
     overridden = answer.verdict == "needs_human" and request.decided_by is not None
     permission = earliest = None
     if answer.verdict == "permitted" or overridden:
-        permission = Permission(uuid4(), _expires(answers, record.at, days[-1]))
+        permission = Permission(request.key, _expires(answers, record.at, days[-1]))
     elif not _for_good(book, answer, days[-1]):
         earliest = _earliest(book, request.step, record, zones, days, known)
     spoke: dict[str, list[str]] = {}
@@ -175,35 +175,34 @@ def _earliest(
     return earliest_lawful(book, here.jurisdiction, step, known, at, zones, here.agreed, reads.AHEAD_DAYS)
 
 
-def _row(request: Request, asked: str, decision: Decision) -> dict[str, Any]:
+def _row(request: Request, asked: bytes, decision: Decision) -> tuple[Any, ...]:
     permission = decision.permission
-    return {
-        "key": request.key,
-        "account_id": request.account_id,
-        "step": request.step,
-        "agency": request.agency,
-        "requested_by": request.requested_by,
-        "asked": asked,
-        "at": decision.requested_at,
-        "verdict": decision.verdict,
-        "spoke": json.dumps(decision.spoke),
-        "facts": json.dumps(decision.facts),
-        "sha256": decision.rulebook_sha256,
-        "earliest": decision.earliest,
-        "decided_by": decision.decided_by,
-        "reason": request.reason if decision.decided_by else None,
-        "permission": permission and permission.id,
-        "expires_at": permission and permission.expires_at,
-        "text_sha256": request.text_sha256,
-    }
+    return (
+        request.key,
+        request.account_id,
+        request.step,
+        request.agency,
+        request.requested_by,
+        request.text_sha256,
+        asked,
+        decision.requested_at,
+        decision.verdict,
+        json.dumps(decision.spoke),
+        json.dumps(decision.facts),
+        decision.rulebook_sha256,
+        decision.earliest,
+        decision.decided_by,
+        request.reason if decision.decided_by else None,
+        permission and permission.expires_at,
+    )
 
 
-def _kept(connection: Connection, request: Request, asked: str) -> Decision:
+def _kept(connection: Connection, request: Request, asked: bytes) -> Decision:
     """The answer that this key got before. Raises Misasked where the key was that of another request."""
-    row = connection.execute(reads.KEPT, {"key": request.key}).fetchone()
+    row = connection.execute(reads.KEPT, (request.key,)).fetchone()
     connection.rollback()
     assert row is not None
-    if row[0] != json.loads(asked):
+    if row[0] != asked:
         raise Misasked("key", "was used for another request", "Give each request a new key")
     return Decision(
         request_id=request.key,
@@ -214,9 +213,9 @@ def _kept(connection: Connection, request: Request, asked: str) -> Decision:
         spoke={says: tuple(ids) for says, ids in row[5].items()},
         facts=row[6],
         rulebook_sha256=row[7],
-        permission=None if row[8] is None else Permission(row[8], row[9]),
-        earliest=row[10],
-        decided_by=row[11],
+        permission=None if row[8] is None else Permission(request.key, row[8]),
+        earliest=row[9],
+        decided_by=row[10],
     )
 
 
