@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+import time
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -13,7 +14,7 @@ import psycopg
 import pytest
 from pydantic import ValidationError
 
-from forbear.contact import services
+from forbear.contact import reads, services
 from forbear.contact.channels import Outbox
 from forbear.contact.errors import Misasked, NoSuchPermission, NotUsable
 from forbear.contact.models import Request
@@ -448,3 +449,23 @@ def test_a_borrower_joined_to_another_person_meanwhile_is_locked_as_that_person(
 
 def test_all_instants_are_utc(store: Any, law: Rulebook, wanted: Wanted) -> None:
     assert ask(law, wanted(store.lend())).requested_at.tzinfo is UTC
+
+
+def test_a_worker_that_stops_answering_loses_the_person(
+    store: Any, law: Rulebook, wanted: Wanted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loan, decide = store.lend(), services.decide
+    released: list[bool] = []
+
+    def stops(*given: Any) -> Any:
+        # It has read the record and holds the person; then it hangs, for longer than is granted to it.
+        time.sleep(0.8)
+        released.append(store.sql("SELECT 1 FROM borrower FOR UPDATE NOWAIT") == [(1,)])
+        return decide(*given)
+
+    monkeypatch.setattr(services, "decide", stops)
+    with psycopg.connect(store.url, options=reads.OPTIONS.replace("10s", "200ms")) as connection:
+        services.keep_rulebook(connection, law)
+        with pytest.raises(psycopg.OperationalError):
+            services.ask_on(connection, law, wanted(loan))
+    assert released == [True] and store.sql("SELECT 1 FROM gate_request") == []

@@ -14,11 +14,14 @@ from forbear.rulebook.models import Hours
 #: Local days ahead for which the earliest lawful time is looked for.
 AHEAD_DAYS = 62
 
-#: Locks the person of an account (its first borrower) until the transaction ends. A worker that stops answering
-#: while it holds the lock loses it after ten seconds; one that is killed loses it at once.
+#: How the gate's connections are opened: a worker that stops answering while it holds a person loses it after ten
+#: seconds (one that is killed loses it at once). Set once a connection: for each transaction it would cost as much as
+#: the lock. The server counts only after a Sync, not within a pipeline.
+OPTIONS = "-c idle_in_transaction_session_timeout=10s"
+
+#: Locks the person of an account (its first borrower) until the transaction ends.
 LOCK = """
-    SELECT p.id, set_config('idle_in_transaction_session_timeout', '10s', true)
-    FROM borrower p
+    SELECT p.id FROM borrower p
     WHERE p.id = (SELECT coalesce(b.same_as, b.id) FROM account a JOIN borrower b ON b.id = a.borrower_id
                   WHERE a.id = %(account_id)s)
     FOR NO KEY UPDATE OF p"""
@@ -33,28 +36,22 @@ _DAYS_OF_ACCOUNT = ("promise_due_on", "plan_until", "validation_sent_on")
 
 #: One row for each loan of the person. Days are sent as days since 1970-01-01, instants as seconds.
 GATHER = f"""
-    WITH clock AS MATERIALIZED (SELECT gate_now() AS at),
-    person AS MATERIALIZED (
-        SELECT coalesce(b.same_as, b.id) AS id FROM account a JOIN borrower b ON b.id = a.borrower_id
-        WHERE a.id = %(account_id)s),
-    same AS (
-        SELECT id FROM person UNION ALL
-        SELECT b.id FROM person JOIN borrower b ON b.same_as = person.id)
-    SELECT clock.at, person.id, a.id, k.jurisdiction, k.lender_type, k.collector,
+    WITH clock AS MATERIALIZED (SELECT gate_now() AS at)
+    SELECT clock.at, coalesce(b.same_as, b.id), a.id, k.jurisdiction, k.lender_type, k.collector,
         coalesce(k.history_from, (SELECT min(started_at AT TIME ZONE 'UTC')::date FROM import WHERE book_id = k.id)),
         a.status, a.opened_on, a.penalty_rate_ppm, a.late_fee_minor, a.late_fee_ppm, a.grace_days,
         b.zones, b.agreed_from_min, b.agreed_to_min,
         i.due, i.principal, i.interest, p.days, p.amounts, p.back, c.seconds, c.steps, c.outcomes,
         {", ".join(f"b.{name}" for name in _PLAIN)}, {", ".join(f"a.{name}" for name in _PLAIN_OF_ACCOUNT)},
         {", ".join(f"b.{name}" for name in _DAYS)}, {", ".join(f"a.{name}" for name in _DAYS_OF_ACCOUNT)}
-    FROM clock CROSS JOIN person CROSS JOIN same
-    JOIN borrower b ON b.id = same.id
+    FROM clock CROSS JOIN account one JOIN borrower self ON self.id = one.borrower_id
+    JOIN borrower b ON coalesce(b.same_as, b.id) = coalesce(self.same_as, self.id)
     JOIN account a ON a.borrower_id = b.id
     JOIN book k ON k.id = a.book_id
     CROSS JOIN LATERAL (
-        SELECT array_agg(due_on - DATE '1970-01-01' ORDER BY n) AS due,
-               array_agg(principal_minor ORDER BY n) AS principal, array_agg(interest_minor ORDER BY n) AS interest
-        FROM instalment WHERE account_id = a.id) i
+        SELECT array_agg(due_on - DATE '1970-01-01') AS due, array_agg(principal_minor) AS principal,
+               array_agg(interest_minor) AS interest
+        FROM (SELECT * FROM instalment WHERE account_id = a.id ORDER BY n) schedule) i
     CROSS JOIN LATERAL (
         SELECT array_agg(paid_on - DATE '1970-01-01') AS days, array_agg(amount_minor) AS amounts,
                array_agg(taken_back_on - DATE '1970-01-01') AS back
@@ -65,7 +62,8 @@ GATHER = f"""
         FROM (SELECT at, step, outcome FROM contact WHERE account_id = a.id
               UNION ALL
               SELECT granted_at, step, '{PENDING}' FROM permission
-              WHERE account_id = a.id AND used_at IS NULL AND voided_at IS NULL AND expires_at > clock.at) made) c"""
+              WHERE account_id = a.id AND used_at IS NULL AND voided_at IS NULL AND expires_at > clock.at) made) c
+    WHERE one.id = %(account_id)s"""
 
 _EPOCH = date(1970, 1, 1).toordinal()
 

@@ -50,9 +50,9 @@ class Made:
 
 @contextmanager
 def connected() -> Iterator[Connection]:
-    """A connection of the pool, in a transaction of its own. Raises StoreError."""
+    """A connection of the gate's pool, in a transaction of its own. Raises StoreError."""
     with one_line():
-        pooled = engine().raw_connection()
+        pooled = engine(reads.OPTIONS).raw_connection()
         try:
             yield cast(Connection, pooled.driver_connection)
         finally:
@@ -70,14 +70,15 @@ def ask(book: Rulebook, request: Request) -> Decision:
 
 
 def ask_on(connection: Connection, book: Rulebook, request: Request) -> Decision:
-    """As `ask`, on a connection that is in no transaction. The rulebook must have been kept."""
+    """As `ask`, on a connection opened with reads.OPTIONS, in no transaction. The rulebook must have been kept."""
     _check(book, request)
     asked = hashlib.sha256(request.model_dump_json().encode()).digest()
     for _ in range(_TRIES):
-        with connection.pipeline():
+        with connection.pipeline() as pipeline:
             cursor = connection.cursor(binary=True)
             lock = connection.execute(reads.LOCK, {"account_id": request.account_id}, prepare=True)
             cursor.execute(reads.GATHER, {"account_id": request.account_id}, prepare=True)
+            pipeline.sync()  # from here on the server counts how long this worker does not answer
             rows = cursor.fetchall()
             locked = lock.fetchone()
             record = reads.record(rows, request.account_id)

@@ -125,6 +125,7 @@ borrower = sa.Table(
     sa.Column("same_as", sa.BigInteger, sa.ForeignKey("borrower.id")),
     sa.Index("borrower_person_key", "person_key", postgresql_where=sa.text("person_key IS NOT NULL")),
     sa.Index("borrower_same_as", "same_as", postgresql_where=sa.text("same_as IS NOT NULL")),
+    sa.Index("borrower_person", sa.text("coalesce(same_as, id)")),
     sa.CheckConstraint("same_as <> id", name="same_as_another"),
     sa.UniqueConstraint("book_id", "ref"),
     sa.CheckConstraint("(agreed_from_min IS NULL) = (agreed_to_min IS NULL)", name="agreed_both"),
