@@ -105,6 +105,7 @@ def _prepared(accounts: int) -> tuple[str, Any]:
 def _measured(url: str, law: Any, rounds: int, seconds: float) -> list[tuple[float, float]]:
     """Transactions a second of the gate and of the bare one, for each round; a round of warming up goes before."""
     from forbear.contact.models import Request
+    from forbear.contact.reads import OPTIONS
     from forbear.contact.services import ask_on
 
     with psycopg.connect(url) as connection:
@@ -137,7 +138,7 @@ def _measured(url: str, law: Any, rounds: int, seconds: float) -> list[tuple[flo
         mine = planned[number::CONNECTIONS]
         random.Random(number).shuffle(mine)
         turn_of = {gate: itertools.cycle(mine), bare: itertools.cycle(mine)}
-        with psycopg.connect(url) as connection:
+        with psycopg.connect(url, options=OPTIONS) as connection:
             for turn in range(2 * (rounds + 1)):
                 one = (gate, bare)[turn % 2]
                 barrier.wait()

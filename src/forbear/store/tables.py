@@ -138,6 +138,7 @@ borrower = sa.Table(
     sa.Column("same_as", sa.BigInteger, sa.ForeignKey("borrower.id")),
     sa.Index("borrower_person_key", "person_key", postgresql_where=sa.text("person_key IS NOT NULL")),
     sa.Index("borrower_same_as", "same_as", postgresql_where=sa.text("same_as IS NOT NULL")),
+    sa.Index("borrower_person", sa.text("coalesce(same_as, id)")),
     sa.CheckConstraint("same_as <> id", name="same_as_another"),
     # Which import the row is from; NULL: none that is on record, so that any import brings it up to date.
     sa.Column("import_id", sa.BigInteger, sa.ForeignKey("import.id")),
@@ -307,6 +308,7 @@ gate_request = sa.Table(
     _required("requested_by", Text),  # a staff or system number, never a name
     sa.Column("text_sha256", Text),  # of the message's text in UTF-8; NULL: nothing is sent
     _required("asked_sha256", sa.LargeBinary),  # of the whole request, so that the same key is never two requests
+    _required("given", JSONB),  # the facts of the contact itself, as the asker gave them
     _required("requested_at", Instant),
     _required("verdict", Text),  # permitted | forbidden | needs_human
     _required("spoke", JSONB),  # {says: [rule id, ...]}

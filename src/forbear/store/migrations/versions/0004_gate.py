@@ -12,6 +12,7 @@ _STATEMENTS = (
     "ALTER TABLE borrower ADD CONSTRAINT same_as_another CHECK (same_as <> id)",
     "CREATE INDEX borrower_person_key ON borrower (person_key) WHERE person_key IS NOT NULL",
     "CREATE INDEX borrower_same_as ON borrower (same_as) WHERE same_as IS NOT NULL",
+    "CREATE INDEX borrower_person ON borrower (coalesce(same_as, id))",
     # A request, its answer, and the permission that the answer gave are one row: none is without the others.
     """
     CREATE TABLE gate_request (
@@ -22,6 +23,7 @@ _STATEMENTS = (
         requested_by TEXT NOT NULL,
         text_sha256 TEXT,
         asked_sha256 BYTEA NOT NULL,
+        given JSONB NOT NULL,
         requested_at TIMESTAMP WITH TIME ZONE NOT NULL,
         verdict TEXT NOT NULL,
         spoke JSONB NOT NULL,
