@@ -16,8 +16,9 @@ AHEAD_DAYS = 62
 
 #: How the gate's connections are opened: a worker that stops answering while it holds a person loses it after ten
 #: seconds (one that is killed loses it at once). Set once a connection: for each transaction it would cost as much as
-#: the lock. The server counts only after a Sync, not within a pipeline.
-OPTIONS = "-c idle_in_transaction_session_timeout=10s"
+#: the lock. The server counts only after a Sync, not within a pipeline. All is read by key: a plan that was made while
+#: a table was empty would go on to read it whole as it grows.
+OPTIONS = "-c idle_in_transaction_session_timeout=10s -c enable_seqscan=off"
 
 #: Locks the person of an account (its first borrower) until the transaction ends.
 LOCK = """
