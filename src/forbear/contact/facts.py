@@ -119,7 +119,8 @@ def facts_on(
 
 def _recorded(record: Record, loans: list[Loan]) -> bool:
     """Are contacts on record until now? Where they are, later days take it that the record is kept up."""
-    today = local_date(record.asked.zones, record.at)
+    zones = record.asked.zones
+    today = local_date(zones if place(zones, record.at.date()) is not None else None, record.at)
     return all(x.recorded_until is not None and x.recorded_until >= today for x in loans)
 
 
