@@ -41,7 +41,8 @@ def ask(
     fact: Annotated[list[str] | None, typer.Option("--fact", help="a fact of the contact, name=value; repeat")] = None,
     book_name: Annotated[str | None, typer.Option("--book", help="its book, where several have that number")] = None,
     agency: Annotated[str | None, typer.Option("--agency", help="the agency that makes it; else the creditor")] = None,
-    decided_by: Annotated[str | None, typer.Option("--decided-by", help="who decides where a fact lacks")] = None,
+    text_sha256: Annotated[str | None, typer.Option("--text-sha256", help="of the text that the step sends")] = None,
+    decided_by: Annotated[str | None, typer.Option("--decided-by", help="who else decides where a fact lacks")] = None,
     reason: Annotated[str | None, typer.Option("--reason", help="why; no name and no number of a person")] = None,
     lang: Lang = "en",
 ) -> None:
@@ -54,7 +55,7 @@ def ask(
     try:
         request = Request(
             key=uuid4(), account_id=account_id, step=step, requested_by=by, agency=agency, facts=given,
-            decided_by=decided_by, reason=reason,
+            text_sha256=text_sha256, decided_by=decided_by, reason=reason,
         )  # fmt: skip
     except ValidationError as error:
         first = error.errors(include_input=False)[0]
@@ -79,7 +80,7 @@ def ask(
 def use(permission: Id, lang: Lang = "en") -> None:
     """Use a permission: the contact is made now, and is on record."""
     migrate()
-    services.use(permission)
+    services.use(rulebook(), permission)
     say(_word("used", lang))
 
 

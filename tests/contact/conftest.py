@@ -10,7 +10,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from forbear.contact.models import Request
+from forbear.contact.models import WRITTEN, Request
+from forbear.contact.services import text_hash
 from forbear.rulebook.load import Rulebook, load
 
 DAY = date(2026, 6, 30)
@@ -103,6 +104,21 @@ class Store:
             loan_id, str(next(_numbers)), at, step, outcome,
         )  # fmt: skip
 
+    def set_aside(self, loan_id: int, taken_on: str = "2026-06-20") -> None:
+        """Of the loan, a row waits in quarantine, and a contact of an import of `taken_on` was dropped."""
+        number = next(_numbers)
+        self.sql(
+            "WITH i AS (INSERT INTO import (book_id, file_name, file_sha256, mapping_name, mapping_sha256, mapping,"
+            " taken_on, finished_at)"
+            " SELECT book_id, 'f', %s, 'm', 'm', 'm', %s, now() FROM account WHERE id = %s RETURNING id)"
+            " INSERT INTO quarantine (import_id, table_name, row_number, field, reason, remedy, row, loan_ref,"
+            " settled_at, settled_how)"
+            " SELECT i.id, 'contacts', n, 'at', 'r', 'r', '{}', a.ref, CASE n WHEN 1 THEN now() END,"
+            " CASE n WHEN 1 THEN 'dropped' END"
+            " FROM i, account a, generate_series(1, 2) n WHERE a.id = %s",
+            f"f{number}", taken_on, loan_id, loan_id,
+        )  # fmt: skip
+
 
 @pytest.fixture
 def store(fresh_db: str) -> Store:
@@ -130,10 +146,11 @@ def wanted() -> Callable[..., Request]:
     """A request for one contact, a call unless a step is named; further words are its fields."""
 
     def request(account_id: int, step: str = "call", **given: Any) -> Request:
+        text = {"text_sha256": text_hash("a text")} if step in WRITTEN else {}
         return Request(
             account_id=account_id,
             step=step,
-            **{"key": uuid.uuid4(), "requested_by": "dialer-1", "facts": FACTS, **given},
+            **{"key": uuid.uuid4(), "requested_by": "dialer-1", "facts": FACTS, **text, **given},
         )
 
     return request

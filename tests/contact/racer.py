@@ -55,7 +55,7 @@ def work(
 ) -> None:
     draw = random.Random(number)
     # What a crash of the server would lose is not proved here, so nobody waits for the disk.
-    options = {"application_name": "racer", "options": "-c synchronous_commit=off"}
+    options = {"application_name": "racer", "options": f"{reads.OPTIONS} -c synchronous_commit=off"}
     with psycopg.connect(url, **options) as connection, log.open("w", buffering=1) as said:
         while done.value < goal:
             request = Request(
@@ -84,7 +84,7 @@ def _use(connection: Any, law: Rulebook, permission: uuid.UUID, draw: random.Ran
     if permission.int == 0:
         return
     try:
-        use_on(connection, permission)
+        use_on(connection, law, permission)
         connection.commit()
     except NotUsable:
         return

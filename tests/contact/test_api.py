@@ -37,9 +37,13 @@ def test_a_call_from_the_asking_to_its_end(store: Any, dialer: TestClient, body:
     assert {"rule", "says", "text", "instrument", "article", "verified"} == set(answer["reasons"][0])
     address = f"/gate/permissions/{answer['permission']['id']}"
     assert dialer.post(f"{address}/outcome", json={"outcome": "no_answer"}).status_code == 409
-    used = dialer.post(f"{address}/use")
+    # What is about to be done is said again, and must be what was granted.
+    now = {"account_id": loan, "step": "call"}
+    assert dialer.post(f"{address}/use").status_code == 422
+    assert dialer.post(f"{address}/use", json=now | {"step": "sms"}).json()["problem"] == "another"
+    used = dialer.post(f"{address}/use", json=now)
     assert used.status_code == 200 and used.json()["account_id"] == loan
-    assert dialer.post(f"{address}/use").json()["problem"] == "used"
+    assert dialer.post(f"{address}/use", json=now).json()["problem"] == "used"
     assert dialer.post(f"{address}/outcome", json={"outcome": "no_answer"}).status_code == 204
     assert store.sql("SELECT step, outcome FROM contact") == [("call", "no_answer")]
 
@@ -82,9 +86,9 @@ def test_a_field_that_can_t_be_taken_is_named_and_its_value_never_repeated(
 
 
 def test_other_addresses_and_ids_are_answered_in_json(dialer: TestClient) -> None:
-    missing = dialer.post(f"/gate/permissions/{uuid.uuid4()}/use")
+    missing = dialer.post(f"/gate/permissions/{uuid.uuid4()}/use", json={"account_id": 1, "step": "call"})
     assert missing.status_code == 404 and missing.json()["problem"] == "no_such_permission"
-    assert dialer.post("/gate/permissions/13800138000/use").status_code == 422
+    assert dialer.post("/gate/permissions/13800138000/use", json={}).status_code == 422
     assert dialer.get("/gate/permissions").status_code == 405
 
 

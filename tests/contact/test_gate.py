@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+import time
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -12,8 +13,9 @@ from typing import Any
 import psycopg
 import pytest
 from pydantic import ValidationError
+from tests.contact.conftest import FACTS
 
-from forbear.contact import services
+from forbear.contact import reads, services
 from forbear.contact.channels import Outbox
 from forbear.contact.errors import Misasked, NoSuchPermission, NotUsable
 from forbear.contact.models import Request
@@ -67,7 +69,7 @@ def test_a_permission_counts_as_a_connected_call_until_its_end_is_known(
     # Used, it still counts; known not to have been answered, it counts no more.
     first = granted[0].permission
     assert first is not None
-    use(first.id)
+    use(law, first.id)
     assert not ask(law, wanted(loan)).granted
     report(law, first.id, "no_answer")
     assert ask(law, wanted(loan)).granted
@@ -81,7 +83,7 @@ def test_what_was_not_used_lapses(store: Any, law: Rulebook, wanted: Wanted) -> 
     assert not ask(law, wanted(loan)).granted
     store.clock(first.expires_at)
     with pytest.raises(NotUsable, match="expired"):
-        use(first.id)
+        use(law, first.id)
     assert ask(law, wanted(loan)).granted
 
 
@@ -92,7 +94,7 @@ def test_what_is_given_back_counts_no_more(store: Any, law: Rulebook, wanted: Wa
     void(granted[0].id)
     assert ask(law, wanted(loan)).granted
     with pytest.raises(NotUsable, match="given back"):
-        use(granted[0].id)
+        use(law, granted[0].id)
 
 
 def test_after_a_conversation_an_agency_does_not_call_for_seven_days(store: Any, law: Rulebook, wanted: Wanted) -> None:
@@ -101,7 +103,7 @@ def test_after_a_conversation_an_agency_does_not_call_for_seven_days(store: Any,
     loan = store.lend(store.book("us"), zones="America/New_York")
     granted = ask(law, wanted(loan)).permission
     assert granted is not None
-    use(granted.id)
+    use(law, granted.id)
     report(law, granted.id, "conversation")
     answer = ask(law, wanted(loan))
     assert answer.spoke["forbids"] == ("us.call.after-conversation",)
@@ -129,14 +131,34 @@ def test_what_waiting_does_not_mend_has_no_earliest_time(
 
 
 def test_an_unknown_fact_is_a_refusal_that_a_named_person_may_lift(store: Any, book: Rulebook, wanted: Wanted) -> None:
-    loan = store.lend(incapable=None)
+    loan = store.lend(dispute_open=None)
     answer = ask(book, wanted(loan))
     assert answer.verdict == "needs_human" and not answer.granted
-    lifted = ask(book, wanted(loan, decided_by="staff-7", reason="spoke to the court today"))
+    lifted = ask(book, wanted(loan, decided_by="staff-7", reason="asked the court today"))
     assert lifted.granted and lifted.verdict == "needs_human"
     assert store.sql("SELECT decided_by, reason FROM gate_request WHERE id = %s", lifted.request_id) == [
-        ("staff-7", "spoke to the court today")
+        ("staff-7", "asked the court today")
     ]
+    assert lifted.permission is not None and use(book, lifted.permission.id)
+    with pytest.raises(ValidationError, match="another than requested_by"):
+        wanted(loan, decided_by="dialer-1", reason="I lift my own")
+
+
+@pytest.mark.parametrize(
+    ("step", "on_file", "facts"),
+    [
+        ("call", {"stop_contact": None}, FACTS),
+        ("call", {"incapable": None}, FACTS),
+        ("call", {}, {"to_whom": "debtor"}),
+        ("email", {"zones": None}, FACTS),
+        ("email", {"zones": None, "dispute_open": None}, FACTS),
+    ],
+)
+def test_a_stop_the_content_and_the_place_are_never_lifted(
+    store: Any, book: Rulebook, wanted: Wanted, step: str, on_file: dict[str, Any], facts: dict[str, Any]
+) -> None:
+    answer = ask(book, wanted(store.lend(**on_file), step, facts=facts, decided_by="staff-7", reason="I want to"))
+    assert answer.verdict == "needs_human" and not answer.granted and answer.decided_by is None
 
 
 def test_nobody_lifts_what_a_rule_forbids(store: Any, book: Rulebook, wanted: Wanted) -> None:
@@ -151,15 +173,47 @@ def test_a_permission_serves_one_contact(store: Any, law: Rulebook, wanted: Want
     loan = store.lend()
     granted = ask(law, wanted(loan, agency="alpha")).permission
     assert granted is not None
-    made = use(granted.id)
+    made = use(law, granted.id)
     assert (made.account_id, made.step) == (loan, "call")
     with pytest.raises(NotUsable, match="was used"):
-        use(granted.id)
+        use(law, granted.id)
     assert store.sql("SELECT step, outcome, agency, permission_id FROM contact") == [
         ("call", "pending", "alpha", granted.id)
     ]
     with pytest.raises(NoSuchPermission):
-        use(uuid.uuid4())
+        use(law, uuid.uuid4())
+
+
+@pytest.mark.parametrize(
+    "since",
+    [
+        "UPDATE borrower SET stop_contact = true",
+        "UPDATE borrower SET incapable = NULL",
+        "UPDATE account SET dispute_open = true",
+        "UPDATE account SET status = 'paid_off'",
+        "INSERT INTO payment (account_id, ref, paid_on, amount_minor) SELECT id, 'x', '2026-06-30', 20500 FROM account",
+    ],
+)
+def test_what_ceased_to_be_lawful_since_it_was_granted_is_not_used(
+    store: Any, book: Rulebook, wanted: Wanted, since: str
+) -> None:
+    granted = ask(book, wanted(store.lend())).permission
+    assert granted is not None
+    store.sql(since)
+    with pytest.raises(NotUsable) as refused:
+        use(book, granted.id)
+    assert refused.value.why == "unlawful" and store.sql("SELECT 1 FROM contact") == []
+    assert store.sql("SELECT used_at IS NULL, voided_at IS NOT NULL FROM permission") == [(True, True)]
+
+
+def test_a_decision_of_a_person_does_not_outlive_a_prohibition(store: Any, book: Rulebook, wanted: Wanted) -> None:
+    granted = ask(
+        book, wanted(store.lend(dispute_open=None), decided_by="staff-7", reason="asked the court")
+    ).permission
+    assert granted is not None
+    store.sql("UPDATE account SET dispute_open = true")
+    with pytest.raises(NotUsable, match="not permitted any more"):
+        use(book, granted.id)
 
 
 def test_a_report_only_gets_graver_and_fits_the_step(store: Any, law: Rulebook, wanted: Wanted) -> None:
@@ -167,7 +221,7 @@ def test_a_report_only_gets_graver_and_fits_the_step(store: Any, law: Rulebook, 
     assert granted is not None
     with pytest.raises(NotUsable, match="Use it first"):
         report(law, granted.id, "no_answer")
-    use(granted.id)
+    use(law, granted.id)
     # A call that is told as "delivered" would escape the count of those connected.
     with pytest.raises(Misasked, match="no end of a call"):
         report(law, granted.id, "delivered")
@@ -185,19 +239,18 @@ def test_a_channel_takes_that_message_with_that_permission_and_no_other(
     assert granted is not None
     for account, step, words in ((loan + 1, "sms", text), (loan, "email", text), (loan, "sms", text + "!")):
         with pytest.raises(NotUsable, match="another account, step or text"):
-            box.send(granted.id, account, step, words)
+            box.send(law, granted.id, account, step, words)
     with pytest.raises(Misasked, match="not carried"):
-        box.send(granted.id, loan, "call", text)
+        box.send(law, granted.id, loan, "call", text)
     assert store.sql("SELECT count(*) FROM outbox") == [(0,)]
-    box.send(granted.id, loan, "sms", text)
+    box.send(law, granted.id, loan, "sms", text)
     assert store.sql("SELECT account_id, step, text FROM outbox") == [(loan, "sms", text)]
     with pytest.raises(NotUsable, match="was used"):
-        box.send(granted.id, loan, "sms", text)
-    # Asked without its text, a permission sends nothing.
-    bare = ask(law, wanted(loan, "sms")).permission
-    assert bare is not None
-    with pytest.raises(NotUsable):
-        box.send(bare.id, loan, "sms", text)
+        box.send(law, granted.id, loan, "sms", text)
+    # What sends a text is not asked for without it.
+    with pytest.raises(Misasked) as missing:
+        ask(law, wanted(loan, "sms", text_sha256=None))
+    assert missing.value.field == "text_sha256"
 
 
 def test_a_message_that_is_not_delivered_does_not_use_its_permission(store: Any, law: Rulebook, wanted: Wanted) -> None:
@@ -209,9 +262,9 @@ def test_a_message_that_is_not_delivered_does_not_use_its_permission(store: Any,
     granted = ask(law, wanted(loan, "sms", text_sha256=text_hash("x"))).permission
     assert granted is not None
     with pytest.raises(RuntimeError):
-        Broken().send(granted.id, loan, "sms", "x")
+        Broken().send(law, granted.id, loan, "sms", "x")
     assert store.sql("SELECT used_at FROM permission") == [(None,)] and store.sql("SELECT 1 FROM contact") == []
-    Outbox().send(granted.id, loan, "sms", "x")
+    Outbox().send(law, granted.id, loan, "sms", "x")
 
 
 # ---- the request ------------------------------------------------------------------------------------
@@ -281,7 +334,7 @@ def test_no_permission_outlives_the_lawful_hours_or_the_day(store: Any, law: Rul
     assert granted is not None and granted.expires_at == datetime.fromisoformat("2026-06-30T22:00:00+08:00")
     store.clock("2026-06-30T22:00:00+08:00")
     with pytest.raises(NotUsable):
-        use(granted.id)
+        use(law, granted.id)
     # At midnight the day's count and its law end, hence the permission too: also for a letter, which has no hours.
     store.clock("2026-06-30T23:58:00+08:00")
     for request in (wanted(free), wanted(loan, "letter")):
@@ -340,6 +393,13 @@ def test_on_days_of_clock_change_an_hour_is_lawful_by_both_readings(
     assert ask(law, wanted(loan)).granted is granted
 
 
+def test_a_permission_ends_at_midnight_on_the_day_the_clocks_go_back(store: Any, law: Rulebook, wanted: Wanted) -> None:
+    loan = store.lend(store.book("us"), zones="America/New_York", day=datetime(2026, 11, 1).date())  # noqa: DTZ001
+    store.clock("2026-11-01T23:58:00-05:00")
+    until = ask(law, wanted(loan, "letter")).permission
+    assert until is not None and until.expires_at == datetime.fromisoformat("2026-11-02T00:00:00-05:00")
+
+
 def test_both_passes_of_the_hour_that_occurs_twice_are_of_that_day(store: Any, law: Rulebook, wanted: Wanted) -> None:
     loan = store.lend(
         zones="America/New_York", agreed_from_min=0, agreed_to_min=1440, day=datetime(2026, 11, 1).date()  # noqa: DTZ001
@@ -387,7 +447,7 @@ def test_the_worker_s_clock_does_not_matter(store: Any, law: Rulebook, wanted: W
     answer = ask(law, wanted(loan))
     assert answer.granted and answer.requested_at == datetime.fromisoformat("2026-06-30T09:00:00+08:00")
     assert answer.permission is not None
-    assert use(answer.permission.id).at == answer.requested_at
+    assert use(law, answer.permission.id).at == answer.requested_at
 
 
 def test_a_clock_set_back_uses_nothing_before_it_was_granted(store: Any, law: Rulebook, wanted: Wanted) -> None:
@@ -396,7 +456,7 @@ def test_a_clock_set_back_uses_nothing_before_it_was_granted(store: Any, law: Ru
     assert granted is not None
     store.clock("2026-06-30T11:59:00+08:00")
     with pytest.raises(NotUsable):
-        use(granted.id)
+        use(law, granted.id)
 
 
 def test_no_line_of_the_room_reads_the_worker_s_clock() -> None:
@@ -448,3 +508,66 @@ def test_a_borrower_joined_to_another_person_meanwhile_is_locked_as_that_person(
 
 def test_all_instants_are_utc(store: Any, law: Rulebook, wanted: Wanted) -> None:
     assert ask(law, wanted(store.lend())).requested_at.tzinfo is UTC
+
+
+def test_a_worker_that_stops_answering_loses_the_person(
+    store: Any, law: Rulebook, wanted: Wanted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loan, decide = store.lend(), services.decide
+    released: list[bool] = []
+
+    def stops(*given: Any) -> Any:
+        # It has read the record and holds the person; then it hangs, for longer than is granted to it.
+        time.sleep(0.8)
+        released.append(store.sql("SELECT 1 FROM borrower FOR UPDATE NOWAIT") == [(1,)])
+        return decide(*given)
+
+    monkeypatch.setattr(services, "decide", stops)
+    with psycopg.connect(store.url, options=reads.OPTIONS.replace("10s", "200ms")) as connection:
+        services.keep_rulebook(connection, law)
+        with pytest.raises(psycopg.OperationalError):
+            services.ask_on(connection, law, wanted(loan))
+    assert released == [True] and store.sql("SELECT 1 FROM gate_request") == []
+
+
+# ---- one person, several records --------------------------------------------------------------------
+
+
+def _joined(store: Any, **other: Any) -> tuple[int, int]:
+    """Two loans of one person in two books; `other` is what only the second book knows."""
+    one, second = store.lend(dpd=30), store.lend(store.book(name="second"), dpd=6, **other)
+    store.sql("UPDATE borrower SET same_as = %s WHERE id = %s", store.borrower_of(one), store.borrower_of(second))
+    return one, second
+
+
+@pytest.mark.parametrize(
+    ("other", "verdict"),
+    [
+        ({}, "permitted"),
+        *(({name: True}, "forbidden") for name in ("stop_contact", "incapable")),
+        ({"stop_contact": None}, "needs_human"),
+        ({"zones": "America/Los_Angeles"}, "forbidden"),
+        ({"place": "US-CA"}, "forbidden"),
+    ],
+)
+def test_what_one_record_says_of_a_person_holds_for_all_loans(
+    store: Any, book: Rulebook, wanted: Wanted, other: dict[str, Any], verdict: str
+) -> None:
+    one, _ = _joined(store, **{"place": None, **other})
+    assert ask(book, wanted(one, "sms")).verdict == verdict
+
+
+def test_a_gap_in_the_record_of_one_loan_is_a_gap_in_the_person_s(store: Any, book: Rulebook, wanted: Wanted) -> None:
+    one, other = _joined(store)
+    store.set_aside(other)
+    answer = ask(book, wanted(one))
+    assert not answer.granted and answer.facts["rows_waiting"] is True
+
+
+@pytest.mark.parametrize(
+    ("place", "granted"), [(None, True), ("CN", True), ("cn-31", True), ("New York", False), ("USA", False)]
+)
+def test_a_place_that_is_not_understood_is_of_no_known_law(
+    store: Any, book: Rulebook, wanted: Wanted, place: str | None, granted: bool
+) -> None:
+    assert ask(book, wanted(store.lend(place=place))).granted is granted

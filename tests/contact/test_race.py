@@ -40,10 +40,9 @@ AFTER_CONVERSATION = f"""
     WITH {PLACED} SELECT q.account_id, q.at FROM placed p JOIN placed q
         ON q.account_id = p.account_id AND q.at > p.at AND q.day < p.day + 7
     WHERE p.jurisdiction = 'us' AND p.outcome IN ('conversation', 'pending')"""
-#: A permission for more than one request, used for more than one contact, or used late.
+#: A permission used for more than one contact, used late, or used without its contact.
 TWICE = """
     SELECT permission_id::text FROM contact WHERE permission_id IS NOT NULL GROUP BY 1 HAVING count(*) > 1
-    UNION ALL SELECT request_id::text FROM permission GROUP BY 1 HAVING count(*) > 1
     UNION ALL SELECT id::text FROM permission WHERE used_at >= expires_at OR used_at < granted_at
     UNION ALL SELECT p.id::text FROM permission p LEFT JOIN contact c ON c.permission_id = p.id
         WHERE (p.used_at IS NULL) <> (c.permission_id IS NULL)"""

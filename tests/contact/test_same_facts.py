@@ -41,7 +41,7 @@ def _by_night(book: Rulebook) -> dict[int, dict[str, Any]]:
 
 def _by_gate(url: str, account_id: int, book: Rulebook) -> dict[str, Any]:
     with psycopg.connect(url) as connection:
-        rows = connection.execute(reads.GATHER, {"account_id": account_id}, binary=True).fetchall()
+        rows = connection.execute(reads.GATHER, {"account_id": account_id, "mine": None}, binary=True).fetchall()
     record = reads.record(rows, account_id)
     assert record is not None
     return facts_on(record, {}, False, DAY, book, charges=True)
@@ -78,6 +78,32 @@ def test_a_person_in_two_books_is_counted_once_and_over_both(store: Any, book: R
     facts = _by_gate(store.url, one, book)
     # The loan longer past due is the one to speak of, though it lies in the other book.
     assert (facts["connected_today"], facts["lead_account"], facts["calls_7d"]) == (1, False, 0)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"stop_contact": True, "attorney": None}, {"bankrupt": True, "vulnerable": None}),
+        ({"incapable": None, "place": "CN"}, {"incapable": True, "place": "TW"}),
+        ({"opted_out_sms": None}, {"opted_out_sms": None, "workplace_forbidden": True, "unreachable": True}),
+        ({"hardship_until": "2026-01-01"}, {"hardship_until": "2026-12-01", "respite_until": "2026-07-01"}),
+        ({"zones": None}, {"zones": "America/Los_Angeles"}),
+        ({"zones": "Asia/Shanghai"}, {"zones": "Nowhere/AtAll"}),
+        ({"place": "Shanghai"}, {"place": None}),
+        ({"place": "CN"}, {"place": None}),
+    ],
+)
+def test_what_one_book_says_of_a_person_the_other_sees_too_by_night_and_at_the_gate(
+    store: Any, book: Rulebook, one: dict[str, Any], other: dict[str, Any]
+) -> None:
+    first, second = store.lend(**one), store.lend(store.book(name="another"), dpd=40, **other)
+    store.lend(**other)  # a third loan, of somebody else, who keeps what is their own
+    store.sql("UPDATE borrower SET same_as = %s WHERE id = %s", store.borrower_of(first), store.borrower_of(second))
+    store.contacted(second, "call", "2026-06-30T02:00:00+08:00")
+    store.set_aside(second, "2026-06-20")
+    store.sql("UPDATE book SET history_from = '2026-06-01' WHERE name = 'another'")
+    assert _compare(store.url, book) == 3
+    assert _by_gate(store.url, first, book)["history_days"] == 10
 
 
 def test_intake_joins_borrowers_of_one_key_and_parts_them_again(

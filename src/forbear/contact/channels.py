@@ -5,7 +5,9 @@ from typing import final
 from uuid import UUID
 
 from forbear.contact.errors import Misasked
-from forbear.contact.services import Connection, Made, connected, use_on
+from forbear.contact.models import WRITTEN
+from forbear.contact.services import Connection, Made, connected, text_hash, use_on
+from forbear.rulebook.book import Rulebook
 
 
 class Channel(ABC):
@@ -15,7 +17,7 @@ class Channel(ABC):
     steps: frozenset[str]
 
     @final
-    def send(self, permission_id: UUID, account_id: int, step: str, text: str) -> Made:
+    def send(self, book: Rulebook, permission_id: UUID, account_id: int, step: str, text: str) -> Made:
         """Send a text, using its permission: both happen, or neither.
 
         The permission must be unused, unexpired, and for this account, this step and this very text.
@@ -24,7 +26,9 @@ class Channel(ABC):
         if step not in self.steps:
             raise Misasked("step", "is not carried by this channel", f"It carries {', '.join(sorted(self.steps))}")
         with connected() as connection:
-            made = use_on(connection, permission_id, account_id=account_id, step=step, text=text)
+            made = use_on(
+                connection, book, permission_id, account_id=account_id, step=step, text_sha256=text_hash(text)
+            )
             self.deliver(connection, made, text)
             connection.commit()
         return made
@@ -37,7 +41,7 @@ class Channel(ABC):
 class Outbox(Channel):
     """The default: messages go into a table of this database, and no further."""
 
-    steps = frozenset(("reminder", "sms", "email", "letter", "plan_offer", "visit_notice"))
+    steps = WRITTEN
 
     def deliver(self, connection: Connection, made: Made, text: str) -> None:
         """Put the message into the table."""

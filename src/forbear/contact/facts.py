@@ -74,6 +74,10 @@ def facts_on(
     """
     asked, never = record.asked, book.vocabulary.never
     where = {x.account_id: _position(x, day) for x in record.loans if x.opened_on <= day}
+    # What was done to a person is on record as far as it is in the shortest of the books.
+    kept = [x for x in record.loans if x.account_id in where or x is asked]
+    begins = [x.history_from for x in kept if x.history_from is not None]
+    recorded = len(begins) == len(kept) and _recorded(record, kept)
     own = where.get(asked.account_id) or _position(asked, day)
     law = setting(book, asked.jurisdiction, day)
     cap = _cap(book, asked.jurisdiction, asked.lender_type, asked.opened_on)
@@ -99,8 +103,8 @@ def facts_on(
         "promise_open": _still(asked, "promise_due_on", day),
         "plan_active": _still(asked, "plan_until", day),
         "respite_open": _still(asked, "respite_until", day),
-        "history_days": max(0, (day - asked.history_from).days) if asked.history_from and _recorded(record) else 0,
-        "rows_waiting": asked.waits,
+        "history_days": max(0, (day - max(begins)).days) if recorded else 0,
+        "rows_waiting": any(x.waits for x in kept),
         "penalty_rate_ppm": asked.late.penalty_rate_ppm,
         "validation_sent": True if sent else None,
         "days_since_validation": (day - sent_on).days if sent and sent_on else never,
@@ -113,10 +117,11 @@ def facts_on(
     return facts
 
 
-def _recorded(record: Record) -> bool:
+def _recorded(record: Record, loans: list[Loan]) -> bool:
     """Are contacts on record until now? Where they are, later days take it that the record is kept up."""
-    until = record.asked.recorded_until
-    return until is not None and until >= local_date(record.asked.zones, record.at)
+    zones = record.asked.zones
+    today = local_date(zones if place(zones, record.at.date()) is not None else None, record.at)
+    return all(x.recorded_until is not None and x.recorded_until >= today for x in loans)
 
 
 def _still(loan: Loan, name: str, day: date) -> bool:

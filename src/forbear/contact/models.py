@@ -6,7 +6,7 @@ from datetime import date, datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from forbear.ledger.models import Instalment, Late
 from forbear.rulebook.answer import Verdict
@@ -25,6 +25,8 @@ CONVERSED = CONNECTED
 #: Contacts that are known not to have failed: only these open the way to a harsher step, and only these tries.
 MADE = ("connected", "conversation", "no_answer", "delivered")
 TRIES = ("sms", "call")
+#: Steps that send a text: a permission is for one text only.
+WRITTEN = frozenset(("reminder", "sms", "email", "letter", "plan_offer", "visit_notice"))
 
 Outcome = Literal["connected", "conversation", "no_answer", "delivered", "failed"]
 #: The ends that a contact by each channel can come to, mildest first: a later report may only be graver.
@@ -44,6 +46,11 @@ OUTCOMES_OF_A_CALL: tuple[Outcome, ...] = ("failed", "no_answer", "connected", "
 Number = Annotated[str, Field(pattern=r"^[A-Za-z0-9._:-]{1,64}$")]
 
 
+def _in_order(facts: dict[str, bool | int | str]) -> dict[str, bool | int | str]:
+    """The same facts are the same request, whatever their order."""
+    return dict(sorted(facts.items()))
+
+
 class Request(BaseModel):
     """One contact that somebody wants to make now.
 
@@ -51,7 +58,9 @@ class Request(BaseModel):
     facts: what the asker knows of the contact itself: facts of the vocabulary with asked = "gate"; one that is left
         out is unknown. `to_whom` can't be left out.
     text_sha256: of the message's text in UTF-8; a channel sends that text and no other.
-    decided_by, reason: a person who decides where the rules lack a fact. Where a rule forbids they change nothing.
+        Needed for each of WRITTEN.
+    decided_by, reason: a second person, who decides where the rules lack a fact of the record. Where a rule
+        forbids, or lacks a fact of another kind (docs/gate.md), they change nothing.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -62,7 +71,7 @@ class Request(BaseModel):
     requested_by: Number
     agency: Number | None = None
     text_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
-    facts: dict[str, bool | int | str]
+    facts: Annotated[dict[str, bool | int | str], AfterValidator(_in_order)]
     decided_by: Number | None = None
     reason: Annotated[str, Field(min_length=1, max_length=500)] | None = None
 
@@ -70,6 +79,8 @@ class Request(BaseModel):
     def _both(self) -> "Request":
         if (self.decided_by is None) != (self.reason is None):
             raise ValueError("decided_by and reason belong together; give both or neither")
+        if self.decided_by is not None and self.decided_by == self.requested_by:
+            raise ValueError("decided_by must be another than requested_by: nobody lifts a refusal of their own")
         return self
 
 
@@ -122,13 +133,16 @@ class Touch:
 
 @dataclass(frozen=True, slots=True)
 class Loan:
-    """One loan of the person, with its book and the borrower as that book knows them. Amounts in minor units."""
+    """One loan of the person, with its book, what that book alone knows, and what all records say of the person.
+
+    Amounts in minor units.
+    """
 
     account_id: int
     jurisdiction: str
     lender_type: str
     collector: str
-    #: The borrower's country, where it is on record.
+    #: The person's country; None where no place is on record, "" where it can't be told or records differ.
     country: str | None
     #: Every contact is on record from `history_from` (None: from no day) through `recorded_until`.
     history_from: date | None

@@ -14,11 +14,15 @@ from forbear.rulebook.models import Hours
 #: Local days ahead for which the earliest lawful time is looked for.
 AHEAD_DAYS = 62
 
-#: Locks the person of an account (its first borrower) until the transaction ends. A worker that stops answering
-#: while it holds the lock loses it after ten seconds; one that is killed loses it at once.
+#: How the gate's connections are opened: a worker that stops answering while it holds a person loses it after ten
+#: seconds (one that is killed loses it at once). Set once a connection: for each transaction it would cost as much as
+#: the lock. The server counts only after a Sync, not within a pipeline. All is read by key: a plan that was made while
+#: a table was empty would go on to read it whole as it grows.
+OPTIONS = "-c idle_in_transaction_session_timeout=10s -c enable_seqscan=off"
+
+#: Locks the person of an account (its first borrower) until the transaction ends.
 LOCK = """
-    SELECT p.id, set_config('idle_in_transaction_session_timeout', '10s', true)
-    FROM borrower p
+    SELECT p.id FROM borrower p
     WHERE p.id = (SELECT coalesce(b.same_as, b.id) FROM account a JOIN borrower b ON b.id = a.borrower_id
                   WHERE a.id = %(account_id)s)
     FOR NO KEY UPDATE OF p"""
@@ -31,38 +35,57 @@ _PLAIN_OF_ACCOUNT = ("all_in_ppm", "dispute_open")
 _DAYS = ("hardship_until", "respite_until")
 _DAYS_OF_ACCOUNT = ("promise_due_on", "plan_until", "validation_sent_on")
 
-#: The country of a borrower `b`, out of a place such as GB or US-NY; NULL where it can't be told.
+#: The country of a borrower `b`, out of a place such as GB or US-NY; '' where a place is given and it can't be told.
 COUNTRY = """CASE WHEN octet_length(left(b.place, 2)) = 2 AND substr(b.place, 3, 1) IN ('', '-')
-            THEN lower(left(b.place, 2)) END"""
+            THEN lower(left(b.place, 2)) WHEN b.place IS NOT NULL THEN '' END"""
 
-#: One row for each loan of the person. Days are sent as days since 1970-01-01, instants as seconds.
+#: What holds for a person as soon as one record says so: the law protects the person, not the row of a book.
+OF_PERSON = (
+    "stop_contact", "attorney", "bankrupt", "incapable", "unreachable", "workplace_forbidden", "opted_out_sms",
+    "vulnerable",
+)  # fmt: skip
+#: Days until which something holds for a person: the latest of all records.
+DAYS_OF_PERSON = _DAYS
+
+
+def _of_borrower(name: str) -> str:
+    return f"who.{name}" if name in OF_PERSON else f"b.{name}"
+
+
+#: One row for each loan of the person. Days are sent as days since 1970-01-01, instants as seconds. A permission
+#: `mine`, which is about to be used, is not outstanding.
 GATHER = f"""
-    WITH clock AS MATERIALIZED (SELECT gate_now() AS at),
-    person AS MATERIALIZED (
-        SELECT coalesce(b.same_as, b.id) AS id FROM account a JOIN borrower b ON b.id = a.borrower_id
-        WHERE a.id = %(account_id)s),
-    same AS (
-        SELECT id FROM person UNION ALL
-        SELECT b.id FROM person JOIN borrower b ON b.same_as = person.id)
-    SELECT clock.at, person.id, a.id, k.jurisdiction, k.lender_type, k.collector,
-        {COUNTRY},
+    WITH clock AS MATERIALIZED (SELECT gate_now() AS at)
+    SELECT clock.at, coalesce(b.same_as, b.id), a.id, k.jurisdiction, k.lender_type, k.collector, who.country,
         CASE WHEN h.gap_until > r.history_from THEN h.gap_until ELSE r.history_from END, r.recorded_until,
         r.rows_waiting OR coalesce(h.rows_waiting, false),
         a.status, a.opened_on, a.penalty_rate_ppm, a.late_fee_minor, a.late_fee_ppm, a.grace_days,
-        b.zones, b.agreed_from_min, b.agreed_to_min,
+        who.zones, b.agreed_from_min, b.agreed_to_min,
         i.due, i.principal, i.interest, p.days, p.amounts, p.back, c.seconds, c.steps, c.outcomes,
-        {", ".join(f"b.{name}" for name in _PLAIN)}, {", ".join(f"a.{name}" for name in _PLAIN_OF_ACCOUNT)},
-        {", ".join(f"b.{name}" for name in _DAYS)}, {", ".join(f"a.{name}" for name in _DAYS_OF_ACCOUNT)}
-    FROM clock CROSS JOIN person CROSS JOIN same
-    JOIN borrower b ON b.id = same.id
+        {", ".join(map(_of_borrower, _PLAIN))}, {", ".join(f"a.{name}" for name in _PLAIN_OF_ACCOUNT)},
+        {", ".join(f"who.{name}" for name in _DAYS)}, {", ".join(f"a.{name}" for name in _DAYS_OF_ACCOUNT)}
+    FROM clock CROSS JOIN account one JOIN borrower self ON self.id = one.borrower_id
+    CROSS JOIN LATERAL (
+        SELECT string_agg(b.zones, '|' ORDER BY b.id) AS zones,
+            CASE WHEN min(b.country) = max(b.country) THEN min(b.country)
+                 WHEN min(b.country) IS NOT NULL THEN '' END AS country,
+            {
+    ", ".join(
+        f"CASE WHEN bool_or(b.{n}) THEN true WHEN bool_and(b.{n} IS NOT NULL) THEN false END AS {n}" for n in OF_PERSON
+    )
+},
+            {", ".join(f"max(b.{n}) AS {n}" for n in DAYS_OF_PERSON)}
+        FROM (SELECT b.*, {COUNTRY} AS country FROM borrower b
+              WHERE coalesce(b.same_as, b.id) = coalesce(self.same_as, self.id)) b) who
+    JOIN borrower b ON coalesce(b.same_as, b.id) = coalesce(self.same_as, self.id)
     JOIN account a ON a.borrower_id = b.id
     JOIN book k ON k.id = a.book_id
     JOIN book_record r ON r.book_id = a.book_id
     LEFT JOIN account_held h ON h.account_id = a.id
     CROSS JOIN LATERAL (
-        SELECT array_agg(due_on - DATE '1970-01-01' ORDER BY n) AS due,
-               array_agg(principal_minor ORDER BY n) AS principal, array_agg(interest_minor ORDER BY n) AS interest
-        FROM instalment WHERE account_id = a.id) i
+        SELECT array_agg(due_on - DATE '1970-01-01') AS due, array_agg(principal_minor) AS principal,
+               array_agg(interest_minor) AS interest
+        FROM (SELECT * FROM instalment WHERE account_id = a.id ORDER BY n) schedule) i
     CROSS JOIN LATERAL (
         SELECT array_agg(paid_on - DATE '1970-01-01') AS days, array_agg(amount_minor) AS amounts,
                array_agg(taken_back_on - DATE '1970-01-01') AS back
@@ -73,7 +96,9 @@ GATHER = f"""
         FROM (SELECT at, step, outcome FROM contact WHERE account_id = a.id
               UNION ALL
               SELECT granted_at, step, '{PENDING}' FROM permission
-              WHERE account_id = a.id AND used_at IS NULL AND voided_at IS NULL AND expires_at > clock.at) made) c"""
+              WHERE account_id = a.id AND used_at IS NULL AND voided_at IS NULL AND expires_at > clock.at
+                  AND id IS DISTINCT FROM %(mine)s::uuid) made) c
+    WHERE one.id = %(account_id)s"""
 
 _EPOCH = date(1970, 1, 1).toordinal()
 
@@ -123,26 +148,30 @@ def _day(since_epoch: int) -> date:
 
 #: Keeps the answer, and grants with it; no row comes back where the key was used before.
 KEEP = """
-    WITH kept AS (
-        INSERT INTO gate_request (id, account_id, step, agency, requested_by, asked, requested_at, verdict, spoke,
-                                  facts, rulebook_sha256, earliest, decided_by, reason)
-        VALUES (%(key)s, %(account_id)s, %(step)s, %(agency)s, %(requested_by)s, %(asked)s, %(at)s, %(verdict)s,
-                %(spoke)s, %(facts)s, %(sha256)s, %(earliest)s, %(decided_by)s, %(reason)s)
-        ON CONFLICT (id) DO NOTHING RETURNING id),
-    granted AS (
-        INSERT INTO permission (id, request_id, account_id, step, agency, text_sha256, granted_at, expires_at)
-        SELECT %(permission)s, id, %(account_id)s, %(step)s, %(agency)s, %(text_sha256)s, %(at)s, %(expires_at)s
-        FROM kept WHERE %(permission)s::uuid IS NOT NULL)
-    SELECT id FROM kept"""
+    INSERT INTO gate_request (id, account_id, step, agency, requested_by, text_sha256, asked_sha256, requested_at,
+                              verdict, spoke, facts, rulebook_sha256, earliest, decided_by, reason, expires_at, given)
+    VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+    ON CONFLICT (id) DO NOTHING RETURNING true"""
 
 #: The answer that a key got before.
 KEPT = """
-    SELECT r.asked, r.account_id, r.step, r.requested_at, r.verdict, r.spoke, r.facts, r.rulebook_sha256, p.id,
-           p.expires_at, r.earliest, r.decided_by
-    FROM gate_request r LEFT JOIN permission p ON p.request_id = r.id WHERE r.id = %(key)s"""
+    SELECT asked_sha256, account_id, step, requested_at, verdict, spoke, facts, rulebook_sha256, expires_at, earliest,
+           decided_by
+    FROM gate_request WHERE id = %s"""
 
 #: Locks the person of a permission, as LOCK does: what was outstanding becomes a contact, or lapses, but not both.
 LOCK_OF_PERMISSION = LOCK.replace("%(account_id)s", "(SELECT account_id FROM permission WHERE id = %(id)s)")
+
+#: The request that a permission was granted for, and the state that it is in, once the lock is held.
+GRANTED = """
+    SELECT account_id, step, agency, requested_by, text_sha256, given, decided_by, reason,
+           used_at IS NOT NULL, voided_at IS NOT NULL, expires_at <= gate_now() OR requested_at > gate_now()
+    FROM gate_request WHERE id = %(id)s AND expires_at IS NOT NULL"""
+
+#: GATHER for the person of a permission, as if that permission were not outstanding.
+GATHER_OF_PERMISSION = GATHER.replace(
+    "%(account_id)s", "(SELECT account_id FROM gate_request WHERE id = %(id)s)"
+).replace("%(mine)s", "%(id)s")
 
 #: Uses a permission and writes its contact, both or neither. The clock is read once the lock is held.
 USE = f"""
@@ -150,18 +179,13 @@ USE = f"""
     used AS (
         UPDATE permission SET used_at = clock.at FROM clock
         WHERE id = %(id)s AND used_at IS NULL AND voided_at IS NULL AND expires_at > clock.at
-            AND granted_at <= clock.at AND (%(account_id)s::bigint IS NULL OR (account_id, step, text_sha256)
-                IS NOT DISTINCT FROM (%(account_id)s::bigint, %(step)s::text, %(text_sha256)s::text))
+            AND granted_at <= clock.at
         RETURNING id, account_id, step, agency, used_at)
     INSERT INTO contact (account_id, ref, at, step, outcome, agency, permission_id)
     SELECT account_id, 'gate:' || id, used_at, step, '{PENDING}', agency, id FROM used
     RETURNING account_id, step, at"""
 
-#: Why a permission could not be used: the state that it is in.
-STATE = """
-    SELECT p.account_id, p.step, p.text_sha256, p.used_at IS NOT NULL, p.voided_at IS NOT NULL,
-           p.expires_at <= gate_now()
-    FROM permission p WHERE p.id = %(id)s"""
+VOID = "UPDATE permission SET voided_at = coalesce(voided_at, gate_now()) WHERE id = %(id)s AND used_at IS NULL"
 
 #: The step of a permission, and the outcome of its contact so far (NULL: it was not used). One report at a time.
 END = """

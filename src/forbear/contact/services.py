@@ -10,9 +10,9 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, cast
-from uuid import UUID, uuid4
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import psycopg
@@ -20,7 +20,17 @@ import psycopg
 from forbear.contact import reads
 from forbear.contact.errors import Misasked, NoSuchPermission, NotUsable
 from forbear.contact.facts import STILL, facts_on, place, setting
-from forbear.contact.models import OUTCOMES, OUTCOMES_OF_A_CALL, PENDING, Decision, Outcome, Permission, Record, Request
+from forbear.contact.models import (
+    OUTCOMES,
+    OUTCOMES_OF_A_CALL,
+    PENDING,
+    WRITTEN,
+    Decision,
+    Outcome,
+    Permission,
+    Record,
+    Request,
+)
 from forbear.rulebook.answer import Answer, Verdict
 from forbear.rulebook.book import Rulebook
 from forbear.rulebook.earliest import earliest_lawful, local_date
@@ -50,9 +60,9 @@ class Made:
 
 @contextmanager
 def connected() -> Iterator[Connection]:
-    """A connection of the pool, in a transaction of its own. Raises StoreError."""
+    """A connection of the gate's pool, in a transaction of its own. Raises StoreError."""
     with one_line():
-        pooled = engine().raw_connection()
+        pooled = engine(reads.OPTIONS).raw_connection()
         try:
             yield cast(Connection, pooled.driver_connection)
         finally:
@@ -70,14 +80,15 @@ def ask(book: Rulebook, request: Request) -> Decision:
 
 
 def ask_on(connection: Connection, book: Rulebook, request: Request) -> Decision:
-    """As `ask`, on a connection that is in no transaction. The rulebook must have been kept."""
+    """As `ask`, on a connection opened with reads.OPTIONS, in no transaction. The rulebook must have been kept."""
     _check(book, request)
-    asked = request.model_dump_json()
+    asked = hashlib.sha256(request.model_dump_json().encode()).digest()
     for _ in range(_TRIES):
-        with connection.pipeline():
+        with connection.pipeline() as pipeline:
             cursor = connection.cursor(binary=True)
             lock = connection.execute(reads.LOCK, {"account_id": request.account_id}, prepare=True)
-            cursor.execute(reads.GATHER, {"account_id": request.account_id}, prepare=True)
+            cursor.execute(reads.GATHER, {"account_id": request.account_id, "mine": None}, prepare=True)
+            pipeline.sync()  # from here on the server counts how long this worker does not answer
             rows = cursor.fetchall()
             locked = lock.fetchone()
             record = reads.record(rows, request.account_id)
@@ -95,7 +106,7 @@ def ask_on(connection: Connection, book: Rulebook, request: Request) -> Decision
 
 
 def decide(book: Rulebook, request: Request, record: Record) -> Decision:
-    """The answer to a request over a record: pure but for the id of the permission."""
+    """The answer to a request over a record. Pure. A permission has its request's number."""
     given: dict[str, FactValue] = {**dict.fromkeys(_of_contact(book)), **request.facts}
     agency = request.agency is not None
     known = functools.cache(lambda day: facts_on(record, given, agency, day, book))
@@ -108,10 +119,13 @@ def decide(book: Rulebook, request: Request, record: Record) -> Decision:
         for day in days
     ]
     answer = max(answers, key=lambda each: _GRAVER[each.verdict])
-    overridden = answer.verdict == "needs_human" and request.decided_by is not None
+    overridden = request.decided_by is not None and all(
+        each.verdict == "permitted" or _may_be_lifted(book, each) for each in answers
+    )
+    overridden = overridden and answer.verdict == "needs_human"
     permission = earliest = None
     if answer.verdict == "permitted" or overridden:
-        permission = Permission(uuid4(), _expires(answers, record.at, days[-1]))
+        permission = Permission(request.key, _expires(answers, record.at, days[-1], zones))
     elif not _for_good(book, answer, days[-1]):
         earliest = _earliest(book, request.step, record, zones, days, known)
     spoke: dict[str, list[str]] = {}
@@ -140,10 +154,29 @@ def _days(zones: str | None, at: datetime) -> list[date]:
     return sorted({at.astimezone(ZoneInfo(zone)).date() for zone in zones.split("|")})
 
 
-def _expires(answers: list[Answer], at: datetime, day: date) -> datetime:
+#: Facts whose absence nobody lifts: whether the person may be contacted at all, and where and when it is.
+_NEVER_LIFTED = frozenset({"stop_contact", "incapable", "law_known", "place_known"})
+
+
+def _may_be_lifted(book: Rulebook, answer: Answer) -> bool:
+    """Do the rules lack only facts of the record that a person may find out elsewhere?"""
+    if answer.verdict != "needs_human" or answer.local is None:
+        return False
+    lacking = {
+        name for each in answer.spoke if each.says == "unknown" for name, value in each.facts.items() if value is None
+    }
+    return not lacking & (_NEVER_LIFTED | _of_contact(book).keys())
+
+
+def _expires(answers: list[Answer], at: datetime, day: date, zones: str | None) -> datetime:
     """Minutes from now, but never after the lawful hours end, nor on a day whose law and counts were not asked."""
     ends = [answer.window[1] for answer in answers if answer.window is not None]
-    return min([at + LIFETIME, *(end for end in ends if end > at)] if ends else [at + LIFETIME, instant(day, 24 * 60)])
+    ends = [end for end in ends if end > at]
+    # The lawful hours end by both readings of a day on which clocks change; the day itself by the one that is so.
+    for zone in map(ZoneInfo, zones.split("|") if zones else ()):
+        tomorrow = at.astimezone(zone).date() + timedelta(days=1)
+        ends.append(datetime.combine(tomorrow, time(), zone).astimezone(UTC))
+    return min([at + LIFETIME, *ends] if zones else [at + LIFETIME, instant(day, 24 * 60)])
 
 
 def _for_good(book: Rulebook, answer: Answer, day: date) -> bool:
@@ -175,35 +208,35 @@ def _earliest(
     return earliest_lawful(book, here.jurisdiction, step, known, at, zones, here.agreed, reads.AHEAD_DAYS)
 
 
-def _row(request: Request, asked: str, decision: Decision) -> dict[str, Any]:
+def _row(request: Request, asked: bytes, decision: Decision) -> tuple[Any, ...]:
     permission = decision.permission
-    return {
-        "key": request.key,
-        "account_id": request.account_id,
-        "step": request.step,
-        "agency": request.agency,
-        "requested_by": request.requested_by,
-        "asked": asked,
-        "at": decision.requested_at,
-        "verdict": decision.verdict,
-        "spoke": json.dumps(decision.spoke),
-        "facts": json.dumps(decision.facts),
-        "sha256": decision.rulebook_sha256,
-        "earliest": decision.earliest,
-        "decided_by": decision.decided_by,
-        "reason": request.reason if decision.decided_by else None,
-        "permission": permission and permission.id,
-        "expires_at": permission and permission.expires_at,
-        "text_sha256": request.text_sha256,
-    }
+    return (
+        request.key,
+        request.account_id,
+        request.step,
+        request.agency,
+        request.requested_by,
+        request.text_sha256,
+        asked,
+        decision.requested_at,
+        decision.verdict,
+        json.dumps(decision.spoke),
+        json.dumps(decision.facts),
+        decision.rulebook_sha256,
+        decision.earliest,
+        decision.decided_by,
+        request.reason if decision.decided_by else None,
+        permission and permission.expires_at,
+        json.dumps(request.facts),
+    )
 
 
-def _kept(connection: Connection, request: Request, asked: str) -> Decision:
+def _kept(connection: Connection, request: Request, asked: bytes) -> Decision:
     """The answer that this key got before. Raises Misasked where the key was that of another request."""
-    row = connection.execute(reads.KEPT, {"key": request.key}).fetchone()
+    row = connection.execute(reads.KEPT, (request.key,)).fetchone()
     connection.rollback()
     assert row is not None
-    if row[0] != json.loads(asked):
+    if row[0] != asked:
         raise Misasked("key", "was used for another request", "Give each request a new key")
     return Decision(
         request_id=request.key,
@@ -214,9 +247,9 @@ def _kept(connection: Connection, request: Request, asked: str) -> Decision:
         spoke={says: tuple(ids) for says, ids in row[5].items()},
         facts=row[6],
         rulebook_sha256=row[7],
-        permission=None if row[8] is None else Permission(row[8], row[9]),
-        earliest=row[10],
-        decided_by=row[11],
+        permission=None if row[8] is None else Permission(request.key, row[8]),
+        earliest=row[9],
+        decided_by=row[10],
     )
 
 
@@ -235,6 +268,8 @@ def _check(book: Rulebook, request: Request) -> None:
     if request.step not in steps or not steps[request.step].contact:
         words = ", ".join(each.id for each in steps.values() if each.contact)
         raise Misasked("step", "is no contact", f"Give one of {words}")
+    if request.step in WRITTEN and request.text_sha256 is None:
+        raise Misasked("text_sha256", "is missing", "This step sends a text: give the SHA-256 of its UTF-8 bytes")
     for name, value in request.facts.items():
         fact = facts.get(name)
         if fact is None:
@@ -268,41 +303,83 @@ _rulebooks_kept: set[tuple[str, str]] = set()
 # ---- use, report, void ------------------------------------------------------------------------------
 
 
-def use(permission_id: UUID) -> Made:
-    """Use a permission, once: its contact is on record from now on. Raises NoSuchPermission, NotUsable, StoreError."""
+def use(
+    book: Rulebook,
+    permission_id: UUID,
+    *,
+    account_id: int | None = None,
+    step: str | None = None,
+    text_sha256: str | None = None,
+) -> Made:
+    """Use a permission, once: its contact is on record from now on. See `use_on`."""
     with connected() as connection:
-        made = use_on(connection, permission_id)
+        made = use_on(connection, book, permission_id, account_id=account_id, step=step, text_sha256=text_sha256)
         connection.commit()
     return made
 
 
 def use_on(
     connection: Connection,
+    book: Rulebook,
     permission_id: UUID,
     *,
     account_id: int | None = None,
     step: str | None = None,
-    text: str | None = None,
+    text_sha256: str | None = None,
 ) -> Made:
-    """Use a permission in a transaction that the caller commits.
+    """Use a permission in a transaction that the caller commits, if the contact is still lawful.
+
+    The gate decides anew, over the record as it is now: a stop, an attorney, a payment or a dispute that came since
+    voids the permission. Where it refuses, the transaction is rolled back.
 
     Args:
-        account_id, step, text: what is about to be sent, by a channel. The permission must be for exactly that.
+        account_id, step, text_sha256: what is about to be done. The permission must be for exactly that; without
+            account_id it is not compared.
+
+    Raises NoSuchPermission, NotUsable, StoreError.
     """
-    asked = {
-        "id": permission_id,
-        "account_id": account_id,
-        "step": step,
-        "text_sha256": None if text is None else text_hash(text),
-    }
+    mine = {"id": permission_id}
     with connection.pipeline():
-        connection.execute(reads.LOCK_OF_PERMISSION, asked, prepare=True)
-        used = connection.execute(reads.USE, asked, prepare=True)
-    row = used.fetchone()
+        cursor = connection.cursor(binary=True)
+        lock = connection.execute(reads.LOCK_OF_PERMISSION, mine, prepare=True)
+        granted = connection.execute(reads.GRANTED, mine, prepare=True)
+        cursor.execute(reads.GATHER_OF_PERMISSION, mine, prepare=True)
+        rows, row, locked = cursor.fetchall(), granted.fetchone(), lock.fetchone()
     if row is None:
-        _refuse(connection, permission_id, account_id is not None)
-    assert row is not None
-    return Made(permission_id, *row)
+        connection.rollback()
+        raise NoSuchPermission("No permission has that id. Ask the gate first: POST /gate/permissions")
+    account, of_step, agency, requested_by, text, given, decided_by, reason, *state = row
+    same = account_id is None or (account, of_step, text) == (account_id, step, text_sha256)
+    if any(state) or not same:
+        connection.rollback()
+        raise _unusable(*state)
+    record = reads.record(rows, account)
+    assert record is not None and locked is not None
+    if record.person != locked[0]:
+        connection.rollback()
+        raise NotUsable("joined", "The borrower was found to be another person just now. Use the permission again.")
+    # What was right when it was granted is not checked again for its form.
+    request = Request.model_construct(
+        key=permission_id,
+        account_id=account,
+        step=of_step,
+        requested_by=requested_by,
+        agency=agency,
+        text_sha256=text,
+        facts=given,
+        decided_by=decided_by,
+        reason=reason,
+    )
+    if not decide(book, request, record).granted:
+        connection.rollback()
+        connection.execute(reads.VOID, mine)
+        connection.commit()
+        raise NotUsable("unlawful", "The contact is not permitted any more; the permission is void. Ask again for why.")
+    made = connection.execute(reads.USE, mine, prepare=True).fetchone()
+    if made is None:  # its last moment passed meanwhile
+        connection.rollback()
+        raise _unusable(False, False, True)
+    return Made(permission_id, *made)
 
 
 def text_hash(text: str) -> str:
@@ -310,30 +387,24 @@ def text_hash(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8")).hexdigest()
 
 
-def _refuse(connection: Connection, permission_id: UUID, named: bool) -> None:
-    state = connection.execute(reads.STATE, {"id": permission_id}).fetchone()
-    connection.rollback()
-    if state is None:
-        raise NoSuchPermission("No permission has that id. Ask the gate first: POST /gate/permissions")
-    _, _, _, used, void, expired = state
+def _unusable(used: bool, void: bool, expired: bool) -> NotUsable:
     if used:
-        raise NotUsable("used", "The permission was used: it serves one contact. Ask for another.")
+        return NotUsable("used", "The permission was used: it serves one contact. Ask for another.")
     if void:
-        raise NotUsable("void", "The permission was given back. Ask for another.")
-    if expired or not named:
-        raise NotUsable("expired", "The permission has expired. Ask for another.")
-    raise NotUsable("another", "The permission is for another account, step or text. Ask for this one.")
+        return NotUsable("void", "The permission was given back, or its contact ceased to be lawful. Ask for another.")
+    if expired:
+        return NotUsable("expired", "The permission has expired. Ask for another.")
+    return NotUsable("another", "The permission is for another account, step or text. Ask for this one.")
 
 
 def void(permission_id: UUID) -> None:
     """Give back a permission that will not be used, so that it counts no more. Raises NoSuchPermission, NotUsable."""
     with connected() as connection:
-        done = connection.execute(
-            "UPDATE permission SET voided_at = coalesce(voided_at, gate_now()) WHERE id = %s AND used_at IS NULL",
-            (permission_id,),
-        )
-        if done.rowcount == 0:
-            _refuse(connection, permission_id, named=False)
+        if connection.execute(reads.VOID, {"id": permission_id}).rowcount == 0:
+            known = connection.execute(reads.GRANTED, {"id": permission_id}).fetchone()
+            if known is None:
+                raise NoSuchPermission("No permission has that id. Ask the gate first: POST /gate/permissions")
+            raise _unusable(True, False, False)
         connection.commit()
 
 

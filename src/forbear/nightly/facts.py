@@ -7,6 +7,7 @@ import ibis
 import ibis.expr.types as ir
 
 from forbear.contact.models import CALLS, CONNECTED, CONVERSED, MADE, TEXTS, TRIES
+from forbear.contact.reads import DAYS_OF_PERSON, OF_PERSON
 
 #: The facts that stand in the record as they are; all others are computed from it.
 RECORDED = frozenset(
@@ -16,6 +17,32 @@ RECORDED = frozenset(
         "vulnerable", "penalty_rate_ppm",
     }
 )  # fmt: skip
+
+
+def one_person(borrowers: ir.Table) -> ir.Table:
+    """The borrowers, each with what all records of the person say: the law protects the person, not a book's row.
+
+    As the gate's GATHER has it: what one record says holds; what one does not know is not known, unless another
+    says so; days are the latest; the hour must be lawful in the zones of all. Only persons of several records are
+    summed up.
+    """
+    names = [*OF_PERSON, *DAYS_OF_PERSON, "zones", "country"]
+    many = borrowers.filter(borrowers.person_id != borrowers.borrower_id).select("person_id").distinct()
+    several = borrowers.semi_join(many, "person_id")
+
+    def of_all(name: str) -> ir.Value:
+        column = several[name]
+        if name in DAYS_OF_PERSON:
+            return column.max()
+        if name == "zones":
+            return column.group_concat("|", order_by=several.borrower_id)
+        if name == "country":
+            return ibis.ifelse(column.nunique() > 1, "", column.min())
+        return ibis.cases((column.any(), True), (column.notnull().all(), False))
+
+    said = several.group_by("person_id").aggregate(**{name: of_all(name) for name in names})
+    own = several.drop(*names).inner_join(said, "person_id")
+    return borrowers.anti_join(many, "person_id").union(own.select(*borrowers.columns))
 
 
 def contact_days(contacts: ir.Table, accounts: ir.Table, as_of: date) -> ir.Table:
@@ -113,12 +140,27 @@ def lead_accounts(accounts: ir.Table, positions: ir.Table) -> ir.Table:
     return ranked.filter(ranked.place == 0).select("borrower_id", lead_id="account_id")
 
 
+def records(accounts: ir.Table) -> ir.Table:
+    """How far back contacts are on record, and whether rows wait, over all loans of each person.
+
+    Returns: borrower_id, complete_from (NULL where one of the books has no record up to today), person_waits.
+    """
+    gap, begins = accounts.gap_until, accounts.history_from
+    since = ibis.ifelse(gap > begins, gap, begins)
+    waits = accounts.book_waits | accounts.rows_waiting.fill_null(False)
+    return accounts.group_by("borrower_id").aggregate(
+        complete_from=ibis.ifelse(since.notnull().all(), since.max(), ibis.null("date")),
+        person_waits=waits.any(),
+    )
+
+
 def facts(
     accounts: ir.Table,
     positions: ir.Table,
     contacts_by_account: ir.Table,
     contacts_by_borrower: ir.Table,
     leads: ir.Table,
+    person_records: ir.Table,
     caps: ir.Table,
     as_of: date,
     never: int,
@@ -135,6 +177,7 @@ def facts(
         (contacts_by_account, "account_id"),
         (contacts_by_borrower, "borrower_id"),
         (leads, "borrower_id"),
+        (person_records, "borrower_id"),
         (caps, ["jurisdiction", "lender_type", "opened_on"]),
     ):
         names = key if isinstance(key, list) else [key]
@@ -154,9 +197,6 @@ def facts(
 
     def since(name: str) -> ir.IntegerValue:
         return t[name].fill_null(never).cast("int32")
-
-    # NULL where contacts are not on record up to today at all.
-    complete_from = ibis.ifelse(t.gap_until > t.history_from, t.gap_until, t.history_from)
 
     return t.select(
         "account_id",
@@ -193,7 +233,7 @@ def facts(
         hardship_open=still(t.hardship_until),
         promise_open=still(t.promise_due_on),
         plan_active=still(t.plan_until),
-        history_days=ibis.greatest(0, today.delta(complete_from, unit="day").fill_null(0)).cast("int32"),
+        history_days=ibis.greatest(0, today.delta(t.complete_from, unit="day").fill_null(0)).cast("int32"),
         connected_today=counted("connected_today"),
         calls_7d=counted("calls_7d"),
         conversations_7d=counted("conversations_7d"),
@@ -224,7 +264,7 @@ def facts(
         letters_made_episode=counted("letters_made_episode"),
         plan_offers_made_episode=counted("plan_offers_made_episode"),
         days_since_notice_given=since("days_since_notice_given"),
-        rows_waiting=t.book_waits | t.rows_waiting.fill_null(False),
+        rows_waiting=t.person_waits,
         penalty_rate_ppm=t.penalty_rate_ppm,
     )
 

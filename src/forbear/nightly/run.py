@@ -274,7 +274,8 @@ def _sum_up(duck: Any, as_of: date, book: Rulebook) -> None:
     """Places, caps, contacts and lead accounts: small tables that the facts are joined from."""
     never = book.vocabulary.never
     rows = duck.table("account_row")
-    borrowers = duck.table("borrower")
+    duck.create_table("person", f.one_person(duck.table("borrower")))
+    borrowers = duck.table("person")
     zones = [z for z in borrowers.select("zones").distinct().execute()["zones"] if isinstance(z, str)]
     duck.create_table("place", ibis.memtable(_places(sorted(zones), as_of)))
     account = rows.inner_join(duck.table("book"), "book_id").inner_join(borrowers, "borrower_id")
@@ -292,6 +293,7 @@ def _sum_up(duck: Any, as_of: date, book: Rulebook) -> None:
     duck.create_table("contact_account", f.by_account(days, position, as_of, never))
     duck.create_table("contact_borrower", f.by_borrower(days, as_of, never))
     duck.create_table("lead", f.lead_accounts(account, position))
+    duck.create_table("person_record", f.records(account))
 
 
 def _places(zones: Iterable[str], as_of: date) -> pa.Table:
@@ -337,6 +339,7 @@ def fact_table(duck: Any, as_of: date, book: Rulebook) -> ir.Table:
         duck.table("contact_account"),
         duck.table("contact_borrower"),
         duck.table("lead"),
+        duck.table("person_record"),
         duck.table("cap"),
         as_of,
         book.vocabulary.never,

@@ -359,6 +359,7 @@ class Compiled:
         return ByLender(own, general or 0)
 
 
+@functools.lru_cache(maxsize=8192)
 def compile_for(book: Rulebook, jurisdiction: str, day: date, asked: Asked = "night") -> Compiled:
     """The contact rules in force in a place on a day: its law, and the policies of every place.
 

@@ -15,14 +15,15 @@ from forbear.store.server import database_url
 
 
 @functools.cache
-def _engine(url: str) -> sa.Engine:
+def _engine(url: str, options: str) -> sa.Engine:
     address = sa.make_url(url).set(drivername="postgresql+psycopg")
-    return sa.create_engine(address, pool_pre_ping=True)
+    options = f"{address.query.get('options', '')} {options}".strip()
+    return sa.create_engine(address, pool_pre_ping=True, connect_args={"options": options} if options else {})
 
 
-def engine() -> sa.Engine:
-    """The pool of SQLAlchemy connections to the database that is in force now."""
-    return _engine(database_url())
+def engine(options: str = "") -> sa.Engine:
+    """The pool of SQLAlchemy connections to the database that is in force now, opened with libpq's `options`."""
+    return _engine(database_url(), options)
 
 
 def copy_connection() -> psycopg.Connection[Any]:

@@ -138,6 +138,7 @@ borrower = sa.Table(
     sa.Column("same_as", sa.BigInteger, sa.ForeignKey("borrower.id")),
     sa.Index("borrower_person_key", "person_key", postgresql_where=sa.text("person_key IS NOT NULL")),
     sa.Index("borrower_same_as", "same_as", postgresql_where=sa.text("same_as IS NOT NULL")),
+    sa.Index("borrower_person", sa.text("coalesce(same_as, id)")),
     sa.CheckConstraint("same_as <> id", name="same_as_another"),
     # Which import the row is from; NULL: none that is on record, so that any import brings it up to date.
     sa.Column("import_id", sa.BigInteger, sa.ForeignKey("import.id")),
@@ -215,7 +216,7 @@ contact = sa.Table(
     # failed
     _required("outcome", Text),
     sa.Column("agency", Text),  # who made it; NULL: the creditor itself
-    sa.Column("permission_id", UUID(as_uuid=True), sa.ForeignKey("permission.id")),
+    sa.Column("permission_id", UUID(as_uuid=True), sa.ForeignKey("gate_request.id")),
     sa.Index("contact_permission", "permission_id", unique=True, postgresql_where=sa.text("permission_id IS NOT NULL")),
     sa.CheckConstraint(
         "outcome IN ('pending','connected','conversation','no_answer','delivered','failed')", name="outcome_known"
@@ -295,7 +296,8 @@ account_state = sa.Table(
 
 # ---- what the gate was asked ------------------------------------------------------------------------
 
-#: One contact that the gate was asked for, and its answer; `id` is the asker's own key of the request.
+#: One contact that the gate was asked for, its answer, and the permission where it was granted; `id` is the asker's
+#: own key of the request. The view `permission` shows those granted.
 gate_request = sa.Table(
     "gate_request",
     metadata,
@@ -304,7 +306,9 @@ gate_request = sa.Table(
     _required("step", Text),
     sa.Column("agency", Text),
     _required("requested_by", Text),  # a staff or system number, never a name
-    _required("asked", JSONB),  # the whole request, so that the same key is never two requests
+    sa.Column("text_sha256", Text),  # of the message's text in UTF-8; NULL: nothing is sent
+    _required("asked_sha256", sa.LargeBinary),  # of the whole request, so that the same key is never two requests
+    _required("given", JSONB),  # the facts of the contact itself, as the asker gave them
     _required("requested_at", Instant),
     _required("verdict", Text),  # permitted | forbidden | needs_human
     _required("spoke", JSONB),  # {says: [rule id, ...]}
@@ -314,42 +318,31 @@ gate_request = sa.Table(
     # Who decided where the rules lacked a fact, and why.
     sa.Column("decided_by", Text),
     sa.Column("reason", Text),
+    # Until when the permission is good; NULL: refused.
+    sa.Column("expires_at", Instant),
+    sa.Column("used_at", Instant),
+    sa.Column("voided_at", Instant),
     sa.CheckConstraint("verdict IN ('permitted','forbidden','needs_human')", name="verdict_known"),
     sa.CheckConstraint("(decided_by IS NULL) = (reason IS NULL)", name="overridden_by_someone"),
     sa.CheckConstraint("decided_by IS NULL OR verdict = 'needs_human'", name="only_the_unknown_is_overridden"),
-    sa.Index("gate_request_account", "account_id", "requested_at"),
-)
-
-#: Leave for one contact, once, until it expires.
-permission = sa.Table(
-    "permission",
-    metadata,
-    sa.Column("id", UUID(as_uuid=True), primary_key=True),
-    _required("request_id", UUID(as_uuid=True), sa.ForeignKey("gate_request.id"), unique=True),
-    _required("account_id", sa.BigInteger, sa.ForeignKey("account.id")),
-    _required("step", Text),
-    sa.Column("agency", Text),
-    sa.Column("text_sha256", Text),  # of the message's text in UTF-8; NULL: nothing is sent
-    _required("granted_at", Instant),
-    _required("expires_at", Instant),
-    sa.Column("used_at", Instant),
-    sa.Column("voided_at", Instant),
-    sa.CheckConstraint("expires_at > granted_at", name="expires_after_grant"),
-    sa.CheckConstraint("used_at >= granted_at AND used_at < expires_at", name="used_in_time"),
-    sa.CheckConstraint("used_at IS NULL OR voided_at IS NULL", name="used_or_voided"),
-    sa.Index(
-        "permission_outstanding",
-        "account_id",
-        "expires_at",
-        postgresql_where=sa.text("used_at IS NULL AND voided_at IS NULL"),
+    sa.CheckConstraint(
+        "(expires_at IS NOT NULL) = (verdict = 'permitted' OR decided_by IS NOT NULL)", name="granted_if_permitted"
     ),
+    sa.CheckConstraint("expires_at > requested_at", name="expires_after_grant"),
+    sa.CheckConstraint(
+        "expires_at IS NOT NULL OR (used_at IS NULL AND voided_at IS NULL)", name="only_the_granted_is_used"
+    ),
+    sa.CheckConstraint("used_at >= requested_at AND used_at < expires_at", name="used_in_time"),
+    sa.CheckConstraint("used_at IS NULL OR voided_at IS NULL", name="used_or_voided"),
+    # Also finds what is outstanding: the refused stand outside any span of `expires_at`.
+    sa.Index("gate_request_account", "account_id", "expires_at"),
 )
 
 #: The local channel: messages that went no further than this table.
 outbox = sa.Table(
     "outbox",
     metadata,
-    sa.Column("permission_id", UUID(as_uuid=True), sa.ForeignKey("permission.id"), primary_key=True),
+    sa.Column("permission_id", UUID(as_uuid=True), sa.ForeignKey("gate_request.id"), primary_key=True),
     _required("account_id", sa.BigInteger, sa.ForeignKey("account.id")),
     _required("step", Text),
     _required("text", Text),

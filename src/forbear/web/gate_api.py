@@ -68,6 +68,16 @@ class MadeOut(BaseModel):
     at: datetime
 
 
+class UseIn(BaseModel):
+    """What is about to be done: the permission must be for exactly that."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    account_id: int
+    step: str
+    text_sha256: str | None = None
+
+
 class OutcomeIn(BaseModel):
     """How a contact ended."""
 
@@ -97,9 +107,11 @@ def gate_api(rulebook: Rulebook) -> FastAPI:
         return JSONResponse(answer.model_dump(mode="json"), 201 if decision.granted else 409)
 
     @app.post("/permissions/{permission_id}/use", responses={**problems, 409: {"model": Problem}})
-    def use(permission_id: UUID) -> MadeOut:
+    def use(permission_id: UUID, now: UseIn) -> MadeOut:
         """Use a permission, at the moment at which the contact is made."""
-        made = services.use(permission_id)
+        made = services.use(
+            rulebook, permission_id, account_id=now.account_id, step=now.step, text_sha256=now.text_sha256
+        )
         return MadeOut(permission=made.permission_id, account_id=made.account_id, step=made.step, at=made.at)
 
     @app.post("/permissions/{permission_id}/outcome", status_code=204, responses={**problems, 409: {"model": Problem}})
