@@ -99,8 +99,11 @@ def _use(connection: Any, law: Rulebook, permission: uuid.UUID, draw: random.Ran
 def main() -> None:
     url, goal, workers, victims, folder = sys.argv[1], *map(int, sys.argv[2:5]), Path(sys.argv[5])
     if "--without-lock" in sys.argv:
-        assert "FOR NO KEY UPDATE OF p" in reads.LOCK
-        reads.LOCK = reads.LOCK.replace("FOR NO KEY UPDATE OF p", "")
+        # Of asking and of using: each alone would still hold the caps.
+        for name in ("LOCK", "LOCK_OF_PERMISSION"):
+            held = getattr(reads, name)
+            assert "FOR NO KEY UPDATE OF p" in held
+            setattr(reads, name, held.replace("FOR NO KEY UPDATE OF p", ""))
     law = law_alone()
     with psycopg.connect(url) as connection:
         accounts = [row[0] for row in connection.execute("SELECT id FROM account ORDER BY id")]

@@ -132,7 +132,7 @@ def drawn() -> list[Case]:
 def test_closure_duckdb_and_spark_agree_on_every_rule_of_the_gate(place: str, spark: Any, drawn: list[Case]) -> None:
     # Given all rules in force, of the night and of the gate, at most as many at a time as a column has bits.
     whole = compile_for(BOOK, place, date(2026, 6, 30), "gate")
-    duck = ibis.duckdb.connect()
+    duck, different = ibis.duckdb.connect(), []
     for first in range(0, len(whole.rules), MAX_RULES):
         compiled = replace(whole, rules=whole.rules[first : first + MAX_RULES], code={})
         rows, said = one_by_one(compiled, drawn)
@@ -140,8 +140,9 @@ def test_closure_duckdb_and_spark_agree_on_every_rule_of_the_gate(place: str, sp
         name = f"cases_{place}_{first}"
         assert in_a_batch(duck, compiled, duck.create_table(name, table)) == said
         assert in_a_batch(spark, compiled, spark.create_view(name, table, overwrite=True)) == said
-        # What was drawn is not all one answer.
-        assert len({each[:3] for each in said}) > 100
+        different.append(len({each[:3] for each in said}))
+    # What was drawn is not all one answer; the last few rules alone have few.
+    assert max(different) > 100 and min(different) > 1
 
 
 def test_where_the_borrower_may_be_in_two_zones_the_hour_is_lawful_in_both() -> None:
