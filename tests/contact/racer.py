@@ -80,13 +80,23 @@ def work(
                 _use(connection, law, uuid.UUID(bytes=bytes(shown[slot : slot + 16])), draw, said)
 
 
+def _merely_use(connection: Any, law: Rulebook, permission: uuid.UUID) -> None:
+    """Use without deciding anew: for the race that must break a cap."""
+    if connection.execute(reads.USE, {"id": permission}).fetchone() is None:
+        raise NotUsable("used", "It is used, void, or over.")
+
+
+_using = use_on
+
+
 def _use(connection: Any, law: Rulebook, permission: uuid.UUID, draw: random.Random, said: Any) -> None:
     if permission.int == 0:
         return
     try:
-        use_on(connection, law, permission)
+        _using(connection, law, permission)
         connection.commit()
     except NotUsable:
+        connection.rollback()
         return
     said.write(f"U {permission}\n")
     if draw.random() < 0.9:
@@ -97,9 +107,11 @@ def _use(connection: Any, law: Rulebook, permission: uuid.UUID, draw: random.Ran
 
 
 def main() -> None:
+    global _using
     url, goal, workers, victims, folder = sys.argv[1], *map(int, sys.argv[2:5]), Path(sys.argv[5])
     if "--without-lock" in sys.argv:
-        # Of asking and of using: each alone would still hold the caps.
+        # Neither the lock of asking, nor that of using, nor its second look: each alone would still hold the caps.
+        _using = _merely_use
         for name in ("LOCK", "LOCK_OF_PERMISSION"):
             held = getattr(reads, name)
             assert "FOR NO KEY UPDATE OF p" in held
