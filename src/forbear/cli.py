@@ -7,41 +7,38 @@ Exit codes: 0 done; 1 the input was wrong (said in one line on stderr); 2 the co
 import os
 import sys
 import tempfile
-from datetime import date, datetime, time
+from datetime import date, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import MofNCompleteColumn, Progress
-from rich.table import Table
 
-from forbear import gate_cli, law_cli
+from forbear import law_cli
 from forbear.errors import ForbearError
-from forbear.intake.services import Report, demo_book, drop, import_book, mend, quarantined
+from forbear.home import home
 from forbear.law_cli import Lang, UserError, find_account, rulebook
-from forbear.nightly import explain as explaining
-from forbear.nightly.report import BUCKETS, Summary, summary
-from forbear.nightly.run import Night
-from forbear.nightly.run import nightly as run_night
-from forbear.servicing import command as servicing
-from forbear.statement.command import statement
-from forbear.store.engine import copy_connection, engine, migrate
-from forbear.store.errors import one_line
-from forbear.store.server import home
-from forbear.synth.draw import DEFAULT_AS_OF, MAX_ACCOUNTS, Request
-from forbear.synth.parameters import jurisdictions, parameters
-from forbear.synth.write import write as write_synthetic
-from forbear.web import serve as console
+from forbear.lazy import add_later
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+if TYPE_CHECKING:
+    from forbear.intake.services import Report
+    from forbear.nightly.explain import Explanation
+    from forbear.nightly.report import Summary
+    from forbear.nightly.run import Night
+
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help=(
+        "The life of an overdue consumer loan: each step lawful, fair, effective and provable.\n\n"
+        "Exit codes: 0 done; 1 the input was wrong (said in one line); 2 the command was misused; "
+        "3 the database is away or full; 4 the import ended with rows in quarantine."
+    ),
+)
 out = Console()
 err = Console(stderr=True)
-app.add_typer(law_cli.law, name="law")
-app.add_typer(gate_cli.gate, name="gate")
-app.command("why")(law_cli.why)
-app.command("replay")(law_cli.replay_run)
-
 
 Day = Annotated[datetime, typer.Option("--as-of", formats=["%Y-%m-%d"], help="the local day to decide, YYYY-MM-DD")]
 
@@ -49,9 +46,11 @@ Day = Annotated[datetime, typer.Option("--as-of", formats=["%Y-%m-%d"], help="th
 @app.command()
 def nightly(as_of: Day, lang: Lang = "en") -> None:
     """Decide the next step of every account for one day, and write the decisions."""
+    from forbear.nightly.run import nightly as run_night
+    from forbear.store.engine import migrate
+
     migrate()
-    night = run_night(as_of.date(), rulebook())
-    _print_night(night, lang)
+    _print_night(run_night(as_of.date(), rulebook()), lang)
 
 
 @app.command()
@@ -62,40 +61,14 @@ def explain(
     lang: Lang = "en",
 ) -> None:
     """Say in words what was decided for an account, and why nothing milder or harsher was."""
+    from forbear.nightly.explain import explain as explained
+    from forbear.store.engine import engine, migrate
+    from forbear.store.errors import one_line
+
     migrate()
     with one_line(), engine().connect() as connection:
         account_id = find_account(connection, account_ref, book_name)
-        _print_explanation(explaining.explain(connection, account_id, run_id, lang, rulebook()), lang)
-
-
-_SYNTH_DAY = datetime.combine(DEFAULT_AS_OF, time())
-
-
-@app.command()
-def synth(
-    accounts: Annotated[int, typer.Option("--accounts", min=1, max=MAX_ACCOUNTS, help="how many loans")],
-    jurisdiction: Annotated[str, typer.Option("--jurisdiction", help=f"one of {', '.join(jurisdictions())}")],
-    seed: Annotated[int, typer.Option("--seed", min=0, help="the same seed gives the same rows")],
-    as_of: Annotated[
-        datetime, typer.Option("--as-of", formats=["%Y-%m-%d"], help="the book as it stands at the start of this day")
-    ] = _SYNTH_DAY,
-    name: Annotated[str | None, typer.Option("--name", help="the book's name; 'synthetic-' goes before it")] = None,
-    lender_type: Annotated[str | None, typer.Option("--lender-type", help="who lends; else the place's usual")] = None,
-    collector: Annotated[str | None, typer.Option("--collector", help="creditor or agency")] = None,
-) -> None:
-    """Draw a synthetic book of any size: for scale only, no real borrower. See docs/synthetic-books.md."""
-    request = Request(accounts, seed, as_of.date(), parameters(jurisdiction))
-    migrate()
-    with Progress(*Progress.get_default_columns(), MofNCompleteColumn(), console=err) as bar:
-        task = bar.add_task("accounts", total=accounts)
-        done = write_synthetic(
-            request, name, lender_type, collector, progress=lambda count: bar.update(task, completed=count)
-        )
-    if done.again:
-        out.print(f"{done.name} is there already, drawn by the same options; nothing was changed.", soft_wrap=True)
-        return
-    rows = ", ".join(f"{count:,} {table}" for table, count in done.rows.items())
-    out.print(f"{done.name} (synthetic, no real borrower): {rows}", soft_wrap=True)
+        _print_explanation(explained(connection, account_id, run_id, lang, rulebook()), lang)
 
 
 @app.command("import")
@@ -104,18 +77,20 @@ def import_(
     mapping: Annotated[str, typer.Option("--mapping", help="a shipped mapping's name, or a mapping file")],
 ) -> None:
     """Take a loan book in. Bad rows are kept aside: see `forbear quarantine list`."""
+    from forbear.store.engine import migrate
+
     migrate()
     _print_import(_take_in(file, mapping))
 
 
-def _take_in(file: Path, mapping: str) -> Report:
+def _take_in(file: Path, mapping: str) -> "Report":
+    from rich.progress import MofNCompleteColumn, Progress
+
+    from forbear.intake.services import import_book
+
     with Progress(*Progress.get_default_columns(), MofNCompleteColumn(), console=err, transient=True) as bar:
         task = bar.add_task("rows", total=None)
         return import_book(file, mapping, lambda done, rows: bar.update(task, completed=done, total=rows))
-
-
-servicing.add_to(app)
-app.command()(statement)
 
 
 quarantine = typer.Typer(no_args_is_help=True, help="Rows that were kept aside, and how to settle them.")
@@ -125,6 +100,9 @@ app.add_typer(quarantine, name="quarantine")
 @quarantine.command("list")
 def quarantine_list() -> None:
     """List what waits: row, field, reason and remedy."""
+    from forbear.intake.services import quarantined
+    from forbear.store.engine import copy_connection, migrate
+
     migrate()
     with copy_connection() as connection:
         for kept in quarantined(connection):
@@ -135,6 +113,9 @@ def quarantine_list() -> None:
 @quarantine.command("show")
 def quarantine_show(kept_id: Annotated[int, typer.Argument(metavar="ID")]) -> None:
     """Show the row itself. It may hold personal data."""
+    from forbear.intake.services import quarantined
+    from forbear.store.engine import copy_connection, migrate
+
     migrate()
     with copy_connection() as connection:
         for kept in quarantined(connection):
@@ -149,6 +130,9 @@ def quarantine_mend(
     changes: Annotated[list[str], typer.Argument(metavar="FIELD=VALUE", help="what to change")],
 ) -> None:
     """Change fields of a row and take it in; where it is still wrong, nothing is kept of it."""
+    from forbear.intake.services import mend
+    from forbear.store.engine import migrate
+
     migrate()
     pairs = [change.partition("=") for change in changes]
     if any(not sign for _, sign, _ in pairs):
@@ -162,9 +146,29 @@ def quarantine_mend(
 @quarantine.command("drop")
 def quarantine_drop(kept_id: Annotated[int, typer.Argument(metavar="ID")]) -> None:
     """Leave a row out for good."""
+    from forbear.intake.services import drop
+    from forbear.store.engine import migrate
+
     migrate()
     drop(kept_id)
     _say("Dropped.")
+
+
+app.add_typer(law_cli.law, name="law")
+app.command("why")(law_cli.why)
+app.command("replay")(law_cli.replay_run)
+for _name, _place in {
+    "gate": "forbear.gate_cli:gate",
+    "pay": "forbear.servicing.command:pay",
+    "reverse": "forbear.servicing.command:reverse",
+    "charge": "forbear.servicing.command:charge",
+    "waive": "forbear.servicing.command:waive",
+    "write-off": "forbear.servicing.command:write_off",
+    "statement": "forbear.statement.command:statement",
+    "check-loan": "forbear.check.command:check_loan",
+    "synth": "forbear.synth.command:synth",
+}.items():
+    add_later(app, _name, _place)
 
 
 @app.command()
@@ -176,6 +180,9 @@ def serve(
     ] = False,
 ) -> None:
     """Serve the console. It has no login yet, so it listens on this machine only, unless told otherwise."""
+    from forbear.store.engine import migrate
+    from forbear.web import serve as console
+
     listening = console.listen(host, port, allow_remote)
     migrate()
     _say(f"The console is at {console.address(listening)} (it has no login yet; Ctrl-C ends it).")
@@ -193,6 +200,10 @@ def demo(
     lang: Lang = "en",
 ) -> None:
     """Take in 10,000 real loans, decide one night, print it, and serve the console."""
+    from forbear.intake.services import demo_book
+    from forbear.nightly.run import nightly as run_night
+    from forbear.store.engine import migrate
+
     if not {"FORBEAR_HOME", "FORBEAR_DATABASE_URL"} & os.environ.keys():
         # A place of its own, so that the demo never stands among a lender's own books.
         os.environ["FORBEAR_HOME"] = str(home() / "demo")
@@ -212,7 +223,7 @@ def _say(text: str) -> None:
     out.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
-def _print_import(report: Report) -> None:
+def _print_import(report: "Report") -> None:
     if report.again:
         _say(f"{report.book}: this file was taken in before by this mapping; nothing was changed.")
     else:
@@ -230,7 +241,11 @@ def _print_import(report: Report) -> None:
         raise typer.Exit(4)
 
 
-def _print_night(night: Night, lang: str) -> None:
+def _print_night(night: "Night", lang: str) -> None:
+    from forbear.nightly.report import summary
+    from forbear.store.engine import engine
+    from forbear.store.errors import one_line
+
     with one_line(), engine().connect() as connection:
         _print_summary(summary(connection, night.run_id), lang)
     stages = night.stages
@@ -243,7 +258,11 @@ def _print_night(night: Night, lang: str) -> None:
     out.print(f"sha256 of the decisions: {night.decisions_sha256}", soft_wrap=True)
 
 
-def _print_summary(found: Summary, lang: str) -> None:
+def _print_summary(found: "Summary", lang: str) -> None:
+    from rich.table import Table
+
+    from forbear.nightly.report import BUCKETS
+
     steps = rulebook().vocabulary.steps
     table = Table(title=_TITLE[lang], title_justify="left")
     table.add_column(_STEP[lang])
@@ -291,7 +310,9 @@ _WORDS = {
 }  # fmt: skip
 
 
-def _print_explanation(found: explaining.Explanation, lang: str) -> None:
+def _print_explanation(found: "Explanation", lang: str) -> None:
+    from forbear.nightly.explain import local_span
+
     def say(key: str, **values: object) -> str:
         return _WORDS[key][lang].format(**values)
 
@@ -301,7 +322,7 @@ def _print_explanation(found: explaining.Explanation, lang: str) -> None:
     line(say("on", book=found.book, ref=found.account_ref, day=found.as_of, step=found.step_name))
     if found.synthetic:
         line(say("synthetic"))
-    if span := explaining.local_span(found, lang):
+    if span := local_span(found, lang):
         line(say("hours", span=span))
     for verdict in found.verdicts:
         if verdict.step == "none" != found.step:

@@ -13,7 +13,9 @@ from forbear.rulebook.models import Vocabulary
 from forbear.store.engine import engine, migrate
 from forbear.store.errors import one_line
 
-gate = typer.Typer(no_args_is_help=True, help="Ask for one contact now; use the permission; say how it ended.")
+gate = typer.Typer(
+    no_args_is_help=True, add_completion=False, help="Ask for one contact now; use the permission; say how it ended."
+)
 Id = Annotated[UUID, typer.Argument(metavar="PERMISSION", help="the id that `forbear gate ask` printed")]
 
 _WORDS = {

@@ -3,23 +3,19 @@
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import sqlalchemy as sa
 import typer
 from rich.console import Console
 
 from forbear.errors import ForbearError
-from forbear.nightly import why as asking
-from forbear.nightly.explain import fact_text
-from forbear.nightly.history import changes, preview, replay
-from forbear.rulebook.earliest import local_date
-from forbear.rulebook.load import Rulebook, lint, load
+from forbear.home import home
 from forbear.rulebook.models import LANGUAGES, Cap, Dated, Hours, Keep, Rule, Within, at
-from forbear.store.engine import engine, migrate
-from forbear.store.errors import one_line
-from forbear.store.server import home
-from forbear.store.tables import account, book
+
+if TYPE_CHECKING:  # each command imports what it uses when it is run
+    import sqlalchemy as sa
+
+    from forbear.rulebook.book import Rulebook
 
 out = Console()
 
@@ -40,8 +36,10 @@ Day = Annotated[datetime | None, typer.Option("--as-of", formats=["%Y-%m-%d"], h
 Place = Annotated[str | None, typer.Option("--place", help="a place's code, such as cn; else all")]
 
 
-def rulebook() -> Rulebook:
+def rulebook() -> "Rulebook":
     """The shipped packs and the lender's own under FORBEAR_HOME/packs."""
+    from forbear.rulebook.load import load
+
     return load(*own_packs())
 
 
@@ -51,8 +49,12 @@ def own_packs() -> tuple[Path, ...]:
     return (own,) if own.is_dir() else ()
 
 
-def find_account(connection: sa.Connection, ref: str, book_name: str | None) -> int:
+def find_account(connection: "sa.Connection", ref: str, book_name: str | None) -> int:
     """Our number of an account by the lender's. Raises UserError."""
+    import sqlalchemy as sa
+
+    from forbear.store.tables import account, book
+
     query = sa.select(account.c.id, book.c.name).join(book, book.c.id == account.c.book_id).where(account.c.ref == ref)
     found = [row for row in connection.execute(query) if book_name in (None, row.name)]
     if not found:
@@ -193,6 +195,8 @@ def diff(
     lang: Lang = "en",
 ) -> None:
     """Say what comes in force, ends, or changes a figure after the first day, up to and including the last."""
+    from forbear.rulebook.changes import changes
+
     found = rulebook()
     if last <= first:
         raise UserError("The second day is not after the first. Give the earlier day first.")
@@ -219,6 +223,8 @@ def lint_packs(
     lang: Lang = "en",
 ) -> None:
     """Check the shipped packs, and those given or the lender's own: every fault with its file, rule and remedy."""
+    from forbear.rulebook.load import lint
+
     extra = (path,) if path is not None else own_packs()
     faults = lint(*extra)
     for fault in faults:
@@ -235,6 +241,9 @@ def look_ahead(
     lang: Lang = "en",
 ) -> None:
     """Show which accounts a change of law will touch that comes into force after the newest run, up to a day."""
+    from forbear.nightly.history import preview
+    from forbear.store.engine import migrate
+
     migrate()
     found = rulebook()
     seen = preview(as_of.date(), found, most)
@@ -257,6 +266,9 @@ def replay_run(
     lang: Lang = "en",
 ) -> None:
     """Recompute every decision of a run from its kept facts by its kept rules, and say how many agree."""
+    from forbear.nightly.history import replay
+    from forbear.store.engine import migrate
+
     migrate()
     done = replay(run_id, rulebook())
     same = "" if done.on_file else word("other_file", lang)
@@ -275,6 +287,11 @@ def why(
     lang: Lang = "en",
 ) -> None:
     """Explain one contact at one instant: the verdict, each rule that spoke, and when it becomes lawful."""
+    from forbear.nightly import why as asking
+    from forbear.nightly.explain import fact_text
+    from forbear.store.engine import engine, migrate
+    from forbear.store.errors import one_line
+
     found = rulebook()
     moment = _instant(at)
     if step not in found.vocabulary.steps or not found.vocabulary.steps[step].contact:
@@ -308,7 +325,7 @@ def why(
 
 
 def _day(given: datetime | None) -> date:
-    return given.date() if given is not None else local_date(None, datetime.now(UTC))
+    return given.date() if given is not None else datetime.now(UTC).date()
 
 
 def _instant(given: str | None) -> datetime:
@@ -323,7 +340,7 @@ def _instant(given: str | None) -> datetime:
     return moment
 
 
-def _facts(found: Rulebook, given: list[str]) -> dict[str, bool | int | str | None]:
+def _facts(found: "Rulebook", given: list[str]) -> dict[str, bool | int | str | None]:
     """Facts of the contact as they were typed. Raises UserError."""
     facts: dict[str, bool | int | str | None] = {}
     for each in given:
@@ -344,14 +361,14 @@ def _facts(found: Rulebook, given: list[str]) -> dict[str, bool | int | str | No
     return facts
 
 
-def _places(found: Rulebook, place: str | None) -> list[str]:
+def _places(found: "Rulebook", place: str | None) -> list[str]:
     places = sorted({rule.instrument.jurisdiction for rule in found.rules})
     if place is not None and place not in places:
         raise UserError(f"No law of {place!r} is on file. The places are {', '.join(p for p in places if p != '*')}.")
     return [place] if place is not None else places
 
 
-def _in_force(found: Rulebook, place: str | None, day: date) -> list[Rule]:
+def _in_force(found: "Rulebook", place: str | None, day: date) -> list[Rule]:
     rules = {rule.id: rule for each in _places(found, place) for rule in found.in_force(each, day)}
     return [rules[rule_id] for rule_id in sorted(rules)]
 
@@ -370,7 +387,7 @@ def _clock(hours: tuple[int, int] | None) -> str:
     return "–" if hours is None else "–".join(f"{minute // 60:02}:{minute % 60:02}" for minute in hours)
 
 
-def _print_rule(rule: Rule, found: Rulebook, day: date, lang: str) -> None:
+def _print_rule(rule: Rule, found: "Rulebook", day: date, lang: str) -> None:
     """A rule as a page: what the article says, then what the rulebook reads in it."""
     steps = found.vocabulary.steps
     say(f"{rule.id}  [{word(rule.instrument.kind, lang)}; {word('verified' if rule.verified else 'unverified', lang)}]")

@@ -9,7 +9,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from forbear.locale import LANGUAGES
-from forbear.nightly.history import changes
+from forbear.rulebook.changes import changes
 from forbear.rulebook.load import load
 from forbear.rulebook.models import Rule
 from forbear.web import pages

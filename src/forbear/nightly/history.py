@@ -13,10 +13,11 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from forbear.nightly.errors import NoDecision, RulebookChanged
+from forbear.rulebook.changes import Change, changes
 from forbear.rulebook.compile import Compiled, compile_for
 from forbear.rulebook.hours import local_day
 from forbear.rulebook.load import Rulebook, read
-from forbear.rulebook.models import Rule, Source
+from forbear.rulebook.models import Source
 from forbear.store.engine import arrow_connection, engine
 from forbear.store.errors import one_line
 from forbear.store.tables import account, rulebook, run
@@ -135,15 +136,6 @@ def _of(duck: Any, place: str) -> ir.Table:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
-    """One rule that begins, ends, or changes a figure, and the day."""
-
-    rule: Rule
-    day: date
-    what: str  # begins | ends | changes
-
-
-@dataclass(frozen=True, slots=True)
 class Touched:
     """One account that a change of law would touch: its step, and its lawful minutes of the local day."""
 
@@ -167,19 +159,6 @@ class Preview:
     touched: int
     by_step: Mapping[tuple[str, str], int]  # (step, step then) -> accounts; the same twice: hours alone change
     first: tuple[Touched, ...]
-
-
-def changes(book: Rulebook, jurisdiction: str, first: date, last: date) -> tuple[Change, ...]:
-    """What begins, ends or changes a figure in a place after `first`, up to and including `last`."""
-    found = []
-    for rule in book.rules:
-        if rule.instrument.jurisdiction not in (jurisdiction, "*"):
-            continue
-        for day in sorted(rule.changes()):
-            if first < day <= last and (rule.since == day or rule.until == day or rule.in_force(day)):
-                what = "begins" if day == rule.since else "ends" if day == rule.until else "changes"
-                found.append(Change(rule, day, what))
-    return tuple(sorted(found, key=lambda change: (change.day, change.rule.id)))
 
 
 def preview(then: date, book: Rulebook, most: int = 100) -> Preview:
