@@ -10,6 +10,7 @@ from rich.console import Console
 
 from forbear.errors import ForbearError
 from forbear.home import home
+from forbear.rulebook.hours import within_reach
 from forbear.rulebook.models import LANGUAGES, Cap, Dated, Hours, Keep, Rule, Within, at
 
 if TYPE_CHECKING:  # each command imports what it uses when it is run
@@ -179,7 +180,7 @@ def as_of_day(
     lang: Lang = "en",
 ) -> None:
     """List the rules in force on a day."""
-    rules = _in_force(rulebook(), place, day.date())
+    rules = _in_force(rulebook(), place, _day(day))
     for rule in rules:
         mark = "" if rule.verified else f"  [{word('unverified', lang)}]"
         say(f"{rule.id}  {rule.instrument.citation} {rule.article}{mark}")
@@ -203,7 +204,7 @@ def diff(
     listed = {
         (change.day, change.rule.id): change
         for each in _places(found, place)
-        for change in changes(found, each, first.date(), last.date())
+        for change in changes(found, each, _day(first), _day(last))
     }
     for change in (listed[key] for key in sorted(listed)):
         say(f"{change.day}  {word(change.what, lang)}  {change.rule.id}  ({_cited(change.rule)})")
@@ -246,7 +247,7 @@ def look_ahead(
 
     migrate()
     found = rulebook()
-    seen = preview(as_of.date(), found, most)
+    seen = preview(_day(as_of), found, most)
     steps = found.vocabulary.steps
     for change in seen.changes:
         say(f"{change.day}  {word(change.what, lang)}  {change.rule.id}  {change.rule.text[lang]}")
@@ -325,7 +326,7 @@ def why(
 
 
 def _day(given: datetime | None) -> date:
-    return given.date() if given is not None else datetime.now(UTC).date()
+    return within_reach(given.date()) if given is not None else datetime.now(UTC).date()
 
 
 def _instant(given: str | None) -> datetime:
@@ -337,6 +338,7 @@ def _instant(given: str | None) -> datetime:
         raise UserError(f"{given!r} is no instant. Write it as 2026-01-31T09:30:00+08:00.") from None
     if moment.tzinfo is None:
         raise UserError(f"{given!r} has no offset from UTC. Write it as 2026-01-31T09:30:00+08:00.")
+    within_reach(moment.date())
     return moment
 
 

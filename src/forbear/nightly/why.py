@@ -8,6 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from forbear.nightly.errors import NoDecision
 from forbear.nightly.run import facts_of, read_borrower
 from forbear.rulebook.answer import Answer
 from forbear.rulebook.compile import compile_for
@@ -37,7 +38,8 @@ def why(account_id: int, step: str, at: datetime, given: Mapping[str, FactValue]
     Args:
         given: facts of the contact itself; those left out are unknown, but for to_whom: the debtor.
 
-    Raises StoreError. The facts of later days take it that nothing else happens until then.
+    Raises StoreError, NoDecision for a day before the loan. The facts of later days take it that nothing else
+    happens until then.
     """
     query = (
         sa.select(borrower.c.id, borrower.c.zones, book.c.jurisdiction, book.c.currency)
@@ -55,7 +57,10 @@ def why(account_id: int, step: str, at: datetime, given: Mapping[str, FactValue]
 
     @functools.cache
     def row_on(day: date) -> dict[str, Any]:
-        return next(row for row in facts_of(read, day, rulebook) if row["account_id"] == account_id)
+        row = next((row for row in facts_of(read, day, rulebook) if row["account_id"] == account_id), None)
+        if row is None:
+            raise NoDecision(f"The loan was not yet open on {day}. Ask about a day from its opening on.")
+        return row
 
     def facts_on(day: date) -> dict[str, FactValue]:
         return {**row_on(day), **contact}
