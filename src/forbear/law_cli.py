@@ -57,13 +57,14 @@ def find_account(connection: "sa.Connection", ref: str, book_name: str | None) -
     from forbear.store.tables import account, book
 
     query = sa.select(account.c.id, book.c.name).join(book, book.c.id == account.c.book_id).where(account.c.ref == ref)
-    found = [row for row in connection.execute(query) if book_name in (None, row.name)]
+    found = {row.name: int(row.id) for row in connection.execute(query.order_by(book.c.name))}
     if not found:
-        raise UserError("There is no account of that number. The console's work list shows the numbers on file.")
-    if len(found) > 1:
-        names = ", ".join(sorted(row.name for row in found))
-        raise UserError(f"Several books have an account of that number: add --book, one of {names}.")
-    return int(found[0].id)
+        raise UserError("No book has an account of that number. The console's work list shows the numbers on file.")
+    if book_name is not None and book_name not in found:
+        raise UserError(f"Book {book_name!r} has no account of that number; {', '.join(found)} has. Mend --book.")
+    if book_name is None and len(found) > 1:
+        raise UserError(f"Several books have an account of that number: add --book, one of {', '.join(found)}.")
+    return found[book_name or next(iter(found))]
 
 
 def say(text: str = "") -> None:

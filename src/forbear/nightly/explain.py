@@ -17,7 +17,8 @@ from babel.numbers import format_currency, format_decimal, format_percent, get_c
 
 from forbear.nightly.errors import NoDecision
 from forbear.nightly.facts import RECORDED
-from forbear.nightly.history import as_asked, kept
+from forbear.nightly.history import as_asked, kept, run_on_file
+from forbear.nightly.report import NEWEST_FIRST
 from forbear.rulebook.compile import Compiled
 from forbear.rulebook.load import Rulebook
 from forbear.rulebook.models import Fact, FactValue, Hours, Rule
@@ -92,7 +93,7 @@ class Explanation:
 def explain(
     connection: sa.Connection, account_id: int, run_id: int | None, lang: str, rulebook: Rulebook
 ) -> Explanation:
-    """The decision for an account in a run (None: its newest), in `lang` (zh-Hans, zh-Hant or en).
+    """The decision for an account in a run (None: that of the newest day), in `lang` (zh-Hans, zh-Hant or en).
 
     The rules are those of the run, though others be on file now. Raises NoDecision, and RulebookChanged
     where they were not kept.
@@ -114,17 +115,26 @@ def explain(
         .join(account, account.c.id == decision.c.account_id)
         .join(book, book.c.id == account.c.book_id)
         .where(decision.c.account_id == account_id)
-        .order_by(decision.c.run_id.desc())
+        .order_by(*NEWEST_FIRST)
         .limit(1)
     )
     if run_id is not None:
         query = query.where(decision.c.run_id == run_id)
     row = connection.execute(query).mappings().first()
     if row is None:
-        raise NoDecision(f"No decision is on file for account {account_id}. Run forbear nightly first.")
+        raise _no_decision(connection, account_id, run_id)
     used = kept(connection, row["rulebook_sha256"], rulebook)
     compiled = as_asked(used, row["jurisdiction"], row["as_of"], row["rule_bits"])
     return _explained(row, compiled, lang, _how(connection, row, lang))
+
+
+def _no_decision(connection: sa.Connection, account_id: int, run_id: int | None) -> NoDecision:
+    opened = connection.execute(sa.select(account.c.opened_on).where(account.c.id == account_id)).scalar()
+    if run_id is None:
+        return NoDecision(f"No run has decided this account yet. Run forbear nightly for a day from {opened} on.")
+    day = run_on_file(connection, run_id).as_of
+    why = f"the loan was opened on {opened}" if opened is not None and day < opened else "it was taken in later"
+    return NoDecision(f"Run {run_id}, for {day}, did not decide this account: {why}. Without --run, the newest speaks.")
 
 
 def _explained(row: Any, compiled: Compiled, lang: str, how: dict[str, tuple[str, str]]) -> Explanation:

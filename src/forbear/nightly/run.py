@@ -158,6 +158,8 @@ def nightly(as_of: date, book: Rulebook, threads: int | None = None) -> Night:
         ).fetchone()
         assert earlier is not None
         if earlier[0] is not None:
+            # The number goes back: one night runs at a time, so nobody has taken a later one.
+            connection.execute("SELECT setval(pg_get_serial_sequence('run', 'id'), %s)", (run_id - 1,))
             connection.rollback()
             return Night(earlier[0], as_of, count, digest, True, stages)
         with stages.timed("write"):
