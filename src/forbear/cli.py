@@ -21,6 +21,10 @@ from forbear.law_cli import Lang, UserError, find_account, rulebook
 from forbear.lazy import add_later
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from babel.support import NullTranslations
+
     from forbear.intake.services import Report
     from forbear.nightly.explain import Explanation
     from forbear.nightly.report import Summary
@@ -75,12 +79,13 @@ def explain(
 def import_(
     file: Annotated[Path, typer.Argument(help="a CSV or Parquet file, or a folder in Forbear's own format")],
     mapping: Annotated[str, typer.Option("--mapping", help="a shipped mapping's name, or a mapping file")],
+    lang: Lang = "en",
 ) -> None:
     """Take a loan book in. Bad rows are kept aside: see `forbear quarantine list`."""
     from forbear.store.engine import migrate
 
     migrate()
-    _print_import(_take_in(file, mapping))
+    _print_import(_take_in(file, mapping), lang)
 
 
 def _take_in(file: Path, mapping: str) -> "Report":
@@ -178,6 +183,7 @@ def serve(
     allow_remote: Annotated[
         bool, typer.Option("--allow-remote", help="also listen for other machines: behind a proxy that has a login")
     ] = False,
+    lang: Lang = "en",
 ) -> None:
     """Serve the console. It has no login yet, so it listens on this machine only, unless told otherwise."""
     from forbear.store.engine import migrate
@@ -185,7 +191,9 @@ def serve(
 
     listening = console.listen(host, port, allow_remote)
     migrate()
-    _say(f"The console is at {console.address(listening)} (it has no login yet; Ctrl-C ends it).")
+    _ = _spoken(lang)[0].gettext
+    told = _("The console is at %(address)s (it has no login yet; Ctrl-C ends it).")
+    _say(told % {"address": console.address(listening)})
     console.run(listening, rulebook(), allow_remote)
 
 
@@ -210,10 +218,10 @@ def demo(
     migrate()
     with tempfile.TemporaryDirectory() as folder:
         report = _take_in(demo_book(Path(folder)), "lendingclub")
-    _print_import(report)
+    _print_import(report, lang)
     _print_night(run_night(_DEMO_DAY, rulebook()), lang)
     if serve_it:
-        serve(port=port, host="127.0.0.1", allow_remote=False)
+        serve(port=port, host="127.0.0.1", allow_remote=False, lang=lang)
 
 
 # ---- printing ---------------------------------------------------------------------------------------
@@ -223,21 +231,40 @@ def _say(text: str) -> None:
     out.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
-def _print_import(report: "Report") -> None:
+def _print_import(report: "Report", lang: str) -> None:
+    language, count = _spoken(lang)
+    _, ngettext = language.gettext, language.ngettext
     if report.again:
-        _say(f"{report.book}: this file was taken in before by this mapping; nothing was changed.")
+        _say(_("%(book)s: this file was taken in before by this mapping; nothing was changed.") % {"book": report.book})
     else:
-        _say(f"{report.book}: {report.rows:,} rows read ({', '.join(report.encodings)}), {report.bad:,} kept aside.")
+        read = ngettext(
+            "%(book)s: %(n)s row read (%(encodings)s), %(bad)s kept aside.",
+            "%(book)s: %(n)s rows read (%(encodings)s), %(bad)s kept aside.",
+            report.rows,
+        )
+        told = {"book": report.book, "encodings": ", ".join(report.encodings), "bad": count(report.bad)}
+        _say(read % (told | {"n": count(report.rows)}))
     if report.older:
-        _say(f"{report.older:,} rows changed nothing: a newer file has told of them.")
+        older = ngettext(
+            "%(n)s row changed nothing: a newer file has told of it.",
+            "%(n)s rows changed nothing: a newer file has told of them.",
+            report.older,
+        )
+        _say(older % {"n": count(report.older)})
     if report.recorded_until is None:
-        _say("No contacts were ever taken in, so nobody is contacted. A heading alone says that none were made.")
+        _say(_("No contacts were ever taken in, so nobody is contacted. A heading alone says that none were made."))
     else:
-        _say(f"Contacts are on record until {report.recorded_until}: nights of later days contact nobody.")
+        until = _("Contacts are on record until %(day)s: nights of later days contact nobody.")
+        _say(until % {"day": report.recorded_until})
     if report.without_schedule:
-        _say(f"{report.without_schedule:,} open loans have no instalment on file: what they owe is not known yet.")
+        without = ngettext(
+            "%(n)s open loan has no instalment on file: what it owes is not known yet.",
+            "%(n)s open loans have no instalment on file: what they owe is not known yet.",
+            report.without_schedule,
+        )
+        _say(without % {"n": count(report.without_schedule)})
     if report.bad:
-        _say("Good rows were kept. See what waits: forbear quarantine list")
+        _say(_("Good rows were kept. See what waits: forbear quarantine list"))
         raise typer.Exit(4)
 
 
@@ -246,16 +273,21 @@ def _print_night(night: "Night", lang: str) -> None:
     from forbear.store.engine import engine
     from forbear.store.errors import one_line
 
+    language, count = _spoken(lang)
+    _, ngettext = language.gettext, language.ngettext
     with one_line(), engine().connect() as connection:
         _print_summary(summary(connection, night.run_id), lang)
-    stages = night.stages
-    out.print(
-        f"Run {night.run_id} for {night.as_of}: {night.accounts:,} accounts decided"
-        f" (read {stages.read:.1f} s, decide {stages.decide:.1f} s, write {stages.write:.1f} s)."
+    done = ngettext(
+        "Run %(id)s for %(day)s: %(n)s account decided (read %(read)s s, decide %(decide)s s, write %(write)s s).",
+        "Run %(id)s for %(day)s: %(n)s accounts decided (read %(read)s s, decide %(decide)s s, write %(write)s s).",
+        night.accounts,
     )
+    times = {stage: f"{getattr(night.stages, stage):.1f}" for stage in ("read", "decide", "write")}
+    _say(done % (times | {"id": night.run_id, "day": night.as_of, "n": count(night.accounts)}))
     if night.again:
-        out.print(f"The same decisions as before, byte for byte; run {night.run_id} stands, nothing new was written.")
-    out.print(f"sha256 of the decisions: {night.decisions_sha256}", soft_wrap=True)
+        again = _("Unchanged: the same decisions as before, byte for byte. Run %(id)s stands, nothing was written.")
+        _say(again % {"id": night.run_id})
+    _say(_("sha256 of the decisions: %(digest)s") % {"digest": night.decisions_sha256})
 
 
 def _print_summary(found: "Summary", lang: str) -> None:
@@ -263,82 +295,71 @@ def _print_summary(found: "Summary", lang: str) -> None:
 
     from forbear.nightly.report import BUCKETS
 
-    steps = rulebook().vocabulary.steps
-    table = Table(title=_TITLE[lang], title_justify="left")
-    table.add_column(_STEP[lang])
-    table.add_column(_ACCOUNTS[lang], justify="right")
+    language, count = _spoken(lang)
+    _ = language.gettext
+    table = Table(title=_("The next step, by days past due"), title_justify="left")
+    table.add_column(_("Next step"))
+    table.add_column(_("Accounts"), justify="right")
     for bucket in BUCKETS:
         table.add_column(bucket.name[lang], justify="right")
-    for step in steps.values():
+    for step in rulebook().vocabulary.steps.values():
         if step.asked != "night":
             continue
         by_bucket = found.counts.get(step.id, {})
         figures = [sum(by_bucket.values()), *(by_bucket.get(bucket.id, 0) for bucket in BUCKETS)]
-        table.add_row(step.name[lang], *(f"{n:,}" if n else "·" for n in figures))
+        table.add_row(step.name[lang], *(count(n) if n else "·" for n in figures))
     out.print(table)
 
 
-_TITLE = {
-    "zh-Hans": "今晚的决定（按逾期天数）",
-    "zh-Hant": "今晚的決定（按逾期天數）",
-    "en": "Decisions of the night, by days past due",
-}
-_STEP = {"zh-Hans": "下一步", "zh-Hant": "下一步", "en": "Next step"}
-_ACCOUNTS = {"zh-Hans": "账户数", "zh-Hant": "帳戶數", "en": "Accounts"}
-
-#: The words of an explanation: {key: {language: text}}.
-_WORDS = {
-    "on": {"zh-Hans": "{book} 账户 {ref}，{day}：{step}", "zh-Hant": "{book} 帳戶 {ref}，{day}：{step}",
-           "en": "{book}, account {ref}, {day}: {step}"},
-    "hours": {"zh-Hans": "合法时段：{span}", "zh-Hant": "合法時段：{span}", "en": "Lawful hours: {span}"},
-    "synthetic": {"zh-Hans": "（合成数据，并无此人）", "zh-Hant": "（合成資料，並無此人）",
-                  "en": "(synthetic: no such person exists)"},
-    "chosen": {"zh-Hans": "选定", "zh-Hant": "選定", "en": "chosen"},
-    "permitted": {"zh-Hans": "可行，但有更温和的一步在先", "zh-Hant": "可行，但有更溫和的一步在先",
-                  "en": "allowed, but a milder step goes first"},
-    "forbidden": {"zh-Hans": "不可", "zh-Hant": "不可", "en": "not allowed"},
-    "unknown": {"zh-Hans": "情况不明，须人工判断", "zh-Hant": "情況不明，須人工判斷",
-                "en": "not known to be allowed; a person decides"},
-    "no_hours": {"zh-Hans": "当日无合法时段", "zh-Hant": "當日無合法時段", "en": "no lawful hour on that day"},
-    "unverified": {"zh-Hans": "［条文未核对］", "zh-Hant": "［條文未核對］", "en": "[text not yet verified]"},
-    "since": {"zh-Hans": "自 {day} 起", "zh-Hant": "自 {day} 起", "en": "in force from {day}"},
-    "policy": {"zh-Hans": "本机构政策", "zh-Hant": "本機構政策", "en": "house policy"},
-    "facts": {"zh-Hans": "所依据的事实", "zh-Hant": "所依據的事實", "en": "The facts that were read"},
-    "derived": {"zh-Hans": "推算", "zh-Hant": "推算", "en": "derived"},
-    "computed": {"zh-Hans": "计算", "zh-Hant": "計算", "en": "computed"},
-    "assumed": {"zh-Hans": "假定", "zh-Hant": "假定", "en": "assumed"},
-}  # fmt: skip
-
-
 def _print_explanation(found: "Explanation", lang: str) -> None:
-    from forbear.nightly.explain import local_span
+    from forbear.locale import LANGUAGES
+    from forbear.web.format import Formats
 
-    def say(key: str, **values: object) -> str:
-        return _WORDS[key][lang].format(**values)
-
-    def line(text: str) -> None:
-        out.print(text, markup=False, highlight=False, soft_wrap=True)
-
-    line(say("on", book=found.book, ref=found.account_ref, day=found.as_of, step=found.step_name))
+    to, _ = Formats(LANGUAGES[lang]), LANGUAGES[lang].catalogue.gettext
+    verdicts = {
+        "chosen": _("chosen"),
+        "permitted": _("allowed, but a milder step goes first"),
+        "forbidden": _("not allowed"),
+        "unknown": _("can't be told: a fact is missing"),
+        "no_hours": _("no lawful hour left on that day"),
+    }
+    said = {
+        "forbids": ("✗", _("forbids")),
+        "no_hours": ("✗", _("no lawful hour that day")),
+        "unknown": ("?", _("can't tell")),
+        "hours": ("✓", _("within its hours")),
+        "permits": ("✓", _("does not forbid")),
+    }
+    origins = {"computed": _("computed"), "derived": _("derived"), "assumed": _("assumed")}
+    about = _("%(book)s, account %(ref)s, %(day)s: %(step)s")
+    _say(about % {"book": found.book, "ref": found.account_ref, "day": to.day(found.as_of), "step": found.step_name})
     if found.synthetic:
-        line(say("synthetic"))
-    if span := local_span(found, lang):
-        line(say("hours", span=span))
+        _say(_("synthetic: no such person exists"))
+    for hours in to.local_hours(found.earliest, found.latest, found.zones, found.as_of):
+        _say(_("Lawful hours, the borrower's time") + f": {hours.hours} {hours.place}")
     for verdict in found.verdicts:
         if verdict.step == "none" != found.step:
             continue
-        line(f"\n{verdict.step_name}: {say(verdict.verdict)}")
+        _say(f"\n{verdict.step_name}: {verdicts[verdict.verdict]}")
         for reason in verdict.reasons:
-            source = f"{reason.instrument} {reason.article}"
-            marks = [say("policy")] if reason.kind == "policy" else [say("since", day=reason.in_force_from)]
-            marks += [] if reason.verified else [say("unverified")]
-            sign = "✓" if reason.says in ("permits", "hours") else "✗"
-            line(f"  {sign} {reason.text} ({source}; {'; '.join(marks)})")
-    line(f"\n{say('facts')}")
+            marks = [_("lender's policy")] if reason.kind == "policy" else []
+            marks += [_("in force from %(since)s") % {"since": to.day(reason.in_force_from)}]
+            marks += [] if reason.verified else [_("not yet verified")]
+            sign, says = said[reason.says]
+            _say(f"  {sign} {says}: {reason.text} ({reason.instrument} {reason.article}; {'; '.join(marks)})")
+    _say(f"\n{_('The facts that were read')}")
     for fact in found.facts:
-        told = f": {fact.how_text}" if fact.how_text else ""
-        origin = "" if fact.how == "observed" else f"  [{say(fact.how)}{told}]"
-        line(f"  {fact.name}: {fact.value}{origin}")
+        how = f": {fact.how_text}" if fact.how_text else ""
+        origin = "" if fact.how == "observed" else f"  [{origins[fact.how]}{how}]"
+        _say(f"  {fact.name}: {fact.value}{origin}")
+
+
+def _spoken(lang: str) -> "tuple[NullTranslations, Callable[[int], str]]":
+    """The catalogue of a language, and how it writes a whole number."""
+    from forbear.locale import LANGUAGES
+    from forbear.web.format import Formats
+
+    return LANGUAGES[lang].catalogue, Formats(LANGUAGES[lang]).count
 
 
 def main() -> None:

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from forbear.contact import services
 from forbear.contact.models import Outcome, Request
 from forbear.law_cli import Lang, UserError, find_account, rulebook, say
+from forbear.rulebook.cite import cited
 from forbear.rulebook.models import Vocabulary
 from forbear.store.engine import engine, migrate
 from forbear.store.errors import one_line
@@ -72,7 +73,7 @@ def ask(
             rule = book.by_id[rule_id]
             mark = "" if rule.verified else _word("unverified", lang)
             sign = "?" if says == "unknown" else "✗"
-            say(f"  {sign} {rule.text[lang]} ({rule.instrument.title[lang]} {rule.article}{mark})")
+            say(f"  {sign} {rule.text[lang]} ({rule.instrument.title[lang]} {cited(rule.article, lang)}{mark})")
     if answer.earliest is not None:
         say(_word("earliest", lang, at=f"{answer.earliest:%Y-%m-%d %H:%M}"))
     raise typer.Exit(1)

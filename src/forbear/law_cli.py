@@ -10,6 +10,7 @@ from rich.console import Console
 
 from forbear.errors import ForbearError
 from forbear.home import home
+from forbear.rulebook.cite import cited
 from forbear.rulebook.hours import within_reach
 from forbear.rulebook.models import LANGUAGES, Cap, Dated, Hours, Keep, Rule, Within, at
 
@@ -74,7 +75,8 @@ def say(text: str = "") -> None:
 
 #: What the commands say: {key: {language: text}}.
 _WORDS: Mapping[str, Mapping[str, str]] = {
-    "article": {"zh-Hans": "条款", "zh-Hant": "條款", "en": "article"},
+    "citation": {"zh-Hans": "当地引称", "zh-Hant": "當地引稱", "en": "cited there as"},
+    "recalled": {"zh-Hans": "凭记忆，未查阅", "zh-Hant": "憑記憶，未查閱", "en": "recalled, not read"},
     "force": {"zh-Hans": "施行期间", "zh-Hant": "施行期間", "en": "in force"},
     "since": {"zh-Hans": "{day} 起", "zh-Hant": "{day} 起", "en": "from {day}"},
     "until": {"zh-Hans": "{day} 起，至 {end}（不含）", "zh-Hant": "{day} 起，至 {end}（不含）",
@@ -119,10 +121,14 @@ _WORDS: Mapping[str, Mapping[str, str]] = {
     "no_hours": {"zh-Hans": "当日无合法时段", "zh-Hant": "當日無合法時段", "en": "no lawful hour that day"},
     "hours_kept": {"zh-Hans": "时段合法", "zh-Hant": "時段合法", "en": "within its hours"},
     "permits": {"zh-Hans": "不禁止", "zh-Hant": "不禁止", "en": "does not forbid"},
-    "window": {"zh-Hans": "当日合法时段（UTC）：{a} 至 {b}", "zh-Hant": "當日合法時段（UTC）：{a} 至 {b}",
-               "en": "Lawful hours of that day (UTC): {a} to {b}"},
-    "earliest": {"zh-Hans": "最早合法时间（UTC）：{at}", "zh-Hant": "最早合法時間（UTC）：{at}",
-                 "en": "Lawful from (UTC): {at}"},
+    "silent": {"zh-Hans": "另有 {n} 条规则不禁止：加 --all 列出。", "zh-Hant": "另有 {n} 條規則不禁止：加 --all 列出。",
+               "en": "Rules that do not forbid it: {n}; --all lists them."},
+    "window": {"zh-Hans": "当日合法时段：{hours}", "zh-Hant": "當日合法時段：{hours}",
+               "en": "Lawful hours of that day: {hours}"},
+    "give": {"zh-Hans": "缺少此次联系本身的事实，无法判断。请补充：",
+             "zh-Hant": "缺少此次聯繫本身的事實，無法判斷。請補充：",
+             "en": "It can't be told without these facts of the contact itself. Give them:"},
+    "earliest": {"zh-Hans": "最早合法时间：{at}", "zh-Hant": "最早合法時間：{at}", "en": "Lawful from: {at}"},
     "not_within": {"zh-Hans": "{n} 天内没有合法时间。", "zh-Hant": "{n} 天內沒有合法時間。",
                    "en": "At no time within {n} days is it lawful, as things stand."},
     "replayed": {"zh-Hans": "第 {run} 次运行（{day}，规则 {sha}{same}）：{n} 项决定重算，{agree} 项一致。",
@@ -139,6 +145,13 @@ _WORDS: Mapping[str, Mapping[str, str]] = {
 def word(key: str, lang: str, **values: object) -> str:
     """A sentence of these commands."""
     return _WORDS[key][lang].format(**values)
+
+
+def in_words(name: str, lang: str) -> str:
+    """One of the rulebook's identifiers in words."""
+    from forbear.locale.words import word as spoken
+
+    return spoken(name, lang)
 
 
 _GOVERNS: Mapping[str, Mapping[str, str]] = {
@@ -184,7 +197,7 @@ def as_of_day(
     rules = _in_force(rulebook(), place, _day(day))
     for rule in rules:
         mark = "" if rule.verified else f"  [{word('unverified', lang)}]"
-        say(f"{rule.id}  {rule.instrument.citation} {rule.article}{mark}")
+        say(f"{rule.id}  {_cited(rule, lang)}{mark}")
         say(f"    {rule.text[lang]}")
     say(word("count", lang, day=day.date(), n=len(rules), u=sum(not rule.verified for rule in rules)))
 
@@ -208,7 +221,7 @@ def diff(
         for change in changes(found, each, _day(first), _day(last))
     }
     for change in (listed[key] for key in sorted(listed)):
-        say(f"{change.day}  {word(change.what, lang)}  {change.rule.id}  ({_cited(change.rule)})")
+        say(f"{change.day}  {word(change.what, lang)}  {change.rule.id}  ({_cited(change.rule, lang)})")
         if change.what == "changes":
             eve = change.day - timedelta(days=1)
             before, after = (_figures(change.rule, day, lang) for day in (eve, change.day))
@@ -286,13 +299,16 @@ def why(
     at: Annotated[str | None, typer.Option("--at", help="an instant with its offset; else now")] = None,
     given: Annotated[list[str] | None, typer.Option("--fact", help="a fact of the contact itself, NAME=VALUE")] = None,
     book_name: Annotated[str | None, typer.Option("--book", help="its book, where several have that number")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="the rules that do not forbid it, too")] = False,
     lang: Lang = "en",
 ) -> None:
     """Explain one contact at one instant: the verdict, each rule that spoke, and when it becomes lawful."""
+    from forbear.locale import LANGUAGES as SPOKEN
     from forbear.nightly import why as asking
     from forbear.nightly.explain import fact_text
     from forbear.store.engine import engine, migrate
     from forbear.store.errors import one_line
+    from forbear.web.format import Formats
 
     found = rulebook()
     moment = _instant(at)
@@ -304,23 +320,45 @@ def why(
     with one_line(), engine().connect() as connection:
         account_id = find_account(connection, account_ref, book_name)
     told = asking.why(account_id, step, moment, facts, found)
-    answer = told.answer
-    say(f"{found.vocabulary.steps[step].name[lang]}, {moment.isoformat()}: {word(answer.verdict, lang)}")
+    answer, to, zones = told.answer, Formats(SPOKEN[lang]), told.zones.split("|") if told.zones else []
+
+    def clock(instant: datetime) -> str:
+        return " / ".join(dict.fromkeys(to.on_clock(instant, zone) for zone in zones)) or to.instant(instant)
+
+    say(f"{found.vocabulary.steps[step].name[lang]}, {clock(moment)}: {word(answer.verdict, lang)}")
     for spoken in answer.spoke:
+        if spoken.says == "permits" and not everything:
+            continue
         rule = spoken.rule
         mark = "" if rule.verified else f"; {word('unverified', lang)}"
         says = word("hours_kept" if spoken.says == "hours" else spoken.says, lang)
-        say(f"  {rule.id}: {says}. {rule.text[lang]} ({_cited(rule)}; {_force(rule, lang)}{mark})")
+        say(f"  {_SIGNS.get(spoken.says, '✓')} {says}: {rule.text[lang]}")
+        say(f"      {rule.id}, {_cited(rule, lang)}; {_force(rule, lang)}{mark}")
         for name, value in spoken.facts.items():
             fact = found.vocabulary.facts[name]
             shown = fact_text(fact, value, told.currency, lang, found.vocabulary.never)
             say(f"      {fact.name[lang]}: {shown}")
+    silent = sum(spoken.says == "permits" for spoken in answer.spoke)
+    if silent and not everything:
+        say("  " + word("silent", lang, n=silent))
     if answer.window is not None:
-        say(word("window", lang, a=answer.window[0].isoformat(), b=answer.window[1].isoformat()))
-    if told.earliest is not None:
-        say(word("earliest", lang, at=told.earliest.isoformat()))
+        first, last = answer.window
+        spans = to.local_hours(first, last, zones, answer.compiled.day) if first < last else ()
+        hours = " / ".join(f"{span.hours} {span.place}" for span in spans) or word("no_hours", lang)
+        say(word("window", lang, hours=hours))
+    if told.missing:
+        say(word("give", lang))
+        for name in told.missing:
+            fact = found.vocabulary.facts[name]
+            may = "|".join(("true", "false") if fact.type == "bool" else fact.values) or "N"
+            say(f"  --fact {name}={may}  {fact.name[lang]}")
+    elif told.earliest is not None:
+        say(word("earliest", lang, at=clock(told.earliest)))
     else:
         say(word("not_within", lang, n=asking.HORIZON_DAYS))
+
+
+_SIGNS = {"forbids": "✗", "no_hours": "✗", "unknown": "?"}
 
 
 # ---- helpers ----------------------------------------------------------------------------------------
@@ -376,8 +414,8 @@ def _in_force(found: "Rulebook", place: str | None, day: date) -> list[Rule]:
     return [rules[rule_id] for rule_id in sorted(rules)]
 
 
-def _cited(rule: Rule) -> str:
-    return f"{rule.instrument.citation} {rule.article}"
+def _cited(rule: Rule, lang: str) -> str:
+    return f"{rule.instrument.title[lang]} {cited(rule.article, lang)}"
 
 
 def _force(rule: Rule, lang: str) -> str:
@@ -394,7 +432,7 @@ def _print_rule(rule: Rule, found: "Rulebook", day: date, lang: str) -> None:
     """A rule as a page: what the article says, then what the rulebook reads in it."""
     steps = found.vocabulary.steps
     say(f"{rule.id}  [{word(rule.instrument.kind, lang)}; {word('verified' if rule.verified else 'unverified', lang)}]")
-    say(f"  {rule.instrument.title[lang]} ({rule.instrument.citation}), {word('article', lang)} {rule.article}")
+    say(f"  {_cited(rule, lang)}")
     say(f"  {rule.text[lang]}")
     if rule.note:
         say(f"  {rule.note[lang]}")
@@ -403,7 +441,7 @@ def _print_rule(rule: Rule, found: "Rulebook", day: date, lang: str) -> None:
     if rule.steps:
         lines["steps"] = ", ".join(step.name[lang] for step in steps.values() if step.id in rule.steps)
     if rule.lenders:
-        lines["lenders"] = ", ".join(rule.lenders)
+        lines["lenders"] = ", ".join(in_words(each, lang) for each in rule.lenders)
     lines |= rule.conditions
     for key, text in lines.items():
         say(f"    {word(key, lang)}: {text}")
@@ -413,7 +451,8 @@ def _print_rule(rule: Rule, found: "Rulebook", day: date, lang: str) -> None:
         say(f"    {line}")
     if rule.tightens:
         say(f"    {word('tightens', lang)}: {rule.tightens}")
-    say(f"    {word('source', lang)}: {rule.source}")
+    say(f"    {word('citation', lang)}: {rule.instrument.citation}")
+    say(f"    {word('source', lang)}: {word('recalled', lang) if rule.source == 'recalled' else rule.source}")
 
 
 def _dated(rule: Rule, lang: str) -> list[str]:
@@ -427,7 +466,10 @@ def _dated(rule: Rule, lang: str) -> list[str]:
         for each in value.general:
             lines.append(f"{name}, {word('since', lang, day=each.since)}: {each.value}")
         for lender, own in value.by_lender.items():
-            lines += [f"{name} ({lender}), {word('since', lang, day=each.since)}: {each.value}" for each in own]
+            lines += [
+                f"{name} ({in_words(lender, lang)}), {word('since', lang, day=each.since)}: {each.value}"
+                for each in own
+            ]
     return lines
 
 
@@ -437,7 +479,7 @@ def _figures(rule: Rule, day: date, lang: str) -> str:
     shown = [_figure(value, lang) for value in dated if value is not None]
     for name, value in rule.values.items():
         shown.append(f"{name} = {value.on(day)}")
-        shown += [f"{name} ({lender}) = {value.on(day, lender)}" for lender in value.by_lender]
+        shown += [f"{name} ({in_words(lender, lang)}) = {value.on(day, lender)}" for lender in value.by_lender]
     return ", ".join(shown) or "–"
 
 
@@ -450,7 +492,8 @@ def _figure(value: object, lang: str) -> str:
         case Cap(times=times, series=series):
             return f"{times} × {series}"
         case Keep(months=months, after=after):
-            return word("months", lang, n=months, after=after)
+            return word("months", lang, n=months, after=in_words(after, lang))
         case Within(days=days, after=after, do=do, workdays=workdays):
-            return word("workdays" if workdays else "days", lang, n=days, after=after, do=do)
+            told = {"after": in_words(after, lang), "do": in_words(do, lang)}
+            return word("workdays" if workdays else "days", lang, n=days, **told)
     raise AssertionError(value)

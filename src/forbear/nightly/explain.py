@@ -8,17 +8,17 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Literal
-from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 from babel import Locale
-from babel.dates import format_datetime
 from babel.numbers import format_currency, format_decimal, format_percent, get_currency_precision
 
+from forbear.locale.words import word
 from forbear.nightly.errors import NoDecision
 from forbear.nightly.facts import RECORDED
 from forbear.nightly.history import as_asked, kept, run_on_file
 from forbear.nightly.report import NEWEST_FIRST
+from forbear.rulebook.cite import cited
 from forbear.rulebook.compile import Compiled
 from forbear.rulebook.load import Rulebook
 from forbear.rulebook.models import Fact, FactValue, Hours, Rule
@@ -162,17 +162,17 @@ def _explained(row: Any, compiled: Compiled, lang: str, how: dict[str, tuple[str
                 against.append((rule, "no_hours"))
             else:
                 allowing.append((rule, "hours" if rule.hours else "permits"))
-        word: VerdictWord
+        verdict: VerdictWord
         if step.id == row["step"]:
-            word = "chosen"
+            verdict = "chosen"
         elif step.id in allowed:
-            word = "permitted"
+            verdict = "permitted"
         else:
-            word = next(w for w, s in _WORDS if any(said == s for _, said in against))
+            verdict = next(w for w, s in _WORDS if any(said == s for _, said in against))
         # A step that something stands against is explained by that alone.
         spoke = against or allowing
         reasons = tuple(_reason(rule, said, lang) for rule, said in spoke)
-        verdicts.append(Verdict(step.id, step.name[lang], word, reasons))
+        verdicts.append(Verdict(step.id, step.name[lang], verdict, reasons))
     return Explanation(
         account_id=row["account_id"],
         account_ref=row["ref"],
@@ -213,7 +213,7 @@ def _reason(rule: Rule, said: Said, lang: str) -> Reason:
         says=said,
         text=rule.text[lang],
         instrument=rule.instrument.title[lang],
-        article=rule.article,
+        article=cited(rule.article, lang),
         kind=rule.instrument.kind,
         verified=rule.verified,
         in_force_from=rule.since,
@@ -259,7 +259,7 @@ def fact_text(fact: Fact, value: FactValue, currency: str, lang: str, never: int
     if isinstance(value, bool):
         return _YES[lang][0 if value else 1]
     if isinstance(value, str):
-        return value
+        return word(value, lang)
     if fact.type == "money":
         return money(value, currency, lang)
     if fact.unit == "ppm":
@@ -267,17 +267,3 @@ def fact_text(fact: Fact, value: FactValue, currency: str, lang: str, never: int
     if fact.unit == "days" and value == never:
         return _NEVER[lang]
     return str(format_decimal(value, locale=locale(lang)))
-
-
-def local_span(explanation: Explanation, lang: str) -> str | None:
-    """The lawful hours in the borrower's own time, one reading for each place; None for no contact."""
-    if explanation.earliest is None or explanation.latest is None:
-        return None
-    readings = []
-    for zone in explanation.zones:
-        first, last = (
-            format_datetime(at, "yyyy-MM-dd HH:mm", tzinfo=ZoneInfo(zone), locale=locale(lang))
-            for at in (explanation.earliest, explanation.latest)
-        )
-        readings.append(f"{first} – {last} ({zone})")
-    return "; ".join(readings)
