@@ -336,22 +336,23 @@ def _print_explanation(found: "Explanation", lang: str) -> None:
     if found.synthetic:
         _say(_("synthetic: no such person exists"))
     for hours in to.local_hours(found.earliest, found.latest, found.zones, found.as_of):
-        _say(_("Lawful hours, the borrower's time") + f": {hours.hours} {hours.place}")
+        _say(_("Lawful hours, the borrower's time") + f"{to.colon}{hours.hours} {hours.place}")
     for verdict in found.verdicts:
         if verdict.step == "none" != found.step:
             continue
-        _say(f"\n{verdict.step_name}: {verdicts[verdict.verdict]}")
+        _say(f"\n{verdict.step_name}{to.colon}{verdicts[verdict.verdict]}")
         for reason in verdict.reasons:
             marks = [_("lender's policy")] if reason.kind == "policy" else []
             marks += [_("in force from %(since)s") % {"since": to.day(reason.in_force_from)}]
             marks += [] if reason.verified else [_("not yet verified")]
             sign, says = said[reason.says]
-            _say(f"  {sign} {says}: {reason.text} ({reason.instrument} {reason.article}; {'; '.join(marks)})")
+            cited = to.semicolon.join([f"{reason.instrument}{to.comma}{reason.article}", *marks])
+            _say(f"  {sign} {says}{to.colon}{reason.text} [{cited}]")
     _say(f"\n{_('The facts that were read')}")
     for fact in found.facts:
-        how = f": {fact.how_text}" if fact.how_text else ""
+        how = f"{to.colon}{fact.how_text}" if fact.how_text else ""
         origin = "" if fact.how == "observed" else f"  [{origins[fact.how]}{how}]"
-        _say(f"  {fact.name}: {fact.value}{origin}")
+        _say(f"  {fact.name}{to.colon}{fact.value}{origin}")
 
 
 def _spoken(lang: str) -> "tuple[NullTranslations, Callable[[int], str]]":
