@@ -33,7 +33,7 @@ from forbear.nightly.history import files_of
 from forbear.rulebook.calendar import public_holiday
 from forbear.rulebook.cap import find_cap
 from forbear.rulebook.compile import Compiled, compile_for
-from forbear.rulebook.hours import local_day
+from forbear.rulebook.hours import local_day, within_reach
 from forbear.rulebook.load import Rulebook
 from forbear.store.engine import arrow_connection, copy_connection
 from forbear.store.errors import one_line
@@ -131,6 +131,7 @@ class Night:
 
 def nightly(as_of: date, book: Rulebook, threads: int | None = None) -> Night:
     """Decide every account of every book for the local day `as_of`. Raises StoreError, NothingToDecide."""
+    within_reach(as_of)
     stages = Stages()
     started = datetime.now(UTC)
     with (
@@ -160,6 +161,8 @@ def nightly(as_of: date, book: Rulebook, threads: int | None = None) -> Night:
         ).fetchone()
         assert earlier is not None
         if earlier[0] is not None:
+            # The number goes back: one night runs at a time, so nobody has taken a later one.
+            connection.execute("SELECT setval(pg_get_serial_sequence('run', 'id'), %s)", (run_id - 1,))
             connection.rollback()
             return Night(earlier[0], as_of, count, digest, True, stages)
         with stages.timed("write"):
