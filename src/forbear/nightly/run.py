@@ -44,6 +44,8 @@ from forbear.strategy.ladder import decide
 CHUNK_ACCOUNTS = 200_000
 #: DuckDB's share of memory; what does not fit is spilled to a temporary folder.
 MEMORY_LIMIT = "2500MB"
+#: DuckDB gives a thread one such group of rows: small enough that a book of 100,000 accounts occupies every core.
+ROW_GROUP = 16_384
 
 #: What the night asks of the book; {lo} and {hi} bound the account ids of a chunk, {as_of} is the day. Each
 #: reads one table by a range of its own key, so that a chunk costs the same in a book of any size.
@@ -141,7 +143,8 @@ def nightly(as_of: date, book: Rulebook, threads: int | None = None) -> Night:
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         connection.execute("SELECT pg_advisory_xact_lock(hashtext('forbear.nightly'))")
         connection.execute("SET LOCAL TimeZone = 'UTC'")
-        duck = ibis.duckdb.connect(Path(folder) / "night.duckdb", temp_directory=folder, memory_limit=MEMORY_LIMIT)
+        duck = ibis.duckdb.connect(temp_directory=folder, memory_limit=MEMORY_LIMIT)
+        duck.raw_sql(f"ATTACH '{Path(folder) / 'night.duckdb'}' AS night (ROW_GROUP_SIZE {ROW_GROUP}); USE night")
         duck.raw_sql(f"SET threads = {threads or os.cpu_count() or 2}")
         duck.raw_sql("SET TimeZone = 'UTC'")
         try:
