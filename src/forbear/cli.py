@@ -7,31 +7,27 @@ Exit codes: 0 done; 1 the input was wrong (said in one line on stderr); 2 the co
 import os
 import sys
 import tempfile
-from datetime import date, datetime, time
+from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import MofNCompleteColumn, Progress
 from rich.table import Table
 
-from forbear import gate_cli, law_cli
+from forbear import gate_cli, intake_cli, law_cli
 from forbear.errors import ForbearError
-from forbear.intake.services import Report, demo_book, drop, import_book, mend, quarantined
-from forbear.law_cli import Lang, UserError, find_account, rulebook
+from forbear.intake.services import demo_book
+from forbear.law_cli import Lang, find_account, rulebook
 from forbear.nightly import explain as explaining
 from forbear.nightly.report import BUCKETS, Summary, summary
 from forbear.nightly.run import Night
 from forbear.nightly.run import nightly as run_night
 from forbear.servicing import command as servicing
 from forbear.statement.command import statement
-from forbear.store.engine import copy_connection, engine, migrate
+from forbear.store.engine import engine, migrate
 from forbear.store.errors import one_line
 from forbear.store.server import home
-from forbear.synth.draw import DEFAULT_AS_OF, MAX_ACCOUNTS, Request
-from forbear.synth.parameters import jurisdictions, parameters
-from forbear.synth.write import write as write_synthetic
 from forbear.web import serve as console
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
@@ -47,11 +43,19 @@ Day = Annotated[datetime, typer.Option("--as-of", formats=["%Y-%m-%d"], help="th
 
 
 @app.command()
-def nightly(as_of: Day, lang: Lang = "en") -> None:
+def nightly(
+    as_of: Day,
+    synthetic: Annotated[
+        bool, typer.Option("--synthetic", help="take synthetic books in, though a lender's book is on file")
+    ] = False,
+    lang: Lang = "en",
+) -> None:
     """Decide the next step of every account for one day, and write the decisions."""
     migrate()
-    night = run_night(as_of.date(), rulebook())
+    night = run_night(as_of.date(), rulebook(), real_only=not synthetic)
     _print_night(night, lang)
+    if not synthetic:
+        intake_cli.say_left_out(lang)
 
 
 @app.command()
@@ -68,103 +72,9 @@ def explain(
         _print_explanation(explaining.explain(connection, account_id, run_id, lang, rulebook()), lang)
 
 
-_SYNTH_DAY = datetime.combine(DEFAULT_AS_OF, time())
-
-
-@app.command()
-def synth(
-    accounts: Annotated[int, typer.Option("--accounts", min=1, max=MAX_ACCOUNTS, help="how many loans")],
-    jurisdiction: Annotated[str, typer.Option("--jurisdiction", help=f"one of {', '.join(jurisdictions())}")],
-    seed: Annotated[int, typer.Option("--seed", min=0, help="the same seed gives the same rows")],
-    as_of: Annotated[
-        datetime, typer.Option("--as-of", formats=["%Y-%m-%d"], help="the book as it stands at the start of this day")
-    ] = _SYNTH_DAY,
-    name: Annotated[str | None, typer.Option("--name", help="the book's name; 'synthetic-' goes before it")] = None,
-    lender_type: Annotated[str | None, typer.Option("--lender-type", help="who lends; else the place's usual")] = None,
-    collector: Annotated[str | None, typer.Option("--collector", help="creditor or agency")] = None,
-) -> None:
-    """Draw a synthetic book of any size: for scale only, no real borrower. See docs/synthetic-books.md."""
-    request = Request(accounts, seed, as_of.date(), parameters(jurisdiction))
-    migrate()
-    with Progress(*Progress.get_default_columns(), MofNCompleteColumn(), console=err) as bar:
-        task = bar.add_task("accounts", total=accounts)
-        done = write_synthetic(
-            request, name, lender_type, collector, progress=lambda count: bar.update(task, completed=count)
-        )
-    if done.again:
-        out.print(f"{done.name} is there already, drawn by the same options; nothing was changed.", soft_wrap=True)
-        return
-    rows = ", ".join(f"{count:,} {table}" for table, count in done.rows.items())
-    out.print(f"{done.name} (synthetic, no real borrower): {rows}", soft_wrap=True)
-
-
-@app.command("import")
-def import_(
-    file: Annotated[Path, typer.Argument(help="a CSV or Parquet file, or a folder in Forbear's own format")],
-    mapping: Annotated[str, typer.Option("--mapping", help="a shipped mapping's name, or a mapping file")],
-) -> None:
-    """Take a loan book in. Bad rows are kept aside: see `forbear quarantine list`."""
-    migrate()
-    _print_import(_take_in(file, mapping))
-
-
-def _take_in(file: Path, mapping: str) -> Report:
-    with Progress(*Progress.get_default_columns(), MofNCompleteColumn(), console=err, transient=True) as bar:
-        task = bar.add_task("rows", total=None)
-        return import_book(file, mapping, lambda done, rows: bar.update(task, completed=done, total=rows))
-
-
 servicing.add_to(app)
 app.command()(statement)
-
-
-quarantine = typer.Typer(no_args_is_help=True, help="Rows that were kept aside, and how to settle them.")
-app.add_typer(quarantine, name="quarantine")
-
-
-@quarantine.command("list")
-def quarantine_list() -> None:
-    """List what waits: row, field, reason and remedy."""
-    migrate()
-    with copy_connection() as connection:
-        for kept in quarantined(connection):
-            place = f"{kept.book}, {kept.table} row {kept.row_number}, {kept.field}"
-            _say(f"{kept.id}: {place}: {kept.reason}. {kept.remedy}")
-
-
-@quarantine.command("show")
-def quarantine_show(kept_id: Annotated[int, typer.Argument(metavar="ID")]) -> None:
-    """Show the row itself. It may hold personal data."""
-    migrate()
-    with copy_connection() as connection:
-        for kept in quarantined(connection):
-            if kept.id == kept_id:
-                for name, value in kept.row.items():
-                    _say(f"{name} = {value}")
-
-
-@quarantine.command("mend")
-def quarantine_mend(
-    kept_id: Annotated[int, typer.Argument(metavar="ID")],
-    changes: Annotated[list[str], typer.Argument(metavar="FIELD=VALUE", help="what to change")],
-) -> None:
-    """Change fields of a row and take it in; where it is still wrong, nothing is kept of it."""
-    migrate()
-    pairs = [change.partition("=") for change in changes]
-    if any(not sign for _, sign, _ in pairs):
-        raise UserError("Write each change as field=value.")
-    still = mend(kept_id, {name: value for name, _, value in pairs})
-    if still:
-        raise UserError(f"{still[0].refused}")
-    _say("Taken in.")
-
-
-@quarantine.command("drop")
-def quarantine_drop(kept_id: Annotated[int, typer.Argument(metavar="ID")]) -> None:
-    """Leave a row out for good."""
-    migrate()
-    drop(kept_id)
-    _say("Dropped.")
+intake_cli.add_to(app)
 
 
 @app.command()
@@ -198,8 +108,8 @@ def demo(
         os.environ["FORBEAR_HOME"] = str(home() / "demo")
     migrate()
     with tempfile.TemporaryDirectory() as folder:
-        report = _take_in(demo_book(Path(folder)), "lendingclub")
-    _print_import(report)
+        report = intake_cli.take_in(demo_book(Path(folder)), "lendingclub", lang)
+    intake_cli.print_import(report, lang)
     _print_night(run_night(_DEMO_DAY, rulebook()), lang)
     if serve_it:
         serve(port=port, host="127.0.0.1", allow_remote=False)
@@ -210,24 +120,6 @@ def demo(
 
 def _say(text: str) -> None:
     out.print(text, markup=False, highlight=False, soft_wrap=True)
-
-
-def _print_import(report: Report) -> None:
-    if report.again:
-        _say(f"{report.book}: this file was taken in before by this mapping; nothing was changed.")
-    else:
-        _say(f"{report.book}: {report.rows:,} rows read ({', '.join(report.encodings)}), {report.bad:,} kept aside.")
-    if report.older:
-        _say(f"{report.older:,} rows changed nothing: a newer file has told of them.")
-    if report.recorded_until is None:
-        _say("No contacts were ever taken in, so nobody is contacted. A heading alone says that none were made.")
-    else:
-        _say(f"Contacts are on record until {report.recorded_until}: nights of later days contact nobody.")
-    if report.without_schedule:
-        _say(f"{report.without_schedule:,} open loans have no instalment on file: what they owe is not known yet.")
-    if report.bad:
-        _say("Good rows were kept. See what waits: forbear quarantine list")
-        raise typer.Exit(4)
 
 
 def _print_night(night: Night, lang: str) -> None:
