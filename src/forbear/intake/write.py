@@ -148,15 +148,18 @@ def _bad(rows: Iterable[tuple[Any, ...]], table: str, batch: Batch, refused: Ref
     return [Bad(table, number, batch.fields[table, number], refused) for (number,) in rows]
 
 
-def _upsert(target: str, columns: tuple[str, ...], key: str, told: frozenset[str] | None = None) -> str:
+def _upsert(
+    target: str, columns: tuple[str, ...], key: str, told: frozenset[str] | None = None, also: str = ""
+) -> str:
     """The end of an INSERT that brings a row up to date, and touches nothing where it is so already.
 
     `told` are the columns that the file has, None for all: what a file does not tell of stays as it is on file.
+    `also`: what else is set.
     """
     always = ("import_id", "borrower_id")
     others = [name for name in columns if name != "ref" and (told is None or name in told or name in always)]
     return (
-        f" ON CONFLICT ({key}) DO UPDATE SET ({_columns(others)}) = ROW({_columns(others, 'excluded.')})"
+        f" ON CONFLICT ({key}) DO UPDATE SET ({_columns(others)}) = ROW({_columns(others, 'excluded.')}){also}"
         f" WHERE ({_columns(others, f'{target}.')}) IS DISTINCT FROM ({_columns(others, 'excluded.')})"
     )
 
@@ -202,6 +205,13 @@ def _link_persons(connection: psycopg.Connection[Any], book_id: int) -> None:
     )
 
 
+#: A loan of another principal, day or product has its yearly cost worked out again; every file tells of these three.
+_COST_AGAIN = (
+    ", all_in_ppm = CASE WHEN (account.principal_minor, account.opened_on, account.product)"
+    " = (excluded.principal_minor, excluded.opened_on, excluded.product) THEN account.all_in_ppm END"
+)
+
+
 def _loans(connection: psycopg.Connection[Any], book_id: int, batch: Batch) -> list[Bad]:
     lost = connection.execute(
         "DELETE FROM incoming_loans l WHERE NOT EXISTS"
@@ -213,7 +223,7 @@ def _loans(connection: psycopg.Connection[Any], book_id: int, batch: Batch) -> l
         f"INSERT INTO account (book_id, borrower_id, {_columns(columns)})"
         f" SELECT b.book_id, b.id, {_columns(columns, 'l.')} FROM incoming_loans l"
         " JOIN borrower b ON b.book_id = %s AND b.ref = l.borrower_ref ORDER BY l.row_number"
-        + _upsert("account", ("borrower_id", *columns), "book_id, ref", batch.told.get("loans")),
+        + _upsert("account", ("borrower_id", *columns), "book_id, ref", batch.told.get("loans"), _COST_AGAIN),
         (book_id,),
     )
     return _bad(lost, "loans", batch, _NO_BORROWER)
