@@ -272,9 +272,10 @@ def why(
     at: Annotated[str | None, typer.Option("--at", help="an instant with its offset; else now")] = None,
     given: Annotated[list[str] | None, typer.Option("--fact", help="a fact of the contact itself, NAME=VALUE")] = None,
     book_name: Annotated[str | None, typer.Option("--book", help="its book, where several have that number")] = None,
+    agency: Annotated[str | None, typer.Option("--agency", help="the agency that makes it; else the creditor")] = None,
     lang: Lang = "en",
 ) -> None:
-    """Explain one contact at one instant: the verdict, each rule that spoke, and when it becomes lawful."""
+    """Explain one contact at one instant: what the gate would say, each rule that spoke, and when it is lawful."""
     found = rulebook()
     moment = _instant(at)
     if step not in found.vocabulary.steps or not found.vocabulary.steps[step].contact:
@@ -284,9 +285,10 @@ def why(
     migrate()
     with one_line(), engine().connect() as connection:
         account_id = find_account(connection, account_ref, book_name)
-    told = asking.why(account_id, step, moment, facts, found)
+    told = asking.why(account_id, step, moment, facts, found, agency)
     answer = told.answer
-    say(f"{found.vocabulary.steps[step].name[lang]}, {moment.isoformat()}: {word(answer.verdict, lang)}")
+    instant = (moment or told.at).isoformat(timespec="seconds")
+    say(f"{found.vocabulary.steps[step].name[lang]}, {instant}: {word(answer.verdict, lang)}")
     for spoken in answer.spoke:
         rule = spoken.rule
         mark = "" if rule.verified else f"; {word('unverified', lang)}"
@@ -311,9 +313,9 @@ def _day(given: datetime | None) -> date:
     return given.date() if given is not None else local_date(None, datetime.now(UTC))
 
 
-def _instant(given: str | None) -> datetime:
+def _instant(given: str | None) -> datetime | None:
     if given is None:
-        return datetime.now(UTC)
+        return None
     try:
         moment = datetime.fromisoformat(given)
     except ValueError:

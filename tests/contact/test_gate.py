@@ -20,6 +20,7 @@ from forbear.contact.channels import Outbox
 from forbear.contact.errors import Misasked, NoSuchPermission, NotUsable
 from forbear.contact.models import Request
 from forbear.contact.services import ask, report, text_hash, use, void
+from forbear.nightly.why import why
 from forbear.rulebook.book import Rulebook
 
 Wanted = Callable[..., Request]
@@ -571,3 +572,44 @@ def test_a_place_that_is_not_understood_is_of_no_known_law(
     store: Any, book: Rulebook, wanted: Wanted, place: str | None, granted: bool
 ) -> None:
     assert ask(book, wanted(store.lend(place=place))).granted is granted
+
+
+# ---- why says what the gate says ----------------------------------------------------------------------
+
+
+def _why(store: Any, book: Rulebook, loan: int, step: str = "call", at: str | None = None, **more: Any) -> Any:
+    return why(loan, step, None if at is None else datetime.fromisoformat(at), FACTS, book, **more)
+
+
+@pytest.mark.parametrize("step", ["sms", "call", "letter", "email", "visit"])
+@pytest.mark.parametrize(
+    "given",
+    [{}, {"dpd": 3}, {"stop_contact": None}, {"zones": None}, {"zones": "Asia/Shanghai|America/Los_Angeles"},
+     {"place": "TW"}, {"dispute_open": True}, {"vulnerable": True}],
+)  # fmt: skip
+def test_why_gives_the_gate_s_verdict_reasons_and_earliest_time(
+    store: Any, book: Rulebook, wanted: Wanted, given: dict[str, Any], step: str
+) -> None:
+    loan = store.lend(**given)
+    store.contacted(loan, "sms", "2026-06-28T10:00:00+08:00", "delivered")
+    told, said = _why(store, book, loan, step), ask(book, wanted(loan, step))
+    spoke = {says: tuple(s.rule.id for s in told.answer.spoke if s.says == says) for says in said.spoke}
+    assert (told.answer.verdict, spoke) == (said.verdict, said.spoke)
+    assert told.earliest == (said.requested_at if said.granted else said.earliest)
+
+
+def test_why_counts_what_is_outstanding_and_knows_the_agency(store: Any, law: Rulebook, wanted: Wanted) -> None:
+    # GB/T 45251-2025: three permissions not yet used may become the three connected calls of the day.
+    loan = store.lend()
+    for _ in range(3):
+        ask(law, wanted(loan))
+    assert [s.rule.id for s in _why(store, law, loan).answer.spoke if s.says == "forbids"] == ["cn.call.daily"]
+    # At eleven they were not asked for yet.
+    assert _why(store, law, loan, at="2026-06-30T11:00:00+08:00").answer.verdict == "permitted"
+    # 12 CFR 1006.14(b)(2): the creditor itself is not bound, its agency is.
+    own = store.lend(store.book("us", collector="creditor"), zones="America/New_York")
+    store.contacted(own, "call", "2026-06-29T12:00:00-04:00", "conversation")
+    noon = "2026-06-30T12:00:00-04:00"
+    assert "us.call.after-conversation" not in {s.rule.id for s in _why(store, law, own, at=noon).answer.spoke
+                                                if s.says == "forbids"}  # fmt: skip
+    assert _why(store, law, own, at=noon, agency="alpha").answer.verdict == "forbidden"

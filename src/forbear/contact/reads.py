@@ -100,6 +100,9 @@ GATHER = f"""
                   AND id IS DISTINCT FROM %(mine)s::uuid) made) c
     WHERE one.id = %(account_id)s"""
 
+#: GATHER as if it were the instant `at`. What was done since is still in it.
+GATHER_AT = GATHER.replace("gate_now()", "coalesce(%(at)s::timestamptz, gate_now())")
+
 _EPOCH = date(1970, 1, 1).toordinal()
 
 

@@ -35,7 +35,7 @@ from forbear.rulebook.answer import Answer, Verdict
 from forbear.rulebook.book import Rulebook
 from forbear.rulebook.earliest import earliest_lawful, local_date
 from forbear.rulebook.hours import instant
-from forbear.rulebook.models import Fact, FactValue, Vocabulary
+from forbear.rulebook.models import Fact, Facts, FactValue, Vocabulary
 from forbear.store.engine import engine
 from forbear.store.errors import one_line
 
@@ -105,20 +105,37 @@ def ask_on(connection: Connection, book: Rulebook, request: Request) -> Decision
     raise Misasked("account_id", "keeps changing hands", "Ask again once the import has ended")
 
 
-def decide(book: Rulebook, request: Request, record: Record) -> Decision:
-    """The answer to a request over a record. Pure. A permission has its request's number."""
+def answers_of(book: Rulebook, request: Request, record: Record) -> tuple[list[Answer], Callable[[date], Facts]]:
+    """What the rules say of a request on each local day that it may be now; and the facts of any later day. Pure."""
     given: dict[str, FactValue] = {**dict.fromkeys(_of_contact(book)), **request.facts}
     agency = request.agency is not None
     known = functools.cache(lambda day: facts_on(record, given, agency, day, book))
     here, jurisdiction = record.asked, record.asked.jurisdiction
-    zones = here.zones if place(here.zones, record.at.date()) is not None else None
+    zones = zones_of(record)
     # Around midnight in one of several possible zones it may be two days at once: both must permit.
-    days = _days(zones, record.at)
     answers = [
         setting(book, jurisdiction, day).compiled.answer(request.step, known(day), record.at, zones, here.agreed)
-        for day in days
+        for day in _days(zones, record.at)
     ]
-    answer = max(answers, key=lambda each: _GRAVER[each.verdict])
+    return answers, known
+
+
+def zones_of(record: Record) -> str | None:
+    """Where the borrower may be; None where that is not known, or no such zone exists."""
+    zones = record.asked.zones
+    return zones if place(zones, record.at.date()) is not None else None
+
+
+def gravest(answers: list[Answer]) -> Answer:
+    """The answer that holds where it may be two days at once."""
+    return max(answers, key=lambda each: _GRAVER[each.verdict])
+
+
+def decide(book: Rulebook, request: Request, record: Record) -> Decision:
+    """The answer to a request over a record. Pure. A permission has its request's number."""
+    answers, known = answers_of(book, request, record)
+    answer, zones = gravest(answers), zones_of(record)
+    days = [each.compiled.day for each in answers]
     overridden = request.decided_by is not None and all(
         each.verdict == "permitted" or _may_be_lifted(book, each) for each in answers
     )
@@ -197,7 +214,7 @@ def _earliest(
     record: Record,
     zones: str | None,
     days: list[date],
-    known: Callable[[date], dict[str, FactValue]],
+    known: Callable[[date], Facts],
 ) -> datetime | None:
     at, here = record.at, record.asked
     if zones is not None and len(days) > 1:
