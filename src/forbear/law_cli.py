@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
+from uuid import UUID
 
 import sqlalchemy as sa
 import typer
@@ -12,7 +13,7 @@ from rich.console import Console
 from forbear.errors import ForbearError
 from forbear.nightly import why as asking
 from forbear.nightly.explain import fact_text
-from forbear.nightly.history import changes, preview, replay
+from forbear.nightly.history import changes, preview, replay, replay_request
 from forbear.rulebook.earliest import local_date
 from forbear.rulebook.load import Rulebook, lint, load
 from forbear.rulebook.models import LANGUAGES, Cap, Dated, Hours, Keep, Rule, Within, at
@@ -124,6 +125,12 @@ _WORDS: Mapping[str, Mapping[str, str]] = {
     "replayed": {"zh-Hans": "第 {run} 次运行（{day}，规则 {sha}{same}）：{n} 项决定重算，{agree} 项一致。",
                  "zh-Hant": "第 {run} 次執行（{day}，規則 {sha}{same}）：{n} 項決定重算，{agree} 項一致。",
                  "en": "Run {run} ({day}, rulebook {sha}{same}): {n} decisions replayed, {agree} agree."},
+    "asked_again": {"zh-Hans": "请求 {id}（{at} UTC，规则 {sha}{same}）：{verdict}。",
+                    "zh-Hant": "請求 {id}（{at} UTC，規則 {sha}{same}）：{verdict}。",
+                    "en": "Request {id} ({at} UTC, rulebook {sha}{same}): {verdict}."},
+    "lifted": {"zh-Hans": "由另一人决定准许", "zh-Hant": "由另一人決定准許", "en": "granted as another person decided"},
+    "agrees": {"zh-Hans": "与当时的答复及理由一致。", "zh-Hant": "與當時的答覆及理由一致。",
+               "en": "The kept answer and its reasons agree."},
     "other_file": {"zh-Hans": "，现行文件已变更", "zh-Hant": "，現行檔案已變更", "en": ", no longer the one on file"},
     "touched": {"zh-Hans": "{day} 至 {then}：第 {run} 次运行的 {n} 个账户中，{k} 个会受影响。",
                 "zh-Hant": "{day} 至 {then}：第 {run} 次執行的 {n} 個帳戶中，{k} 個會受影響。",
@@ -253,11 +260,46 @@ def look_ahead(
 
 
 def replay_run(
-    run_id: Annotated[int, typer.Argument(metavar="RUN", help="the number of a run")],
+    what: Annotated[
+        str, typer.Argument(metavar="RUN|REQUEST", help="a run's number, or that of a request to the gate")
+    ],
     lang: Lang = "en",
 ) -> None:
-    """Recompute every decision of a run from its kept facts by its kept rules, and say how many agree."""
+    """Ask again, by the kept rules over the kept facts: every decision of a run, or one answer of the gate."""
     migrate()
+    if what.isdecimal():
+        _replay_run(int(what), lang)
+        return
+    try:
+        request_id = UUID(what)
+    except ValueError:
+        raise UserError(f"{what!r} is neither the number of a run nor that of a request, which is a UUID.") from None
+    done = replay_request(request_id, rulebook())
+    same = "" if done.on_file else word("other_file", lang)
+    verdict = word(done.anew.verdict, lang) + (f" ({word('lifted', lang)})" if done.anew.granted else "")
+    verdict = word(done.anew.verdict, lang) if done.anew.verdict == "permitted" else verdict
+    at = f"{done.requested_at:%Y-%m-%d %H:%M:%S}"
+    say(word("asked_again", lang, id=what, at=at, sha=done.rulebook_sha256[:12], same=same, verdict=verdict))
+    for says in ("forbids", "no_hours", "unknown"):
+        for rule_id in done.anew.spoke.get(says, ()):
+            say(f"  {rule_id}: {word(says, lang)}")
+    if not done.agrees:
+        differ = sorted(_differences(done.kept.spoke, done.anew.spoke)) or [f"{done.kept.verdict}, not as asked again"]
+        raise UserError(f"The answer that was kept differs: {'; '.join(differ)}.")
+    say(word("agrees", lang))
+
+
+def _differences(then: Mapping[str, tuple[str, ...]], now: Mapping[str, tuple[str, ...]]) -> set[str]:
+    """Rules that said other things then than they say now."""
+    one, other = ({rule: says for says, rules in spoke.items() for rule in rules} for spoke in (then, now))
+    return {
+        f"{rule} {one.get(rule, 'silent')} then, {other.get(rule, 'silent')} now"
+        for rule in one.keys() | other.keys()
+        if one.get(rule) != other.get(rule)
+    }
+
+
+def _replay_run(run_id: int, lang: str) -> None:
     done = replay(run_id, rulebook())
     same = "" if done.on_file else word("other_file", lang)
     sha = done.rulebook_sha256[:12]
