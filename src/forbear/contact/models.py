@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
@@ -141,8 +141,7 @@ class Decision:
 # ---- the record that the facts are drawn from ---------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Touch:
+class Touch(NamedTuple):
     """One contact on record, or a permission that may still become one. `second` since 1970-01-01 UTC."""
 
     second: int
@@ -150,8 +149,7 @@ class Touch:
     outcome: str
 
 
-@dataclass(frozen=True, slots=True)
-class Loan:
+class Loan(NamedTuple):
     """One loan of the person, with its book, what that book alone knows, and what all records say of the person.
 
     Amounts in minor units.
@@ -183,11 +181,10 @@ class Loan:
     touches: tuple[Touch, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """All that is on record of a person at one instant of the database's clock; `asked` is the loan asked about."""
 
     at: datetime
     person: int
     asked: Loan
-    loans: tuple[Loan, ...] = field(default=())
+    loans: tuple[Loan, ...] = ()

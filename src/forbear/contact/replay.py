@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from forbear.contact.services import days_of, gravest, in_words, may_be_lifted
+from forbear.contact.services import days_of, gravest, may_be_lifted
 from forbear.rulebook.answer import Verdict
 from forbear.rulebook.book import Rulebook
 from forbear.rulebook.compile import compile_for
@@ -67,5 +67,5 @@ def again(book: Rulebook, row: Any) -> Said:
     ]
     answer = gravest(answers)
     lifted = row.lifted and all(a.verdict == "permitted" or may_be_lifted(book, a) for a in answers)
-    spoke, _ = in_words(answer)
-    return Said(answer.verdict, answer.verdict == "permitted" or (lifted and answer.verdict == "needs_human"), spoke)
+    granted = answer.verdict == "permitted" or (lifted and answer.verdict == "needs_human")
+    return Said(answer.verdict, granted, dict(answer.said.ids))

@@ -16,6 +16,7 @@ from uuid import UUID, uuid4
 from zoneinfo import ZoneInfo
 
 import psycopg
+from pydantic_core import to_json
 
 from forbear.contact import reads
 from forbear.contact.errors import Misasked, NoSuchPermission, NotUsable
@@ -186,16 +187,16 @@ def decide(book: Rulebook, request: Request, record: Record) -> Decision:
         permission = Permission(request.key, _expires(answers, record.at, days[-1], zones))
     elif not _for_good(book, answer, days[-1]):
         earliest = _earliest(book, request.step, record, zones, days, known)
-    spoke, facts = in_words(answer)
-    others = {each.compiled.day.isoformat(): in_words(each)[1] for each in answers if each is not answer}
+    said, facts = answer.said, answer.record
+    others = {each.compiled.day.isoformat(): read_by(each) for each in answers if each is not answer}
     return Decision(
         request_id=request.key,
         account_id=request.account_id,
         step=request.step,
         requested_at=record.at,
         verdict=answer.verdict,
-        spoke=spoke,
-        facts=facts,
+        spoke=said.ids,
+        facts={name: facts[name] for name in said.facts},
         rulebook_sha256=book.sha256,
         permission=permission,
         earliest=earliest,
@@ -204,14 +205,9 @@ def decide(book: Rulebook, request: Request, record: Record) -> Decision:
     )
 
 
-def in_words(answer: Answer) -> tuple[dict[str, tuple[str, ...]], dict[str, FactValue]]:
-    """What each rule of the step says, as it is kept; and the facts that they all read: what asking again needs."""
-    spoke: dict[str, tuple[str, ...]] = {}
-    read: set[str] = set()
-    for each in answer.spoke:
-        spoke[each.says] = (*spoke.get(each.says, ()), each.rule.id)
-        read |= each.rule.facts_read()
-    return spoke, {name: answer.record[name] for name in sorted(read)}
+def read_by(answer: Answer) -> dict[str, FactValue]:
+    """The facts that the rules of the step read: what asking again needs."""
+    return {name: answer.record[name] for name in answer.said.facts}
 
 
 def days_of(zones: str | None, at: datetime) -> list[date]:
@@ -288,14 +284,14 @@ def _row(request: Request, asked: bytes, decision: Decision, at_use_of: UUID | N
         asked,
         decision.requested_at,
         decision.verdict,
-        json.dumps(decision.spoke),
-        json.dumps(decision.facts),
+        _spoke_json(tuple(decision.spoke.items())),
+        to_json(decision.facts).decode(),
         decision.rulebook_sha256,
         decision.earliest,
         decision.decided_by,
         request.reason if decision.decided_by else None,
         permission and permission.expires_at,
-        json.dumps(request.facts),
+        to_json(request.facts).decode(),
         basis.jurisdiction,
         basis.zones,
         agreed and agreed.opens,
@@ -304,6 +300,12 @@ def _row(request: Request, asked: bytes, decision: Decision, at_use_of: UUID | N
         request.overrides if decision.decided_by else None,
         at_use_of,
     )
+
+
+@functools.lru_cache(maxsize=4096)
+def _spoke_json(spoke: tuple[tuple[str, tuple[str, ...]], ...]) -> str:
+    """What the rules said as JSON: few answers differ in it."""
+    return to_json(dict(spoke)).decode()
 
 
 def _kept(connection: Connection, request: Request, asked: bytes) -> Decision:

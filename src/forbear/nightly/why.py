@@ -1,7 +1,7 @@
 """One contact explained: what the gate would say of it, by the gate's own function, with nothing locked or kept."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import uuid4
 
@@ -9,10 +9,11 @@ import sqlalchemy as sa
 
 from forbear.contact import reads
 from forbear.contact.models import Record, Request
-from forbear.contact.services import answers_of, connected, decide, gravest
+from forbear.contact.services import answers_of, connected, decide, gravest, zones_of
+from forbear.nightly.errors import NoDecision
 from forbear.rulebook.answer import Answer
 from forbear.rulebook.load import Rulebook
-from forbear.rulebook.models import FactValue
+from forbear.rulebook.models import FactValue, Vocabulary
 from forbear.store.engine import engine
 from forbear.store.errors import one_line
 from forbear.store.tables import account, book
@@ -23,12 +24,18 @@ HORIZON_DAYS = reads.AHEAD_DAYS
 
 @dataclass(frozen=True, slots=True)
 class Why:
-    """The answer to one contact at an instant, and the first lawful one from then on; None where none was found."""
+    """The answer to one contact at an instant, and the first lawful one from then on; None where none was found.
+
+    missing: facts of the contact itself that were not given and without which a rule can't answer. No other day
+    would tell them, so none is then looked for. zones: the borrower's, joined by "|".
+    """
 
     at: datetime
     answer: Answer
     earliest: datetime | None
     currency: str
+    zones: str | None
+    missing: tuple[str, ...]
 
 
 def why(
@@ -48,7 +55,7 @@ def why(
         given: facts of the contact itself; those left out are unknown, but for to_whom: the debtor.
         agency: who makes the contact, if not who collects the book.
 
-    Raises StoreError.
+    Raises StoreError, NoDecision for a day before the loan.
     """
     query = sa.select(book.c.currency).join(account, account.c.book_id == book.c.id).where(account.c.id == account_id)
     with one_line(), engine().connect() as connection:
@@ -65,12 +72,22 @@ def why(
     )
     decision = decide(rulebook, request, record)
     answer = gravest(answers_of(rulebook, request, record)[0])
-    return Why(record.at, answer, record.at if decision.granted else decision.earliest, currency)
+    if answer.compiled.day < record.asked.opened_on:
+        raise NoDecision(f"The loan was not yet open on {answer.compiled.day}. Ask about a day from its opening on.")
+    missing = _missing(answer, rulebook.vocabulary)
+    earliest = record.at if decision.granted else None if missing else decision.earliest
+    return Why(record.at, answer, earliest, currency, zones_of(record), missing)
 
 
 def _as_of(record: Record) -> Record:
     """The record without contacts made, and permissions granted, after its instant."""
     now = record.at.timestamp()
-    loans = tuple(replace(x, touches=tuple(t for t in x.touches if t.second <= now)) for x in record.loans)
+    loans = tuple(x._replace(touches=tuple(t for t in x.touches if t.second <= now)) for x in record.loans)
     asked = next(x for x in loans if x.account_id == record.asked.account_id)
-    return replace(record, asked=asked, loans=loans)
+    return record._replace(asked=asked, loans=loans)
+
+
+def _missing(answer: Answer, vocabulary: Vocabulary) -> tuple[str, ...]:
+    read = [spoken.facts for spoken in answer.spoke if spoken.says == "unknown"]
+    gate = [fact.id for fact in vocabulary.facts.values() if fact.asked == "gate"]
+    return tuple(name for name in gate if any(facts.get(name, False) is None for facts in read))
