@@ -148,9 +148,7 @@ def _bad(rows: Iterable[tuple[Any, ...]], table: str, batch: Batch, refused: Ref
     return [Bad(table, number, batch.fields[table, number], refused) for (number,) in rows]
 
 
-def _upsert(
-    target: str, columns: tuple[str, ...], key: str, told: frozenset[str] | None = None, also: str = ""
-) -> str:
+def _upsert(target: str, columns: tuple[str, ...], key: str, told: frozenset[str] | None = None, also: str = "") -> str:
     """The end of an INSERT that brings a row up to date, and touches nothing where it is so already.
 
     `told` are the columns that the file has, None for all: what a file does not tell of stays as it is on file.
