@@ -385,3 +385,21 @@ def test_a_killed_night_has_written_nothing_and_the_next_is_whole(fresh_db: str)
                 # Nothing, or (killed after its commit) all: never a part.
                 assert left in ([(0,), (0,)], [(1,), (60_001,)])
     assert nightly(DAY, BOOK).accounts == 60_001
+
+
+def test_the_night_plans_contacts_with_the_debtor_and_so_none_where_an_attorney_acts(fresh_db: str) -> None:
+    # 15 U.S.C. 1692c(a)(2): the rule asks who is contacted, which the night takes to be the debtor.
+    row = decided(
+        fresh_db, lend(fresh_db, "us", dpd=3, zones="America/New_York", attorney=True, validation_sent_on=DAY)
+    )
+    assert row["step"] == "none"
+
+
+def test_the_rules_of_a_run_are_those_of_its_rulebook_not_of_its_list(fresh_db: str) -> None:
+    lend(fresh_db, dpd=3)
+    run_id = nightly(DAY, BOOK).run_id
+    assert replay(run_id, BOOK).differ == ()
+    with psycopg.connect(fresh_db) as connection:
+        connection.execute("UPDATE run SET rule_bits = jsonb_set(rule_bits, '{cn,0}', '\"cn.debtor-only\"')")
+    with pytest.raises(RulebookChanged, match="list of rules"):
+        replay(run_id, BOOK)

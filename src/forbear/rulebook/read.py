@@ -17,6 +17,7 @@ from forbear.rulebook.calendar import Calendar, read_calendar
 from forbear.rulebook.language import ConditionError, Names, Node, names_in, parse
 from forbear.rulebook.models import (
     LANGUAGES,
+    Asked,
     Cap,
     Dated,
     Define,
@@ -49,7 +50,7 @@ _KINDS: Mapping[str, str | None] = {
     "within": "deadline",
 }
 _RULE_KEYS = {"id", "governs", "article", "text", "note", "steps", "from", "to", "verified", "source", "examples"}
-_RULE_KEYS |= {"values", "values_stricter", "when", "unless", "lenders", "tightens", *_KINDS}
+_RULE_KEYS |= {"values", "values_stricter", "when", "unless", "lenders", "tightens", "asked", *_KINDS}
 _INSTRUMENT_KEYS = {"id", "jurisdiction", "kind", "citation", "title", "from", "to"}
 _TABLES = {"instrument", "define", "rule", "series"}
 _EXAMPLE_KEYS = {"facts", "says", "on", "at", "ppm", "after", "until"}
@@ -311,6 +312,9 @@ class _Reader:
             self.fault(where, "a cap of every place is not applied. Put it in a pack of its place.")
         if "cap" in entry and (narrowed := entry.keys() & {"when", "unless"}):
             self.fault(where, f"{sorted(narrowed)[0]} does not narrow a cap. Narrow it by lenders and by days alone.")
+        asked = entry.get("asked", "night")
+        if asked not in get_args(Asked):
+            self.fault(where, f"asked is {asked!r}. It is gate, or is left out: the night and the gate both ask.")
         steps = self._steps(where, entry, kinds)
         since, until = self._days(where, instrument, entry)
         lenders = tuple(entry.get("lenders", ()))
@@ -354,6 +358,7 @@ class _Reader:
             examples=examples,
             note=note,
             conditions=conditions,
+            asked=asked,
             defines=tuple(define for define in defined.values() if define.id in mentioned),
         )
 
@@ -366,7 +371,7 @@ class _Reader:
             self.fault(where, f"tightens {entry['tightens']!r}, which is no rule on file. Name the rule to tighten.")
             return
         given = {key for key in ("values", "hours", "cap", "within") if key in entry}
-        if odd := entry.keys() & ({*_KINDS, "steps", "when", "unless", "lenders", "governs"} - given):
+        if odd := entry.keys() & ({*_KINDS, "steps", "when", "unless", "lenders", "governs", "asked"} - given):
             self.fault(where, f"has {sorted(odd)[0]}, which comes from the rule that it tightens. Leave it out.")
         if not given:
             self.fault(where, "tightens nothing. Give stricter values, hours, cap or within.")
