@@ -126,9 +126,9 @@ _WORDS: Mapping[str, Mapping[str, str]] = {
                "en": "Rules that do not forbid it: {n}; --all lists them."},
     "window": {"zh-Hans": "当日合法时段：{hours}", "zh-Hant": "當日合法時段：{hours}",
                "en": "Lawful hours of that day: {hours}"},
-    "give": {"zh-Hans": "缺少此次联系本身的事实，无法判断。请补充：",
-             "zh-Hant": "缺少此次聯繫本身的事實，無法判斷。請補充：",
-             "en": "It can't be told without these facts of the contact itself. Give them:"},
+    "give": {"zh-Hans": "不知道此次联系本身的下列事实，就无法判断是否合法、何时合法。请补充：",
+             "zh-Hant": "不知道此次聯繫本身的下列事實，就無法判斷是否合法、何時合法。請補充：",
+             "en": "Whether and when it is lawful can't be told without these facts of the contact itself. Give them:"},
     "earliest": {"zh-Hans": "最早合法时间：{at}", "zh-Hant": "最早合法時間：{at}", "en": "Lawful from: {at}"},
     "not_within": {"zh-Hans": "{n} 天内没有合法时间。", "zh-Hant": "{n} 天內沒有合法時間。",
                    "en": "At no time within {n} days is it lawful, as things stand."},
@@ -370,19 +370,19 @@ def why(
     def clock(instant: datetime) -> str:
         return " / ".join(dict.fromkeys(to.on_clock(instant, zone) for zone in zones)) or to.instant(instant)
 
-    say(f"{found.vocabulary.steps[step].name[lang]}, {clock(told.at)}: {word(answer.verdict, lang)}")
+    say(f"{found.vocabulary.steps[step].name[lang]}{to.comma}{clock(told.at)}{to.colon}{word(answer.verdict, lang)}")
     for spoken in answer.spoke:
         if spoken.says == "permits" and not everything:
             continue
         rule = spoken.rule
-        mark = "" if rule.verified else f"; {word('unverified', lang)}"
+        mark = "" if rule.verified else to.semicolon + word("unverified", lang)
         says = word("hours_kept" if spoken.says == "hours" else spoken.says, lang)
-        say(f"  {_SIGNS.get(spoken.says, '✓')} {says}: {rule.text[lang]}")
-        say(f"      {rule.id}, {_cited(rule, lang)}; {_force(rule, lang)}{mark}")
+        say(f"  {_SIGNS.get(spoken.says, '✓')} {says}{to.colon}{rule.text[lang]}")
+        say(f"      {rule.id}  {_cited(rule, lang)}{to.semicolon}{_force(rule, lang)}{mark}")
         for name, value in spoken.facts.items():
             fact = found.vocabulary.facts[name]
             shown = fact_text(fact, value, told.currency, lang, found.vocabulary.never)
-            say(f"      {fact.name[lang]}: {shown}")
+            say(f"      {fact.name[lang]}{to.colon}{shown}")
     silent = sum(spoken.says == "permits" for spoken in answer.spoke)
     if silent and not everything:
         say("  " + word("silent", lang, n=silent))

@@ -78,6 +78,8 @@ _BOOKS = """
     SELECT id AS book_id, jurisdiction, lender_type, collector, r.rows_waiting AS book_waits,
            CASE WHEN r.recorded_until >= {as_of} THEN r.history_from END AS history_from
     FROM book JOIN book_record r ON r.book_id = book.id"""
+#: Without the synthetic books, where there is another.
+_REAL = " WHERE NOT synthetic OR NOT EXISTS (SELECT FROM book real WHERE NOT real.synthetic)"
 #: The few accounts of which something waits in quarantine, or of whose contacts one was left out.
 _HELD = "SELECT account_id, rows_waiting, gap_until FROM account_held"
 
@@ -128,8 +130,11 @@ class Night:
     stages: Stages = field(compare=False)
 
 
-def nightly(as_of: date, book: Rulebook, threads: int | None = None) -> Night:
-    """Decide every account of every book for the local day `as_of`. Raises StoreError, NothingToDecide."""
+def nightly(as_of: date, book: Rulebook, threads: int | None = None, real_only: bool = False) -> Night:
+    """Decide every account of every book for the local day `as_of`. Raises StoreError, NothingToDecide.
+
+    real_only: leave synthetic books out as soon as another is on file.
+    """
     within_reach(as_of)
     stages = Stages()
     started = datetime.now(UTC)
@@ -147,7 +152,7 @@ def nightly(as_of: date, book: Rulebook, threads: int | None = None) -> Night:
         duck.raw_sql(f"SET threads = {threads or os.cpu_count() or 2}")
         duck.raw_sql("SET TimeZone = 'UTC'")
         try:
-            _read(connection, duck, as_of, stages)
+            _read(connection, duck, as_of, stages, real_only)
             with stages.timed("decide"):
                 _sum_up(duck, as_of, book)
             compiled = _compiled(duck, book, as_of)
@@ -172,7 +177,7 @@ def nightly(as_of: date, book: Rulebook, threads: int | None = None) -> Night:
 # ---- read -------------------------------------------------------------------------------------------
 
 
-def _read(connection: psycopg.Connection[Any], duck: Any, as_of: date, stages: Stages) -> None:
+def _read(connection: psycopg.Connection[Any], duck: Any, as_of: date, stages: Stages, real_only: bool = False) -> None:
     """The book into DuckDB, a chunk of accounts at a time.
 
     All Arrow reads see the transaction's own picture of the book, by its exported snapshot.
@@ -187,7 +192,7 @@ def _read(connection: psycopg.Connection[Any], duck: Any, as_of: date, stages: S
     with arrow_connection() as arrow, arrow.cursor() as cursor:
         cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
         cursor.execute(f"SET TRANSACTION SNAPSHOT '{snapshot[0]}'")
-        cursor.execute(_BOOKS.format(as_of=f"DATE '{as_of}'"))
+        cursor.execute(_BOOKS.format(as_of=f"DATE '{as_of}'") + (_REAL if real_only else ""))
         duck.create_table("book", ibis.memtable(cursor.fetch_arrow_table()))
         cursor.execute(_HELD)
         duck.create_table("held", ibis.memtable(cursor.fetch_arrow_table()))
