@@ -97,6 +97,8 @@ class Instrument:
     file: str
     since: date | None = None
     until: date | None = None
+    #: (type of lender, who collects): whose collecting it was written to rule; none, where it rules it by the way.
+    written_for: frozenset[tuple[str, str]] = frozenset()
 
 
 @dataclass(frozen=True)

@@ -51,7 +51,7 @@ _KINDS: Mapping[str, str | None] = {
 }
 _RULE_KEYS = {"id", "governs", "article", "text", "note", "steps", "from", "to", "verified", "source", "examples"}
 _RULE_KEYS |= {"values", "values_stricter", "when", "unless", "lenders", "tightens", "asked", *_KINDS}
-_INSTRUMENT_KEYS = {"id", "jurisdiction", "kind", "citation", "title", "from", "to"}
+_INSTRUMENT_KEYS = {"id", "jurisdiction", "kind", "citation", "title", "from", "to", "written_for"}
 _TABLES = {"instrument", "define", "rule", "series"}
 _EXAMPLE_KEYS = {"facts", "says", "on", "at", "ppm", "after", "until"}
 _GOVERNS = get_args(Governs)
@@ -248,10 +248,29 @@ class _Reader:
         if (place := head.get("jurisdiction")) and not _PLACE.match(str(place)):
             self.fault(where, f'jurisdiction is {place!r}. It is two small letters, as "cn", or "*" for every place.')
         title = self._told(where, "title", head.get("title", {}))
+        written_for = self._written_for(where, head["written_for"]) if "written_for" in head else frozenset()
         if len(self.found.faults) > before:
             return None
         since, until = head.get("from"), head.get("to")
-        return Instrument(head["id"], head["jurisdiction"], head["kind"], title, head["citation"], file, since, until)
+        return Instrument(
+            head["id"], head["jurisdiction"], head["kind"], title, head["citation"], file, since, until, written_for
+        )
+
+    def _written_for(self, where: str, given: Any) -> frozenset[tuple[str, str]]:
+        """Whose collecting an instrument rules: all types of lender, and all who collect, that are not narrowed."""
+        facts = {"lenders": "lender_type", "collectors": "collector"}
+        words = {key: self.vocabulary.facts[fact].values for key, fact in facts.items()}
+        told: dict[str, Any] = given if isinstance(given, dict) else {"": given}
+        for key, narrowed in told.items():
+            if key not in words or not isinstance(narrowed, list) or not narrowed or set(narrowed) - set(words[key]):
+                self.fault(
+                    where,
+                    "written_for can't be read. Write { lenders = [...], collectors = [...] }, with words of"
+                    f" vocabulary.toml: {', '.join(words['lenders'])}; {', '.join(words['collectors'])}.",
+                )
+                return frozenset()
+        lenders, collectors = (told.get(key, of_all) for key, of_all in words.items())
+        return frozenset(itertools.product(lenders, collectors))
 
     # ---- definitions -----------------------------------------------------------------------------
 
