@@ -36,9 +36,13 @@ class Setting(NamedTuple):
     """What the law of a place is on one day."""
 
     compiled: Compiled
-    law_known: bool
+    written_for: frozenset[tuple[str, str]] | None  # None: no law of the place is on file
     public_holiday: bool | None
     reads_owed: bool
+
+    def known(self, lender_type: str, collector: str) -> bool | None:
+        """Is there law for such a lender and collector? None: of the place, but not written for them."""
+        return self.written_for is not None and ((lender_type, collector) in self.written_for or None)
 
 
 @functools.lru_cache(maxsize=8192)
@@ -47,7 +51,7 @@ def setting(book: Rulebook, jurisdiction: str, day: date) -> Setting:
     compiled = compile_for(book, jurisdiction, day, "gate")
     read = frozenset().union(*(rule.facts_read() for rule in compiled.rules))
     holiday = public_holiday(book.calendars, jurisdiction, day) if "public_holiday" in read else None
-    return Setting(compiled, jurisdiction in book.lawful_places(day), holiday, "owed" in read)
+    return Setting(compiled, book.law_for(day).get(jurisdiction), holiday, "owed" in read)
 
 
 _cap = functools.lru_cache(maxsize=65_536)(find_cap)
@@ -84,16 +88,18 @@ def facts_on(
     law = setting(book, asked.jurisdiction, day)
     cap = _cap(book, asked.jurisdiction, asked.lender_type, asked.opened_on)
     owes = asked.status == "open"
+    collector = "agency" if agency else asked.collector
     sent_on = asked.days["validation_sent_on"]
     sent = sent_on is not None and sent_on <= day
     facts: dict[str, FactValue] = {
         **asked.plain,
         **_counts(record, own.oldest_due_on, day, never),
-        "law_known": law.law_known and asked.country in (None, asked.jurisdiction),
+        # Where the borrower's country is not the book's, it is not known whose law binds.
+        "law_known": asked.country in (None, asked.jurisdiction) and law.known(asked.lender_type, collector),
         "place_known": place(asked.zones, day) is not None,
         "status": asked.status,
         "lender_type": asked.lender_type,
-        "collector": "agency" if agency else asked.collector,
+        "collector": collector,
         "dpd": own.dpd if owes else 0,
         "arrears": own.arrears if owes else 0,
         "days_to_due": own.days_to_due if owes and own.days_to_due is not None else never,
