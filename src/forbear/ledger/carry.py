@@ -25,13 +25,16 @@ class Carried:
 
     last: the place of that event. loan: what it left: what is owed on each debt that is open, and how each became
     overdue and was cured. ahead: instalments to come, each [n, due day, principal, interest, fee]; those that have
-    not come near stay as they were read.
+    not come near stay as they were read. since: the transactions that followed that event through the day `as_of`, by
+    key, each with the amount of its first entry.
     """
 
     terms: Terms
+    as_of: int
     last: tuple[int, int, str]
     loan: list[Any]
     ahead: list[list[int]]
+    since: dict[str, int]
 
     def precedes(self, event: Event) -> bool:
         """Whether an event is a payment that comes after all that happened, so that it can go on from here."""
@@ -46,24 +49,22 @@ def replay(
     None where it can't go on from there: a line of credit, or events of a later day on file.
     """
     loan, last, more = walk(terms, schedule, events, as_of)
-    fits = last is not None and not more and terms.product is not Product.DAILY
-    carried = _set_down(loan, last, []) if last is not None and fits else None
-    return _ended(loan, as_of), carried
+    if last is None or more or terms.product is Product.DAILY:
+        return _ended(loan, as_of), None
+    return _set_down(loan, last, [], as_of)
 
 
 def resume(carried: Carried, payments: Sequence[Paid], as_of: date) -> tuple[State, Carried]:
-    """The state at the end of `as_of` after more payments, none later, each with `carried.precedes`, keys all new.
+    """The state at the end of `as_of` after one or more payments, none later, each with `precedes` and a new key.
 
     The state's lines and transactions are those since the loan was set down. Its debts leave out what is settled,
     and instalments to come beyond the next; days past due, arrears, what is due and the class are those of the fold.
     """
     loan, far = _take_up(carried, as_of)
-    payments = sorted(payments, key=place)
-    for payment in payments:
+    for payment in (ordered := sorted(payments, key=place)):
         loan.advance(payment.on)
         loan.apply(payment)
-    set_down = _set_down(loan, payments[-1], far) if payments else carried
-    return _ended(loan, as_of), set_down
+    return _set_down(loan, ordered[-1], far, as_of)
 
 
 def _ended(loan: Walked, as_of: date) -> State:
@@ -83,7 +84,7 @@ def _date(day: int | None) -> date | None:
     return None if day is None else date.fromordinal(day)
 
 
-def _set_down(loan: Walked, last: Event, far: list[list[int]]) -> Carried:
+def _set_down(loan: Walked, last: Event, far: list[list[int]], as_of: date) -> tuple[State, Carried]:
     spans = [span for span in loan.spans if span.start != span.end]
     cured = max((span.end for span in spans if span.end), default=date.max)
     claims, ahead = [], []
@@ -122,7 +123,10 @@ def _set_down(loan: Walked, last: Event, far: list[list[int]]) -> Carried:
         [[span.aged_from.toordinal(), span.start.toordinal(), _day(span.end)] for span in spans],
         claims,
     ]
-    return Carried(loan.terms, _ordinal(place(last)), whole, ahead + far)
+    made = len(loan.transactions)
+    state = _ended(loan, as_of)
+    since = {each.key: each.entries[0].amount for each in state.transactions[made:]}
+    return state, Carried(loan.terms, as_of.toordinal(), _ordinal(place(last)), whole, ahead + far, since)
 
 
 def _take_up(carried: Carried, as_of: date) -> tuple[Walked, list[list[int]]]:

@@ -294,6 +294,16 @@ account_state = sa.Table(
     _required("owed_minor", Money),
 )
 
+#: Where the ledger goes on with an account after its last event: made from what is on file, dropped by triggers of the
+#: migration 0009 when that changes. Losing a row costs a replay, no more.
+account_carried = sa.Table(
+    "account_carried",
+    metadata,
+    sa.Column("account_id", sa.BigInteger, sa.ForeignKey("account.id"), primary_key=True),
+    _required("terms", sa.JSON),
+    _required("carried", sa.JSON),
+)
+
 # ---- what the gate was asked ------------------------------------------------------------------------
 
 #: One contact that the gate was asked for, its answer, and the permission where it was granted; `id` is the asker's
