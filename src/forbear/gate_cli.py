@@ -9,11 +9,14 @@ from pydantic import ValidationError
 from forbear.contact import services
 from forbear.contact.models import Outcome, Request
 from forbear.law_cli import Lang, UserError, find_account, rulebook, say
+from forbear.rulebook.cite import cited
 from forbear.rulebook.models import Vocabulary
 from forbear.store.engine import engine, migrate
 from forbear.store.errors import one_line
 
-gate = typer.Typer(no_args_is_help=True, help="Ask for one contact now; use the permission; say how it ended.")
+gate = typer.Typer(
+    no_args_is_help=True, add_completion=False, help="Ask for one contact now; use the permission; say how it ended."
+)
 Id = Annotated[UUID, typer.Argument(metavar="PERMISSION", help="the id that `forbear gate ask` printed")]
 
 _WORDS = {
@@ -70,7 +73,7 @@ def ask(
             rule = book.by_id[rule_id]
             mark = "" if rule.verified else _word("unverified", lang)
             sign = "?" if says == "unknown" else "✗"
-            say(f"  {sign} {rule.text[lang]} ({rule.instrument.title[lang]} {rule.article}{mark})")
+            say(f"  {sign} {rule.text[lang]} ({rule.instrument.title[lang]} {cited(rule.article, lang)}{mark})")
     if answer.earliest is not None:
         say(_word("earliest", lang, at=f"{answer.earliest:%Y-%m-%d %H:%M}"))
     raise typer.Exit(1)

@@ -1,9 +1,9 @@
 """What the gate is asked and what it answers; and the words that count a contact, the same at night and at the gate."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
@@ -122,8 +122,7 @@ class Decision:
 # ---- the record that the facts are drawn from ---------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Touch:
+class Touch(NamedTuple):
     """One contact on record, or a permission that may still become one. `second` since 1970-01-01 UTC."""
 
     second: int
@@ -131,8 +130,7 @@ class Touch:
     outcome: str
 
 
-@dataclass(frozen=True, slots=True)
-class Loan:
+class Loan(NamedTuple):
     """One loan of the person, with its book, what that book alone knows, and what all records say of the person.
 
     Amounts in minor units.
@@ -164,11 +162,10 @@ class Loan:
     touches: tuple[Touch, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """All that is on record of a person at one instant of the database's clock; `asked` is the loan asked about."""
 
     at: datetime
     person: int
     asked: Loan
-    loans: tuple[Loan, ...] = field(default=())
+    loans: tuple[Loan, ...] = ()

@@ -16,6 +16,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import psycopg
+from pydantic_core import to_json
 
 from forbear.contact import reads
 from forbear.contact.errors import Misasked, NoSuchPermission, NotUsable
@@ -128,19 +129,15 @@ def decide(book: Rulebook, request: Request, record: Record) -> Decision:
         permission = Permission(request.key, _expires(answers, record.at, days[-1], zones))
     elif not _for_good(book, answer, days[-1]):
         earliest = _earliest(book, request.step, record, zones, days, known)
-    spoke: dict[str, list[str]] = {}
-    read: set[str] = set()
-    for each in answer.spoke:
-        spoke.setdefault(each.says, []).append(each.rule.id)
-        read |= each.rule.facts_read()
+    said, facts = answer.said, answer.record
     return Decision(
         request_id=request.key,
         account_id=request.account_id,
         step=request.step,
         requested_at=record.at,
         verdict=answer.verdict,
-        spoke={says: tuple(ids) for says, ids in spoke.items()},
-        facts={name: answer.record[name] for name in sorted(read)},
+        spoke=said.ids,
+        facts={name: facts[name] for name in said.facts},
         rulebook_sha256=book.sha256,
         permission=permission,
         earliest=earliest,
@@ -220,15 +217,21 @@ def _row(request: Request, asked: bytes, decision: Decision) -> tuple[Any, ...]:
         asked,
         decision.requested_at,
         decision.verdict,
-        json.dumps(decision.spoke),
-        json.dumps(decision.facts),
+        _spoke_json(tuple(decision.spoke.items())),
+        to_json(decision.facts).decode(),
         decision.rulebook_sha256,
         decision.earliest,
         decision.decided_by,
         request.reason if decision.decided_by else None,
         permission and permission.expires_at,
-        json.dumps(request.facts),
+        to_json(request.facts).decode(),
     )
+
+
+@functools.lru_cache(maxsize=4096)
+def _spoke_json(spoke: tuple[tuple[str, tuple[str, ...]], ...]) -> str:
+    """What the rules said as JSON: few answers differ in it."""
+    return to_json(dict(spoke)).decode()
 
 
 def _kept(connection: Connection, request: Request, asked: bytes) -> Decision:

@@ -135,7 +135,7 @@ def lead_accounts(accounts: ir.Table, positions: ir.Table) -> ir.Table:
             joined.account_id,
         ],
     )
-    many = accounts.group_by("borrower_id").having(accounts.account_id.count() > 1).select("borrower_id").distinct()
+    many = accounts.group_by("borrower_id").having(accounts.account_id.count() > 1).aggregate()
     ranked = joined.semi_join(many, "borrower_id").mutate(place=rank)
     return ranked.filter(ranked.place == 0).select("borrower_id", lead_id="account_id")
 

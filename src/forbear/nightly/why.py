@@ -8,12 +8,13 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from forbear.nightly.errors import NoDecision
 from forbear.nightly.run import facts_of, read_borrower
 from forbear.rulebook.answer import Answer
 from forbear.rulebook.compile import compile_for
 from forbear.rulebook.earliest import earliest_lawful, local_date
 from forbear.rulebook.load import Rulebook
-from forbear.rulebook.models import FactValue, Hours
+from forbear.rulebook.models import FactValue, Hours, Vocabulary
 from forbear.store.engine import engine
 from forbear.store.errors import one_line
 from forbear.store.tables import account, book, borrower
@@ -24,11 +25,17 @@ HORIZON_DAYS = 62
 
 @dataclass(frozen=True, slots=True)
 class Why:
-    """The answer to one contact, and the first lawful instant from then on; None where none was found."""
+    """The answer to one contact, and the first lawful instant from then on; None where none was found.
+
+    missing: facts of the contact itself that were not given and without which a rule can't answer. No other day
+    would tell them, so none is then looked for. zones: the borrower's, joined by "|".
+    """
 
     answer: Answer
     earliest: datetime | None
     currency: str
+    zones: str | None
+    missing: tuple[str, ...]
 
 
 def why(account_id: int, step: str, at: datetime, given: Mapping[str, FactValue], rulebook: Rulebook) -> Why:
@@ -37,7 +44,8 @@ def why(account_id: int, step: str, at: datetime, given: Mapping[str, FactValue]
     Args:
         given: facts of the contact itself; those left out are unknown, but for to_whom: the debtor.
 
-    Raises StoreError. The facts of later days take it that nothing else happens until then.
+    Raises StoreError, NoDecision for a day before the loan. The facts of later days take it that nothing else
+    happens until then.
     """
     query = (
         sa.select(borrower.c.id, borrower.c.zones, book.c.jurisdiction, book.c.currency)
@@ -55,7 +63,10 @@ def why(account_id: int, step: str, at: datetime, given: Mapping[str, FactValue]
 
     @functools.cache
     def row_on(day: date) -> dict[str, Any]:
-        return next(row for row in facts_of(read, day, rulebook) if row["account_id"] == account_id)
+        row = next((row for row in facts_of(read, day, rulebook) if row["account_id"] == account_id), None)
+        if row is None:
+            raise NoDecision(f"The loan was not yet open on {day}. Ask about a day from its opening on.")
+        return row
 
     def facts_on(day: date) -> dict[str, FactValue]:
         return {**row_on(day), **contact}
@@ -64,5 +75,14 @@ def why(account_id: int, step: str, at: datetime, given: Mapping[str, FactValue]
     agreed = None if first["agreed_from_min"] is None else Hours(first["agreed_from_min"], first["agreed_to_min"])
     place = zones if first["place_known"] else None
     answer = compile_for(rulebook, jurisdiction, today, "gate").answer(step, facts_on(today), at, place, agreed)
-    earliest = earliest_lawful(rulebook, jurisdiction, step, facts_on, at, place, agreed, HORIZON_DAYS)
-    return Why(answer, earliest, currency)
+    missing = _missing(answer, rulebook.vocabulary)
+    earliest = None
+    if not missing:
+        earliest = earliest_lawful(rulebook, jurisdiction, step, facts_on, at, place, agreed, HORIZON_DAYS)
+    return Why(answer, earliest, currency, place, missing)
+
+
+def _missing(answer: Answer, vocabulary: Vocabulary) -> tuple[str, ...]:
+    read = [spoken.facts for spoken in answer.spoke if spoken.says == "unknown"]
+    gate = [fact.id for fact in vocabulary.facts.values() if fact.asked == "gate"]
+    return tuple(name for name in gate if any(facts.get(name, False) is None for facts in read))

@@ -86,12 +86,6 @@ def write_off(account: Ref, on: On, key: Key, as_of: AsOf = None, book: Book = N
     _run(account, book, as_of, lang, lambda found: WrittenOff(key, on.date()))
 
 
-def add_to(app: typer.Typer) -> None:
-    """Put the commands under an application."""
-    for command in (pay, reverse, charge, waive, write_off):
-        app.command(command.__name__.replace("_", "-"))(command)
-
-
 def minor(amount: str, currency: str) -> int:
     """An amount in major units, as typed, in minor units. Raises ServicingError, naming the remedy."""
     try:

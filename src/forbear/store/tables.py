@@ -66,6 +66,7 @@ import_ = sa.Table(
     _required("started_at", Instant, server_default=sa.func.now()),
     sa.Column("finished_at", Instant),
     sa.UniqueConstraint("file_sha256", "mapping_sha256"),
+    sa.Index("import_unfinished", "book_id", postgresql_where=sa.text("finished_at IS NULL")),
 )
 
 #: How a field that the file does not hold was worked out: shown wherever the field is.
@@ -78,6 +79,9 @@ derivation = sa.Table(
     _required("facts", ARRAY(Text)),  # the facts of the vocabulary that rest on it
     _required("text", JSONB),  # {language: sentence}
 )
+
+#: Rows that wait, and contacts that were left out.
+_BEARS = "settled_at IS NULL OR (settled_how = 'dropped' AND table_name = 'contacts')"
 
 #: Rows kept aside with the reason and the remedy, until they are mended or dropped.
 quarantine = sa.Table(
@@ -98,6 +102,9 @@ quarantine = sa.Table(
     sa.Column("settled_at", Instant),
     sa.Column("settled_how", Text),  # mended | dropped | superseded (a newer file brought the row, good)
     sa.Index("quarantine_waiting", "import_id", postgresql_where=sa.text("settled_at IS NULL")),
+    # What bears on a contact, by whose it is: the gate looks it up at each request.
+    sa.Index("quarantine_of_loan", "loan_ref", "settled_how", "borrower_ref", postgresql_where=sa.text(_BEARS)),
+    sa.Index("quarantine_of_borrower", "borrower_ref", postgresql_where=sa.text(_BEARS)),
     sa.UniqueConstraint("import_id", "table_name", "row_number", "field"),
 )
 
