@@ -165,6 +165,7 @@ app.command("replay")(law_cli.replay_run)
 for _name, _place in {
     "gate": "forbear.gate_cli:gate",
     "pay": "forbear.servicing.command:pay",
+    "pay-file": "forbear.intake.bank_command:pay_file",
     "reverse": "forbear.servicing.command:reverse",
     "charge": "forbear.servicing.command:charge",
     "waive": "forbear.servicing.command:waive",

@@ -87,7 +87,7 @@ class Refusal:
 
 def connect() -> psycopg.Connection[Any]:
     """A connection to post on, again and again: its few statements are planned once, not at each commit."""
-    options = "-c plan_cache_mode=force_generic_plan -c forbear.posting=on"
+    options = "-c plan_cache_mode=force_generic_plan -c synchronous_commit=on -c forbear.posting=on"
     with one_line():
         return psycopg.connect(database_url(), options=options, prepare_threshold=0)
 
@@ -125,7 +125,7 @@ def restate(connection: psycopg.Connection[Any], account_ids: Iterable[int]) -> 
     Raises ServicingError where what is on file can't be: the caller keeps nothing of it.
     """
     ids = sorted(account_ids)
-    _lock(connection, ids)
+    lock(connection, ids)
     loans = read(connection, ids)
     work = _Work(connection, loans)
     for loan in loans.values():
@@ -154,7 +154,7 @@ def post_within(
     """
     answers: list[Receipt | Refusal | None] = []
     ids = sorted({posting.account_id for posting in postings})
-    _lock(connection, ids)
+    lock(connection, ids)
     going = kept.read(connection, [(posting.account_id, posting.event) for posting in postings], as_of)
     rest = [id_ for id_ in ids if id_ not in going]
     loans = read(connection, rest) if rest else {}
@@ -193,7 +193,7 @@ def _receipt(posting: Posting, event: Event, booked_at: datetime, state: State, 
     return Receipt(posting.account_id, posting.event.key, event.on, booked_at, entries, stood, again=False)
 
 
-def _lock(connection: psycopg.Connection[Any], account_ids: Sequence[int]) -> None:
+def lock(connection: psycopg.Connection[Any], account_ids: Sequence[int]) -> None:
     """Lock the accounts in the order of their numbers, so that no two wait for each other; read them after this."""
     connection.execute("SELECT FROM account WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE", (list(account_ids),))
 
