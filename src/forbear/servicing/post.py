@@ -370,7 +370,9 @@ class _Work:
             }
             for account_id, cause, stood in self._standings
         ]
-        self._connection.execute(_WRITE, (Jsonb(payments), Jsonb(others), Jsonb(standings)))
+        if others:
+            self._connection.execute(_WRITE_OTHERS, (Jsonb(others),))
+        self._connection.execute(_WRITE, (Jsonb(payments), Jsonb(standings)))
         for until, account_id, of in back:
             # A mistake never counted, a chargeback counted until it came.
             self._connection.execute(
@@ -388,13 +390,14 @@ class _Work:
             self._connection.execute(_CARRY, (list(ids), "\n".join(terms), "\n".join(texts)))
 
 
+_WRITE_OTHERS = """
+    INSERT INTO account_event (account_id, key, kind, value_on, detail) SELECT account_id, key, kind, "on", detail
+    FROM jsonb_to_recordset(%s) AS r (account_id bigint, key text, kind text, "on" date, detail jsonb)"""
+
 _WRITE = """
     WITH paid AS (
         INSERT INTO payment (account_id, ref, paid_on, amount_minor) SELECT account_id, key, "on", amount
-        FROM jsonb_to_recordset(%s) AS r (account_id bigint, key text, "on" date, amount bigint)),
-    other AS (
-        INSERT INTO account_event (account_id, key, kind, value_on, detail) SELECT account_id, key, kind, "on", detail
-        FROM jsonb_to_recordset(%s) AS r (account_id bigint, key text, kind text, "on" date, detail jsonb))
+        FROM jsonb_to_recordset(%s) AS r (account_id bigint, key text, "on" date, amount bigint))
     INSERT INTO account_state (account_id, as_of, cause, dpd, oldest_due_on, bucket, class, arrears_minor, owed_minor)
     SELECT * FROM jsonb_to_recordset(%s) AS r (account_id bigint, as_of date, cause text, dpd int,
         oldest_due_on date, bucket text, class text, arrears_minor bigint, owed_minor bigint)"""
