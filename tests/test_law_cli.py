@@ -134,7 +134,7 @@ def test_one_contact_is_explained_and_a_run_replayed(fresh_db: str) -> None:
     assert "Give them:" in untold and "  --fact message_identifies=true|false  " in untold
     night = said(*asked, *CONDUCT)
     assert "call, Jun 30, 2026 23:30 (Eastern Daylight Time): forbidden" in night
-    assert "✗ forbids: " in night and "us.hours, Debt Collection Practices (Regulation F) 1006.6(b)(1)(i)" in night
+    assert "✗ forbids: " in night and "us.hours  Debt Collection Practices (Regulation F) 1006.6(b)(1)(i)" in night
     # What does not stand against it is told on demand.
     assert "--all lists them" in night and "does not forbid" not in night
     assert "✓ does not forbid: " in said(*asked, *CONDUCT, "--all")

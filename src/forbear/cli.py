@@ -17,7 +17,7 @@ from rich.console import Console
 from forbear import law_cli
 from forbear.errors import ForbearError
 from forbear.home import home
-from forbear.law_cli import Lang, UserError, find_account, rulebook
+from forbear.law_cli import Lang, find_account, rulebook
 from forbear.lazy import add_later
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
     from babel.support import NullTranslations
 
-    from forbear.intake.services import Report
     from forbear.nightly.explain import Explanation
     from forbear.nightly.report import Summary
     from forbear.nightly.run import Night
@@ -48,13 +47,22 @@ Day = Annotated[datetime, typer.Option("--as-of", formats=["%Y-%m-%d"], help="th
 
 
 @app.command()
-def nightly(as_of: Day, lang: Lang = "en") -> None:
+def nightly(
+    as_of: Day,
+    synthetic: Annotated[
+        bool, typer.Option("--synthetic", help="take synthetic books in, though a lender's book is on file")
+    ] = False,
+    lang: Lang = "en",
+) -> None:
     """Decide the next step of every account for one day, and write the decisions."""
+    from forbear.intake_cli import say_left_out
     from forbear.nightly.run import nightly as run_night
     from forbear.store.engine import migrate
 
     migrate()
-    _print_night(run_night(as_of.date(), rulebook()), lang)
+    _print_night(run_night(as_of.date(), rulebook(), real_only=not synthetic), lang)
+    if not synthetic:
+        say_left_out(lang)
 
 
 @app.command()
@@ -75,94 +83,13 @@ def explain(
         _print_explanation(explained(connection, account_id, run_id, lang, rulebook()), lang)
 
 
-@app.command("import")
-def import_(
-    file: Annotated[Path, typer.Argument(help="a CSV or Parquet file, or a folder in Forbear's own format")],
-    mapping: Annotated[str, typer.Option("--mapping", help="a shipped mapping's name, or a mapping file")],
-    lang: Lang = "en",
-) -> None:
-    """Take a loan book in. Bad rows are kept aside: see `forbear quarantine list`."""
-    from forbear.store.engine import migrate
-
-    migrate()
-    _print_import(_take_in(file, mapping), lang)
-
-
-def _take_in(file: Path, mapping: str) -> "Report":
-    from rich.progress import MofNCompleteColumn, Progress
-
-    from forbear.intake.services import import_book
-
-    with Progress(*Progress.get_default_columns(), MofNCompleteColumn(), console=err, transient=True) as bar:
-        task = bar.add_task("rows", total=None)
-        return import_book(file, mapping, lambda done, rows: bar.update(task, completed=done, total=rows))
-
-
-quarantine = typer.Typer(no_args_is_help=True, help="Rows that were kept aside, and how to settle them.")
-app.add_typer(quarantine, name="quarantine")
-
-
-@quarantine.command("list")
-def quarantine_list() -> None:
-    """List what waits: row, field, reason and remedy."""
-    from forbear.intake.services import quarantined
-    from forbear.store.engine import copy_connection, migrate
-
-    migrate()
-    with copy_connection() as connection:
-        for kept in quarantined(connection):
-            place = f"{kept.book}, {kept.table} row {kept.row_number}, {kept.field}"
-            _say(f"{kept.id}: {place}: {kept.reason}. {kept.remedy}")
-
-
-@quarantine.command("show")
-def quarantine_show(kept_id: Annotated[int, typer.Argument(metavar="ID")]) -> None:
-    """Show the row itself. It may hold personal data."""
-    from forbear.intake.services import quarantined
-    from forbear.store.engine import copy_connection, migrate
-
-    migrate()
-    with copy_connection() as connection:
-        for kept in quarantined(connection):
-            if kept.id == kept_id:
-                for name, value in kept.row.items():
-                    _say(f"{name} = {value}")
-
-
-@quarantine.command("mend")
-def quarantine_mend(
-    kept_id: Annotated[int, typer.Argument(metavar="ID")],
-    changes: Annotated[list[str], typer.Argument(metavar="FIELD=VALUE", help="what to change")],
-) -> None:
-    """Change fields of a row and take it in; where it is still wrong, nothing is kept of it."""
-    from forbear.intake.services import mend
-    from forbear.store.engine import migrate
-
-    migrate()
-    pairs = [change.partition("=") for change in changes]
-    if any(not sign for _, sign, _ in pairs):
-        raise UserError("Write each change as field=value.")
-    still = mend(kept_id, {name: value for name, _, value in pairs})
-    if still:
-        raise UserError(f"{still[0].refused}")
-    _say("Taken in.")
-
-
-@quarantine.command("drop")
-def quarantine_drop(kept_id: Annotated[int, typer.Argument(metavar="ID")]) -> None:
-    """Leave a row out for good."""
-    from forbear.intake.services import drop
-    from forbear.store.engine import migrate
-
-    migrate()
-    drop(kept_id)
-    _say("Dropped.")
-
-
 app.add_typer(law_cli.law, name="law")
 app.command("why")(law_cli.why)
 app.command("replay")(law_cli.replay_run)
 for _name, _place in {
+    "import": "forbear.intake_cli:import_",
+    "quarantine": "forbear.intake_cli:quarantine",
+    "books": "forbear.intake_cli:books",
     "gate": "forbear.gate_cli:gate",
     "pay": "forbear.servicing.command:pay",
     "pay-file": "forbear.intake.bank_command:pay_file",
@@ -172,7 +99,7 @@ for _name, _place in {
     "write-off": "forbear.servicing.command:write_off",
     "statement": "forbear.statement.command:statement",
     "check-loan": "forbear.check.command:check_loan",
-    "synth": "forbear.synth.command:synth",
+    "synth": "forbear.intake_cli:synth",
 }.items():
     add_later(app, _name, _place)
 
@@ -209,6 +136,7 @@ def demo(
     lang: Lang = "en",
 ) -> None:
     """Take in 10,000 real loans, decide one night, print it, and serve the console."""
+    from forbear import intake_cli
     from forbear.intake.services import demo_book
     from forbear.nightly.run import nightly as run_night
     from forbear.store.engine import migrate
@@ -218,8 +146,8 @@ def demo(
         os.environ["FORBEAR_HOME"] = str(home() / "demo")
     migrate()
     with tempfile.TemporaryDirectory() as folder:
-        report = _take_in(demo_book(Path(folder)), "lendingclub")
-    _print_import(report, lang)
+        report = intake_cli.take_in(demo_book(Path(folder)), "lendingclub", lang)
+    intake_cli.print_import(report, lang)
     _print_night(run_night(_DEMO_DAY, rulebook()), lang)
     if serve_it:
         serve(port=port, host="127.0.0.1", allow_remote=False, lang=lang)
@@ -230,43 +158,6 @@ def demo(
 
 def _say(text: str) -> None:
     out.print(text, markup=False, highlight=False, soft_wrap=True)
-
-
-def _print_import(report: "Report", lang: str) -> None:
-    language, count = _spoken(lang)
-    _, ngettext = language.gettext, language.ngettext
-    if report.again:
-        _say(_("%(book)s: this file was taken in before by this mapping; nothing was changed.") % {"book": report.book})
-    else:
-        read = ngettext(
-            "%(book)s: %(n)s row read (%(encodings)s), %(bad)s kept aside.",
-            "%(book)s: %(n)s rows read (%(encodings)s), %(bad)s kept aside.",
-            report.rows,
-        )
-        told = {"book": report.book, "encodings": ", ".join(report.encodings), "bad": count(report.bad)}
-        _say(read % (told | {"n": count(report.rows)}))
-    if report.older:
-        older = ngettext(
-            "%(n)s row changed nothing: a newer file has told of it.",
-            "%(n)s rows changed nothing: a newer file has told of them.",
-            report.older,
-        )
-        _say(older % {"n": count(report.older)})
-    if report.recorded_until is None:
-        _say(_("No contacts were ever taken in, so nobody is contacted. A heading alone says that none were made."))
-    else:
-        until = _("Contacts are on record until %(day)s: nights of later days contact nobody.")
-        _say(until % {"day": report.recorded_until})
-    if report.without_schedule:
-        without = ngettext(
-            "%(n)s open loan has no instalment on file: what it owes is not known yet.",
-            "%(n)s open loans have no instalment on file: what they owe is not known yet.",
-            report.without_schedule,
-        )
-        _say(without % {"n": count(report.without_schedule)})
-    if report.bad:
-        _say(_("Good rows were kept. See what waits: forbear quarantine list"))
-        raise typer.Exit(4)
 
 
 def _print_night(night: "Night", lang: str) -> None:
@@ -337,22 +228,23 @@ def _print_explanation(found: "Explanation", lang: str) -> None:
     if found.synthetic:
         _say(_("synthetic: no such person exists"))
     for hours in to.local_hours(found.earliest, found.latest, found.zones, found.as_of):
-        _say(_("Lawful hours, the borrower's time") + f": {hours.hours} {hours.place}")
+        _say(_("Lawful hours, the borrower's time") + f"{to.colon}{hours.hours} {hours.place}")
     for verdict in found.verdicts:
         if verdict.step == "none" != found.step:
             continue
-        _say(f"\n{verdict.step_name}: {verdicts[verdict.verdict]}")
+        _say(f"\n{verdict.step_name}{to.colon}{verdicts[verdict.verdict]}")
         for reason in verdict.reasons:
             marks = [_("lender's policy")] if reason.kind == "policy" else []
             marks += [_("in force from %(since)s") % {"since": to.day(reason.in_force_from)}]
             marks += [] if reason.verified else [_("not yet verified")]
             sign, says = said[reason.says]
-            _say(f"  {sign} {says}: {reason.text} ({reason.instrument} {reason.article}; {'; '.join(marks)})")
+            cited = to.semicolon.join([f"{reason.instrument}{to.comma}{reason.article}", *marks])
+            _say(f"  {sign} {says}{to.colon}{reason.text} [{cited}]")
     _say(f"\n{_('The facts that were read')}")
     for fact in found.facts:
-        how = f": {fact.how_text}" if fact.how_text else ""
+        how = f"{to.colon}{fact.how_text}" if fact.how_text else ""
         origin = "" if fact.how == "observed" else f"  [{origins[fact.how]}{how}]"
-        _say(f"  {fact.name}: {fact.value}{origin}")
+        _say(f"  {fact.name}{to.colon}{fact.value}{origin}")
 
 
 def _spoken(lang: str) -> "tuple[NullTranslations, Callable[[int], str]]":

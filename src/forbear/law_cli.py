@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
+from uuid import UUID
 
 import typer
 from rich.console import Console
@@ -125,15 +126,21 @@ _WORDS: Mapping[str, Mapping[str, str]] = {
                "en": "Rules that do not forbid it: {n}; --all lists them."},
     "window": {"zh-Hans": "当日合法时段：{hours}", "zh-Hant": "當日合法時段：{hours}",
                "en": "Lawful hours of that day: {hours}"},
-    "give": {"zh-Hans": "缺少此次联系本身的事实，无法判断。请补充：",
-             "zh-Hant": "缺少此次聯繫本身的事實，無法判斷。請補充：",
-             "en": "It can't be told without these facts of the contact itself. Give them:"},
+    "give": {"zh-Hans": "不知道此次联系本身的下列事实，就无法判断是否合法、何时合法。请补充：",
+             "zh-Hant": "不知道此次聯繫本身的下列事實，就無法判斷是否合法、何時合法。請補充：",
+             "en": "Whether and when it is lawful can't be told without these facts of the contact itself. Give them:"},
     "earliest": {"zh-Hans": "最早合法时间：{at}", "zh-Hant": "最早合法時間：{at}", "en": "Lawful from: {at}"},
     "not_within": {"zh-Hans": "{n} 天内没有合法时间。", "zh-Hant": "{n} 天內沒有合法時間。",
                    "en": "At no time within {n} days is it lawful, as things stand."},
     "replayed": {"zh-Hans": "第 {run} 次运行（{day}，规则 {sha}{same}）：{n} 项决定重算，{agree} 项一致。",
                  "zh-Hant": "第 {run} 次執行（{day}，規則 {sha}{same}）：{n} 項決定重算，{agree} 項一致。",
                  "en": "Run {run} ({day}, rulebook {sha}{same}): {n} decisions replayed, {agree} agree."},
+    "asked_again": {"zh-Hans": "请求 {id}（{at} UTC，规则 {sha}{same}）：{verdict}。",
+                    "zh-Hant": "請求 {id}（{at} UTC，規則 {sha}{same}）：{verdict}。",
+                    "en": "Request {id} ({at} UTC, rulebook {sha}{same}): {verdict}."},
+    "lifted": {"zh-Hans": "由另一人决定准许", "zh-Hant": "由另一人決定准許", "en": "granted as another person decided"},
+    "agrees": {"zh-Hans": "与当时的答复及理由一致。", "zh-Hant": "與當時的答覆及理由一致。",
+               "en": "The kept answer and its reasons agree."},
     "other_file": {"zh-Hans": "，现行文件已变更", "zh-Hant": "，現行檔案已變更", "en": ", no longer the one on file"},
     "touched": {"zh-Hans": "{day} 至 {then}：第 {run} 次运行的 {n} 个账户中，{k} 个会受影响。",
                 "zh-Hant": "{day} 至 {then}：第 {run} 次執行的 {n} 個帳戶中，{k} 個會受影響。",
@@ -277,14 +284,51 @@ def look_ahead(
 
 
 def replay_run(
-    run_id: Annotated[int, typer.Argument(metavar="RUN", help="the number of a run")],
+    what: Annotated[
+        str, typer.Argument(metavar="RUN|REQUEST", help="a run's number, or that of a request to the gate")
+    ],
     lang: Lang = "en",
 ) -> None:
-    """Recompute every decision of a run from its kept facts by its kept rules, and say how many agree."""
-    from forbear.nightly.history import replay
+    """Ask again, by the kept rules over the kept facts: every decision of a run, or one answer of the gate."""
+    from forbear.nightly.history import replay_request
     from forbear.store.engine import migrate
 
     migrate()
+    if what.isdecimal():
+        _replay_run(int(what), lang)
+        return
+    try:
+        request_id = UUID(what)
+    except ValueError:
+        raise UserError(f"{what!r} is neither the number of a run nor that of a request, which is a UUID.") from None
+    done = replay_request(request_id, rulebook())
+    same = "" if done.on_file else word("other_file", lang)
+    verdict = word(done.anew.verdict, lang) + (f" ({word('lifted', lang)})" if done.anew.granted else "")
+    verdict = word(done.anew.verdict, lang) if done.anew.verdict == "permitted" else verdict
+    at = f"{done.requested_at:%Y-%m-%d %H:%M:%S}"
+    say(word("asked_again", lang, id=what, at=at, sha=done.rulebook_sha256[:12], same=same, verdict=verdict))
+    for says in ("forbids", "no_hours", "unknown"):
+        for rule_id in done.anew.spoke.get(says, ()):
+            say(f"  {rule_id}: {word(says, lang)}")
+    if not done.agrees:
+        differ = sorted(_differences(done.kept.spoke, done.anew.spoke)) or [f"{done.kept.verdict}, not as asked again"]
+        raise UserError(f"The answer that was kept differs: {'; '.join(differ)}.")
+    say(word("agrees", lang))
+
+
+def _differences(then: Mapping[str, tuple[str, ...]], now: Mapping[str, tuple[str, ...]]) -> set[str]:
+    """Rules that said other things then than they say now."""
+    one, other = ({rule: says for says, rules in spoke.items() for rule in rules} for spoke in (then, now))
+    return {
+        f"{rule} {one.get(rule, 'silent')} then, {other.get(rule, 'silent')} now"
+        for rule in one.keys() | other.keys()
+        if one.get(rule) != other.get(rule)
+    }
+
+
+def _replay_run(run_id: int, lang: str) -> None:
+    from forbear.nightly.history import replay
+
     done = replay(run_id, rulebook())
     same = "" if done.on_file else word("other_file", lang)
     sha = done.rulebook_sha256[:12]
@@ -299,10 +343,11 @@ def why(
     at: Annotated[str | None, typer.Option("--at", help="an instant with its offset; else now")] = None,
     given: Annotated[list[str] | None, typer.Option("--fact", help="a fact of the contact itself, NAME=VALUE")] = None,
     book_name: Annotated[str | None, typer.Option("--book", help="its book, where several have that number")] = None,
+    agency: Annotated[str | None, typer.Option("--agency", help="the agency that makes it; else the creditor")] = None,
     everything: Annotated[bool, typer.Option("--all", help="the rules that do not forbid it, too")] = False,
     lang: Lang = "en",
 ) -> None:
-    """Explain one contact at one instant: the verdict, each rule that spoke, and when it becomes lawful."""
+    """Explain one contact at one instant: what the gate would say, each rule that spoke, and when it is lawful."""
     from forbear.locale import LANGUAGES as SPOKEN
     from forbear.nightly import why as asking
     from forbear.nightly.explain import fact_text
@@ -319,25 +364,25 @@ def why(
     migrate()
     with one_line(), engine().connect() as connection:
         account_id = find_account(connection, account_ref, book_name)
-    told = asking.why(account_id, step, moment, facts, found)
+    told = asking.why(account_id, step, moment, facts, found, agency)
     answer, to, zones = told.answer, Formats(SPOKEN[lang]), told.zones.split("|") if told.zones else []
 
     def clock(instant: datetime) -> str:
         return " / ".join(dict.fromkeys(to.on_clock(instant, zone) for zone in zones)) or to.instant(instant)
 
-    say(f"{found.vocabulary.steps[step].name[lang]}, {clock(moment)}: {word(answer.verdict, lang)}")
+    say(f"{found.vocabulary.steps[step].name[lang]}{to.comma}{clock(told.at)}{to.colon}{word(answer.verdict, lang)}")
     for spoken in answer.spoke:
         if spoken.says == "permits" and not everything:
             continue
         rule = spoken.rule
-        mark = "" if rule.verified else f"; {word('unverified', lang)}"
+        mark = "" if rule.verified else to.semicolon + word("unverified", lang)
         says = word("hours_kept" if spoken.says == "hours" else spoken.says, lang)
-        say(f"  {_SIGNS.get(spoken.says, '✓')} {says}: {rule.text[lang]}")
-        say(f"      {rule.id}, {_cited(rule, lang)}; {_force(rule, lang)}{mark}")
+        say(f"  {_SIGNS.get(spoken.says, '✓')} {says}{to.colon}{rule.text[lang]}")
+        say(f"      {rule.id}  {_cited(rule, lang)}{to.semicolon}{_force(rule, lang)}{mark}")
         for name, value in spoken.facts.items():
             fact = found.vocabulary.facts[name]
             shown = fact_text(fact, value, told.currency, lang, found.vocabulary.never)
-            say(f"      {fact.name[lang]}: {shown}")
+            say(f"      {fact.name[lang]}{to.colon}{shown}")
     silent = sum(spoken.says == "permits" for spoken in answer.spoke)
     if silent and not everything:
         say("  " + word("silent", lang, n=silent))
@@ -368,9 +413,9 @@ def _day(given: datetime | None) -> date:
     return within_reach(given.date()) if given is not None else datetime.now(UTC).date()
 
 
-def _instant(given: str | None) -> datetime:
+def _instant(given: str | None) -> datetime | None:
     if given is None:
-        return datetime.now(UTC)
+        return None
     try:
         moment = datetime.fromisoformat(given)
     except ValueError:

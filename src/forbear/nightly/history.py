@@ -1,4 +1,4 @@
-"""The rulebooks of past runs, kept whole, and a run asked again: each decision replayed by the rules of its day."""
+"""The rulebooks of past answers, kept whole; a run, or an answer of the gate, asked again by the rules of its day."""
 
 import functools
 import json
@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
+from uuid import UUID
 
 import ibis
 import ibis.expr.types as ir
 import pyarrow as pa
 import sqlalchemy as sa
 
+from forbear.contact import replay as replaying
 from forbear.nightly.errors import NoDecision, RulebookChanged
 from forbear.nightly.report import NEWEST_FIRST
 from forbear.rulebook.changes import Change, changes
@@ -52,8 +54,34 @@ _read_again = functools.lru_cache(maxsize=8)(read)
 
 
 def as_asked(book: Rulebook, jurisdiction: str, as_of: date, bits: Mapping[str, list[str]]) -> Compiled:
-    """The rules of a run in one place, in the order of the run's own bits."""
-    return Compiled(jurisdiction, as_of, book.vocabulary, tuple(book.by_id[rule] for rule in bits[jurisdiction]))
+    """The rules of a run in one place, out of its rulebook; the run's own list of them is only compared.
+
+    Raises RulebookChanged where the list is another: its bits would then mean other rules.
+    """
+    compiled = compile_for(book, jurisdiction, as_of)
+    if [rule.id for rule in compiled.rules] != bits.get(jurisdiction):
+        raise RulebookChanged(
+            f"The run's list of rules for {jurisdiction} is not what its rulebook {book.sha256[:12]} has in force on"
+            f" {as_of}: its reasons can't be read by it. Was the table run changed?"
+        )
+    return compiled
+
+
+# ---- an answer of the gate replayed -------------------------------------------------------------------
+
+
+def replay_request(request_id: UUID, on_file: Rulebook) -> replaying.Again:
+    """Answer a request to the gate again, from what was kept of it. Raises NoDecision, RulebookChanged."""
+    with one_line(), engine().connect() as connection:
+        row = connection.execute(sa.text(replaying.ANSWERED), {"id": request_id}).first()
+        if row is None:
+            raise NoDecision("The gate has no request of that number. It is the key that the asker gave.")
+        if row.jurisdiction is None:
+            raise NoDecision("That request was answered before what it takes to ask again was kept (migration 0008).")
+        book = kept(connection, row.rulebook_sha256, on_file)
+    same = book.sha256 == on_file.sha256
+    then, anew = replaying.said(row), replaying.again(book, row)
+    return replaying.Again(request_id, row.requested_at, row.step, book.sha256, same, then, anew)
 
 
 # ---- a run replayed ---------------------------------------------------------------------------------

@@ -31,6 +31,8 @@ class Formats:
 
     def __init__(self, language: Language) -> None:
         self._tag, self._locale = language.tag, language.locale
+        chinese = self._locale.language == "zh"
+        self.colon, self.comma, self.semicolon, self.pause = "：，；、" if chinese else (": ", ", ", "; ", ", ")
 
     def money(self, minor: int, currency: str) -> str:
         """An amount in minor units, with its currency."""
