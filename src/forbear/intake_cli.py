@@ -89,7 +89,8 @@ def print_import(report: Report, lang: str) -> None:
             "%(book)s: %(n)s rows read (%(encodings)s), %(bad)s kept aside.",
             report.rows,
         )
-        told = {"book": report.book, "encodings": ", ".join(_ENCODINGS[each] for each in report.encodings), "bad": count(report.bad)}
+        encodings = ", ".join(_ENCODINGS[each] for each in report.encodings)
+        told = {"book": report.book, "encodings": encodings, "bad": count(report.bad)}
         say(read % (told | {"n": count(report.rows)}))
     if report.older:
         older = ngettext(
