@@ -1,12 +1,13 @@
 """The facts of one contact on one local day, out of the record: as `nightly.facts` has them for a book. Pure."""
 
+import bisect
 import functools
-from collections.abc import Mapping
-from datetime import date
+from collections.abc import Callable, Mapping
+from datetime import date, timedelta
 from typing import NamedTuple
 
 from forbear.contact.models import CALLS, CONNECTED, CONVERSED, HEARD, MADE, TEXTS, TRIES, Loan, Record
-from forbear.ledger.position import Standing, position, standing
+from forbear.ledger.position import HORIZON_DAYS, Standing, position, standing
 from forbear.rulebook.book import Rulebook
 from forbear.rulebook.calendar import public_holiday
 from forbear.rulebook.cap import find_cap
@@ -131,6 +132,49 @@ def _recorded(record: Record, loans: list[Loan]) -> bool:
     zones = record.asked.zones
     today = local_date(zones if place(zones, record.at.date()) is not None else None, record.at)
     return all(x.recorded_until is not None and x.recorded_until >= today for x in loans)
+
+
+def quiet_days(record: Record, book: Rulebook, ahead: int) -> Callable[[date], int]:
+    """For how many days after a day, at most `ahead`, the facts of a record change by the passing of days alone.
+
+    That is until the day before something falls due or is paid, a time agreed ends, a contact of before leaves a week,
+    and so on. Not foreseen (0): days where the record is not kept up, where offsets of the zones change, or where a
+    rule reads what is owed, which grows by day.
+    """
+    asked = record.asked
+    days: set[int] = set()
+    for loan in record.loans:
+        days.add(loan.opened_on.toordinal())
+        for line in loan.schedule:
+            due = line.due_on.toordinal()
+            days |= {due + 1, due - HORIZON_DAYS}
+        for on, _, back in loan.paid:
+            days.add(on.toordinal())
+            if back is not None:
+                days.add(back.toordinal())
+    for name, until in asked.days.items():
+        if until is not None:
+            days.add(until.toordinal() + (name != "validation_sent_on"))
+    places = {loan.zones: place(loan.zones, record.at.date()) for loan in record.loans}
+    for loan in record.loans:
+        local = places[loan.zones]
+        for touch in loan.touches:
+            for shift in (local.latest_date, local.earliest_date) if local else (0, 0):
+                made = (touch.second + shift * 60) // _DAY_SECONDS + _EPOCH
+                days |= {made, made + 1, made + 7}
+    events = sorted(days)
+    steady = _recorded(record, list(record.loans))
+
+    def after(day: date) -> int:
+        then = day + timedelta(days=ahead)
+        if not steady or setting(book, asked.jurisdiction, day).reads_owed:
+            return 0
+        if any(place(zones, day) != local or place(zones, then) != local for zones, local in places.items()):
+            return 0
+        k = bisect.bisect_right(events, day.toordinal())
+        return min(ahead, events[k] - day.toordinal() - 1) if k < len(events) else ahead
+
+    return after
 
 
 def _still(loan: Loan, name: str, day: date) -> bool:

@@ -77,6 +77,8 @@ class Compiled:
     asked: Asked = "night"
     #: The closures made so far; days between which no law changes share them.
     code: dict[str, Callable[..., Any]] = field(default_factory=dict, repr=False)
+    #: When each rule forbids, likewise.
+    conditions: dict[str, Node] = field(default_factory=dict, repr=False)
 
     @cached_property
     def steps(self) -> tuple[Step, ...]:
@@ -334,8 +336,11 @@ class Compiled:
         """
         if rule.forbid is None:
             return Const(False)
-        excepted = Const(True) if rule.unless is None else Not(self.exception(rule))
-        return assume(_every([self.scope(rule), self._dated(rule, rule.forbid), excepted]), {})
+        if rule.id not in self.conditions:
+            excepted = Const(True) if rule.unless is None else Not(self.exception(rule))
+            stands = _every([self.scope(rule), self._dated(rule, rule.forbid), excepted])
+            self.conditions[rule.id] = assume(stands, {})
+        return self.conditions[rule.id]
 
     def may_be_unknown(self, rule: Rule) -> bool:
         """May a fact that the rule reads be unknown?"""
@@ -378,6 +383,13 @@ def compile_for(book: Rulebook, jurisdiction: str, day: date, asked: Asked = "ni
     changes = _changes(book, jurisdiction)
     k = bisect.bisect_right(changes, day)
     return replace(_compiled(book, jurisdiction, changes[k - 1] if k else date.min, asked), day=day)
+
+
+def days_to_change(book: Rulebook, jurisdiction: str, day: date) -> int:
+    """Days from `day` to the next day on which the law of a place changes."""
+    changes = _changes(book, jurisdiction)
+    k = bisect.bisect_right(changes, day)
+    return (changes[k] - day).days if k < len(changes) else (date.max - day).days
 
 
 @functools.lru_cache(maxsize=512)
