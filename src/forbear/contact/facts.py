@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from datetime import date, timedelta
 from typing import NamedTuple
 
-from forbear.contact.models import CALLS, CONNECTED, CONVERSED, MADE, TEXTS, TRIES, Loan, Record
+from forbear.contact.models import CALLS, CONNECTED, CONVERSED, HEARD, MADE, TEXTS, TRIES, Loan, Record
 from forbear.ledger.position import HORIZON_DAYS, Standing, position, standing
 from forbear.rulebook.book import Rulebook
 from forbear.rulebook.calendar import public_holiday
@@ -23,8 +23,9 @@ STILL = frozenset(
         "place_known", "status", "lender_type", "collector", "all_in_ppm", "cap_exists", "cap_ppm", "can_sms",
         "can_call", "can_write", "sms_consent", "hours_agreed", "stop_contact", "attorney", "bankrupt", "incapable",
         "dispute_open", "unreachable", "workplace_forbidden", "opted_out_sms", "vulnerable", "sms_episode",
-        "calls_episode", "letters_episode", "plan_offers_episode", "tries_made_episode",
-        "letters_made_episode", "plan_offers_made_episode", "rows_waiting", "penalty_rate_ppm",
+        "calls_episode", "letters_episode", "plan_offers_episode", "emails_episode", "tries_made_episode",
+        "letters_made_episode", "plan_offers_made_episode", "days_since_first_contact", "rows_waiting",
+        "penalty_rate_ppm",
     }
 )  # fmt: skip
 _EPOCH = date(1970, 1, 1).toordinal()
@@ -35,9 +36,13 @@ class Setting(NamedTuple):
     """What the law of a place is on one day."""
 
     compiled: Compiled
-    law_known: bool
+    written_for: frozenset[tuple[str, str]] | None  # None: no law of the place is on file
     public_holiday: bool | None
     reads_owed: bool
+
+    def known(self, lender_type: str, collector: str) -> bool | None:
+        """Is there law for such a lender and collector? None: of the place, but not written for them."""
+        return self.written_for is not None and ((lender_type, collector) in self.written_for or None)
 
 
 @functools.lru_cache(maxsize=8192)
@@ -46,7 +51,7 @@ def setting(book: Rulebook, jurisdiction: str, day: date) -> Setting:
     compiled = compile_for(book, jurisdiction, day, "gate")
     read = frozenset().union(*(rule.facts_read() for rule in compiled.rules))
     holiday = public_holiday(book.calendars, jurisdiction, day) if "public_holiday" in read else None
-    return Setting(compiled, jurisdiction in book.lawful_places(day), holiday, "owed" in read)
+    return Setting(compiled, book.law_for(day).get(jurisdiction), holiday, "owed" in read)
 
 
 _cap = functools.lru_cache(maxsize=65_536)(find_cap)
@@ -83,16 +88,18 @@ def facts_on(
     law = setting(book, asked.jurisdiction, day)
     cap = _cap(book, asked.jurisdiction, asked.lender_type, asked.opened_on)
     owes = asked.status == "open"
+    collector = "agency" if agency else asked.collector
     sent_on = asked.days["validation_sent_on"]
     sent = sent_on is not None and sent_on <= day
     facts: dict[str, FactValue] = {
         **asked.plain,
         **_counts(record, own.oldest_due_on, day, never),
-        "law_known": law.law_known and asked.country in (None, asked.jurisdiction),
+        # Where the borrower's country is not the book's, it is not known whose law binds.
+        "law_known": asked.country in (None, asked.jurisdiction) and law.known(asked.lender_type, collector),
         "place_known": place(asked.zones, day) is not None,
         "status": asked.status,
         "lender_type": asked.lender_type,
-        "collector": "agency" if agency else asked.collector,
+        "collector": collector,
         "dpd": own.dpd if owes else 0,
         "arrears": own.arrears if owes else 0,
         "days_to_due": own.days_to_due if owes and own.days_to_due is not None else never,
@@ -111,6 +118,8 @@ def facts_on(
         "days_since_validation": (day - sent_on).days if sent and sent_on else never,
         "public_holiday": law.public_holiday,
     }
+    if not recorded or max(begins) > asked.opened_on:
+        facts["days_since_first_contact"] = None  # there may have been one before those on record
     if charges or law.reads_owed:
         owed = position(asked.schedule, _paid(asked, day), asked.late, day).owed if owes and asked.schedule else 0
         facts["owed"] = owed
@@ -201,9 +210,10 @@ def _counts(record: Record, episode: date | None, day: date, never: int) -> dict
     """
     today = day.toordinal() - _EPOCH
     begun = episode.toordinal() - _EPOCH if episode is not None else today + 1
-    connected_today = contacts_7d = calls_7d = conversations_7d = sms = calls = letters = offers = 0
+    connected_today = contacts_7d = calls_7d = conversations_7d = sms = calls = letters = offers = emails = 0
     tries_made = letters_made = offers_made = 0
     noticed: int | None = None
+    heard: int | None = None
     newest: dict[str, int] = {}
     last = None
     for loan in record.loans:
@@ -223,11 +233,14 @@ def _counts(record: Record, episode: date | None, day: date, never: int) -> dict
             calls_7d += call and in_week
             conversations_7d += call and in_week and touch.outcome in CONVERSED
             newest[touch.step] = max(newest.get(touch.step, on), on)
+            if touch.outcome in HEARD:
+                heard = first if heard is None else min(heard, first)
             if on >= begun:
                 sms += touch.step == "sms"
                 calls += call
                 letters += touch.step == "letter"
                 offers += touch.step == "plan_offer"
+                emails += touch.step == "email"
             if first > begun and touch.outcome in MADE:
                 tries_made += touch.step in TRIES
                 letters_made += touch.step == "letter"
@@ -253,6 +266,8 @@ def _counts(record: Record, episode: date | None, day: date, never: int) -> dict
         "calls_episode": calls,
         "letters_episode": letters,
         "plan_offers_episode": offers,
+        "emails_episode": emails,
+        "days_since_first_contact": never if heard is None else today - heard,
         "days_since_sms": since(*TEXTS),
         "days_since_letter": since("letter"),
         "days_since_visit_notice": since("visit_notice"),

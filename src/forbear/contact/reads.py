@@ -97,6 +97,9 @@ GATHER = f"""
                   AND id IS DISTINCT FROM %(mine)s::uuid) made) c
     WHERE one.id = %(account_id)s"""
 
+#: GATHER as if it were the instant `at`. What was done since is still in it.
+GATHER_AT = GATHER.replace("gate_now()", "coalesce(%(at)s::timestamptz, gate_now())")
+
 #: The columns of GATHER that are the person's: what their records say goes for all of them.
 _WHO = slice(27, 29 + len(OF_PERSON) + len(DAYS_OF_PERSON))
 _EPOCH = date(1970, 1, 1).toordinal()
@@ -175,8 +178,9 @@ def _day(since_epoch: int) -> date:
 #: Keeps the answer, and grants with it; no row comes back where the key was used before.
 KEEP = """
     INSERT INTO gate_request (id, account_id, step, agency, requested_by, text_sha256, asked_sha256, requested_at,
-                              verdict, spoke, facts, rulebook_sha256, earliest, decided_by, reason, expires_at, given)
-    VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+                              verdict, spoke, facts, rulebook_sha256, earliest, decided_by, reason, expires_at, given,
+                              jurisdiction, zones, agreed_from_min, agreed_to_min, other_days, overrides, at_use_of)
+    VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
     ON CONFLICT (id) DO NOTHING RETURNING true"""
 
 #: The answer that a key got before.
@@ -185,12 +189,21 @@ KEPT = """
            decided_by
     FROM gate_request WHERE id = %s"""
 
+#: What was answered to an earlier request, whether another lifted it, and whether the key `mine` was answered before.
+EARLIER = """
+    SELECT e.account_id, e.step, e.agency, e.text_sha256, e.given, e.verdict, e.expires_at IS NOT NULL, e.requested_by,
+           e.requested_at, coalesce(e.spoke -> 'unknown', '[]'),
+           EXISTS (SELECT FROM gate_request WHERE overrides = e.id AND id <> %(mine)s)
+    FROM gate_request e WHERE e.id = %(id)s"""
+ANSWERED = "SELECT EXISTS (SELECT FROM gate_request WHERE id = %s)"
+
 #: Locks the person of a permission, as LOCK does: what was outstanding becomes a contact, or lapses, but not both.
 LOCK_OF_PERMISSION = LOCK.replace("%(account_id)s", "(SELECT account_id FROM permission WHERE id = %(id)s)")
 
 #: The request that a permission was granted for, and the state that it is in, once the lock is held.
 GRANTED = """
-    SELECT account_id, step, agency, requested_by, text_sha256, given, decided_by, reason,
+    SELECT account_id, step, agency, requested_by, text_sha256, given, decided_by, reason, overrides, asked_sha256,
+           CASE WHEN decided_by IS NOT NULL THEN coalesce(spoke -> 'unknown', '[]') END,
            used_at IS NOT NULL, voided_at IS NOT NULL, expires_at <= gate_now() OR requested_at > gate_now()
     FROM gate_request WHERE id = %(id)s AND expires_at IS NOT NULL"""
 
@@ -217,3 +230,9 @@ VOID = "UPDATE permission SET voided_at = coalesce(voided_at, gate_now()) WHERE 
 END = """
     SELECT p.step, c.outcome FROM permission p LEFT JOIN contact c ON c.permission_id = p.id
     WHERE p.id = %(id)s FOR UPDATE OF p"""
+
+#: How a contact ended, and who said so, both or neither.
+REPORT = """
+    WITH said AS (UPDATE contact SET outcome = %(outcome)s WHERE permission_id = %(id)s RETURNING permission_id)
+    INSERT INTO contact_report (permission_id, outcome, reported_by, reported_at)
+    SELECT permission_id, %(outcome)s, %(by)s, gate_now() FROM said"""

@@ -29,6 +29,7 @@ from forbear.rulebook.language import (
     Logic,
     Node,
     Not,
+    assume,
     facts_read,
     with_values,
 )
@@ -337,7 +338,8 @@ class Compiled:
             return Const(False)
         if rule.id not in self.conditions:
             excepted = Const(True) if rule.unless is None else Not(self.exception(rule))
-            self.conditions[rule.id] = _every([self.scope(rule), self._dated(rule, rule.forbid), excepted])
+            stands = _every([self.scope(rule), self._dated(rule, rule.forbid), excepted])
+            self.conditions[rule.id] = assume(stands, {})
         return self.conditions[rule.id]
 
     def may_be_unknown(self, rule: Rule) -> bool:
@@ -345,7 +347,13 @@ class Compiled:
         return any(not self.vocabulary.facts[name].known for name in facts_read(self.condition(rule)))
 
     def _dated(self, rule: Rule, node: Node) -> Node:
-        return with_values(node, lambda name: self._figure(rule, name))
+        return assume(with_values(node, lambda name: self._figure(rule, name)), self._taken)
+
+    @cached_property
+    def _taken(self) -> dict[str, bool | int | str]:
+        """What the night takes facts of the contact for."""
+        facts = self.vocabulary.facts.values() if self.asked == "night" else ()
+        return {fact.id: fact.night for fact in facts if fact.night is not None}
 
     def _figure(self, rule: Rule, name: str) -> Node:
         value = rule.values[name]
@@ -367,7 +375,8 @@ class Compiled:
 def compile_for(book: Rulebook, jurisdiction: str, day: date, asked: Asked = "night") -> Compiled:
     """The contact rules in force in a place on a day: its law, and the policies of every place.
 
-    The night is not asked rules that read a fact of the gate, nor about steps that only the gate knows.
+    The night is not asked rules that read a fact of the gate, unless it takes it for something (`Fact.night`), rules
+    that are the gate's (`asked`), nor about steps that only the gate knows.
     Made once for each span of days between which no rule of the place begins, ends, or changes a figure.
     Raises PackError where the night has more rules that forbid than a column has bits.
     """
@@ -393,12 +402,15 @@ def _changes(book: Rulebook, jurisdiction: str) -> tuple[date, ...]:
 @functools.lru_cache(maxsize=512)
 def _compiled(book: Rulebook, jurisdiction: str, day: date, asked: Asked) -> Compiled:
     steps = {step.id for step in book.vocabulary.steps.values() if step.asked in ("night", asked)}
-    gate = {fact.id for fact in book.vocabulary.facts.values() if fact.asked == "gate"}
+    gate = {fact.id for fact in book.vocabulary.facts.values() if fact.asked == "gate" and fact.night is None}
     rules = [
         rule
         for rule in book.in_force(jurisdiction, day)
-        if rule.steps & steps and (asked == "gate" or not rule.facts_read() & gate)
+        if rule.steps & steps and (asked == "gate" or (rule.asked == "night" and not rule.facts_read() & gate))
     ]
+    if asked == "night":  # what is settled by whom the night plans to contact is no question
+        alone = Compiled(jurisdiction, day, book.vocabulary, ())
+        rules = [rule for rule in rules if rule.forbid is None or alone.condition(rule) != Const(False)]
     rules.sort(key=lambda rule: (rule.forbid is None, rule.id))
     forbidding = sum(rule.forbid is not None for rule in rules)
     if asked == "night" and forbidding > MAX_RULES:
