@@ -22,20 +22,13 @@ from forbear.store.errors import one_line
 from forbear.synth.draw import DEFAULT_AS_OF, MAX_ACCOUNTS, Request
 from forbear.synth.parameters import jurisdictions, parameters
 from forbear.synth.write import write as write_synthetic
+from forbear.web.format import Formats
 
 err = Console(stderr=True)
 quarantine = typer.Typer(no_args_is_help=True, help="Rows that were kept aside, and how to settle them.")
 books = typer.Typer(no_args_is_help=True, help="The books on file.")
 KeptId = Annotated[int, typer.Argument(metavar="ID", help="its number in `forbear quarantine list`")]
 Gettext = Callable[[str], str]
-
-
-def add_to(app: typer.Typer) -> None:
-    """Put the commands under an application."""
-    app.command("import")(import_)
-    app.command()(synth)
-    app.add_typer(quarantine, name="quarantine")
-    app.add_typer(books, name="books")
 
 
 @contextmanager
@@ -86,21 +79,26 @@ _ENCODINGS = {"utf-8-sig": "UTF-8", "gb18030": "GB18030", "parquet": "Parquet"}
 
 def print_import(report: Report, lang: str) -> None:
     """What was taken in, in words. Ends with 4 where rows were kept aside."""
-    _ = LANGUAGES[lang].catalogue.gettext
+    language, count = LANGUAGES[lang].catalogue, Formats(LANGUAGES[lang]).count
+    _, ngettext = language.gettext, language.ngettext
     if report.again:
         say(_("%(book)s: this file was taken in before by this mapping; nothing was changed.") % {"book": report.book})
     else:
-        say(
-            _("%(book)s: %(rows)s rows read (%(encodings)s), %(bad)s kept aside.")
-            % {
-                "book": report.book,
-                "rows": f"{report.rows:,}",
-                "encodings": ", ".join(_ENCODINGS[each] for each in report.encodings),
-                "bad": f"{report.bad:,}",
-            }
+        read = ngettext(
+            "%(book)s: %(n)s row read (%(encodings)s), %(bad)s kept aside.",
+            "%(book)s: %(n)s rows read (%(encodings)s), %(bad)s kept aside.",
+            report.rows,
         )
+        encodings = ", ".join(_ENCODINGS[each] for each in report.encodings)
+        told = {"book": report.book, "encodings": encodings, "bad": count(report.bad)}
+        say(read % (told | {"n": count(report.rows)}))
     if report.older:
-        say(_("%(rows)s rows changed nothing: a newer file has told of them.") % {"rows": f"{report.older:,}"})
+        older = ngettext(
+            "%(n)s row changed nothing: a newer file has told of it.",
+            "%(n)s rows changed nothing: a newer file has told of them.",
+            report.older,
+        )
+        say(older % {"n": count(report.older)})
     if report.recorded_until is None:
         say(
             _(
@@ -109,11 +107,15 @@ def print_import(report: Report, lang: str) -> None:
             )
         )
     else:
-        day = {"day": report.recorded_until}
-        say(_("The book is on record until %(day)s: nights of later days contact nobody.") % day)
+        until = _("The book is on record until %(day)s: nights of later days contact nobody.")
+        say(until % {"day": report.recorded_until})
     if report.without_schedule:
-        loans = {"loans": f"{report.without_schedule:,}"}
-        say(_("%(loans)s open loans have no instalment on file: what they owe is not known yet.") % loans)
+        without = ngettext(
+            "%(n)s open loan has no instalment on file: what it owes is not known yet.",
+            "%(n)s open loans have no instalment on file: what they owe is not known yet.",
+            report.without_schedule,
+        )
+        say(without % {"n": count(report.without_schedule)})
     if report.bad:
         say(_("Good rows were kept. See what waits: forbear quarantine list"))
         raise typer.Exit(4)

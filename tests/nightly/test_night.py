@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,11 @@ import psycopg.rows
 import pytest
 import sqlalchemy as sa
 
-from forbear.nightly.errors import NothingToDecide, RulebookChanged
+from forbear.nightly.errors import NoDecision, NothingToDecide, RulebookChanged
 from forbear.nightly.explain import explain
 from forbear.nightly.history import preview, replay
 from forbear.nightly.run import DECISION_COLUMNS, nightly
+from forbear.nightly.why import why
 from forbear.rulebook.load import load
 from forbear.store.engine import engine
 
@@ -301,6 +302,42 @@ def test_a_change_of_law_that_comes_tomorrow_shows_today_whom_it_touches(fresh_d
     ]
 
 
+def test_a_preview_looks_ahead_of_the_newest_day_only(fresh_db: str) -> None:
+    lend(fresh_db, dpd=3)
+    with pytest.raises(NoDecision, match="no run yet"):
+        preview(DAY, BOOK)
+    newest = nightly(DAY, BOOK).run_id
+    nightly(DAY - timedelta(days=1), BOOK)
+    assert preview(DAY, BOOK).run_id == newest
+    with pytest.raises(NoDecision, match=f"run {newest}, for {DAY}; .* Give a later day"):
+        preview(DAY - timedelta(days=1), BOOK)
+
+
+def test_the_newest_decision_is_that_of_the_newest_day_and_a_run_that_has_none_is_named(fresh_db: str) -> None:
+    # Given a night, and then an older day run again, when no run is named, then the newest day's decision is told.
+    loan = lend(fresh_db, dpd=3)
+    with engine().connect() as connection, pytest.raises(NoDecision, match="No run has decided this account yet"):
+        explain(connection, loan, None, "en", BOOK)
+    newest = nightly(DAY, BOOK).run_id
+    older = nightly(DAY - timedelta(days=1), BOOK).run_id
+    with engine().connect() as connection:
+        assert explain(connection, loan, None, "en", BOOK).run_id == newest
+        assert explain(connection, loan, older, "en", BOOK).as_of == DAY - timedelta(days=1)
+        with pytest.raises(NoDecision, match=rf"There is no run 99. The newest .* {newest} \({DAY}\), {older}"):
+            explain(connection, loan, 99, "en", BOOK)
+    # Given a loan that came later, when an older run is asked about it, then it is told why that run has nothing.
+    late = lend(fresh_db, dpd=0)
+    with engine().connect() as connection, pytest.raises(NoDecision, match=rf"Run {newest}, for {DAY}, did not decide"):
+        explain(connection, late, newest, "en", BOOK)
+
+
+def test_a_night_that_changes_nothing_takes_no_number(fresh_db: str) -> None:
+    lend(fresh_db, dpd=3)
+    first = nightly(DAY, BOOK)
+    assert nightly(DAY, BOOK).again
+    assert nightly(DAY + timedelta(days=1), BOOK).run_id == first.run_id + 1
+
+
 def ref_of(url: str, loan_id: int) -> str:
     with psycopg.connect(url) as connection:
         row = connection.execute("SELECT ref FROM account WHERE id = %s", (loan_id,)).fetchone()
@@ -349,3 +386,48 @@ def test_a_killed_night_has_written_nothing_and_the_next_is_whole(fresh_db: str)
                 # Nothing, or (killed after its commit) all: never a part.
                 assert left in ([(0,), (0,)], [(1,), (60_001,)])
     assert nightly(DAY, BOOK).accounts == 60_001
+
+
+def test_the_night_plans_contacts_with_the_debtor_and_so_none_where_an_attorney_acts(fresh_db: str) -> None:
+    # 15 U.S.C. 1692c(a)(2): the rule asks who is contacted, which the night takes to be the debtor.
+    row = decided(
+        fresh_db, lend(fresh_db, "us", dpd=3, zones="America/New_York", attorney=True, validation_sent_on=DAY)
+    )
+    assert row["step"] == "none"
+
+
+def test_the_rules_of_a_run_are_those_of_its_rulebook_not_of_its_list(fresh_db: str) -> None:
+    lend(fresh_db, dpd=3)
+    run_id = nightly(DAY, BOOK).run_id
+    assert replay(run_id, BOOK).differ == ()
+    with psycopg.connect(fresh_db) as connection:
+        connection.execute("UPDATE run SET rule_bits = jsonb_set(rule_bits, '{cn,0}', '\"cn.debtor-only\"')")
+    with pytest.raises(RulebookChanged, match="list of rules"):
+        replay(run_id, BOOK)
+
+
+@pytest.mark.parametrize(
+    ("place", "lender", "collector", "known"),
+    [
+        ("cn", "bank", "creditor", True),
+        ("cn", "private", "creditor", None),  # GB/T 45251 is not written for loans between persons
+        ("us", "other", "agency", True),
+        ("us", "bank", "creditor", None),  # 15 U.S.C. 1692a(6): not those who collect their own debts
+        ("tw", "micro_lender", "creditor", None),  # card and outsourcing regulations are the banks'
+        ("zz", "bank", "creditor", False),
+    ],
+)
+def test_the_law_s_silence_about_a_lender_or_collector_permits_nothing(
+    fresh_db: str, place: str, lender: str, collector: str, known: bool | None
+) -> None:
+    zone = {"cn": "Asia/Shanghai", "tw": "Asia/Taipei"}.get(place, "America/New_York")
+    loan = lend(fresh_db, place, dpd=3, zones=zone, validation_sent_on=DAY, opted_out_sms=False)
+    with psycopg.connect(fresh_db) as connection:
+        connection.execute("UPDATE book SET lender_type = %s, collector = %s", (lender, collector))
+    row = decided(fresh_db, loan)
+    assert row["law_known"] is known and (row["step"] != "none") is bool(known)
+    # The gate says the same, and nobody lifts it.
+    facts = {"to_whom": "debtor"}
+    answer = why(loan, "sms", datetime(2026, 6, 30, 4, tzinfo=UTC), facts, BOOK).answer
+    said = {spoken.rule.id: spoken.says for spoken in answer.spoke}
+    assert said["policy.law-known"] == {True: "permits", None: "unknown", False: "forbids"}[known]

@@ -1,12 +1,13 @@
 """The facts of one contact on one local day, out of the record: as `nightly.facts` has them for a book. Pure."""
 
+import bisect
 import functools
-from collections.abc import Mapping
-from datetime import date
+from collections.abc import Callable, Mapping
+from datetime import date, timedelta
 from typing import NamedTuple
 
-from forbear.contact.models import CALLS, CONNECTED, CONVERSED, MADE, TEXTS, TRIES, Loan, Record
-from forbear.ledger.position import Standing, position, standing
+from forbear.contact.models import CALLS, CONNECTED, CONVERSED, HEARD, MADE, TEXTS, TRIES, Loan, Record
+from forbear.ledger.position import HORIZON_DAYS, Standing, position, standing
 from forbear.rulebook.book import Rulebook
 from forbear.rulebook.calendar import public_holiday
 from forbear.rulebook.cap import find_cap
@@ -22,8 +23,9 @@ STILL = frozenset(
         "place_known", "status", "lender_type", "collector", "all_in_ppm", "cap_exists", "cap_ppm", "can_sms",
         "can_call", "can_write", "sms_consent", "hours_agreed", "stop_contact", "attorney", "bankrupt", "incapable",
         "dispute_open", "unreachable", "workplace_forbidden", "opted_out_sms", "vulnerable", "sms_episode",
-        "calls_episode", "letters_episode", "plan_offers_episode", "tries_made_episode",
-        "letters_made_episode", "plan_offers_made_episode", "rows_waiting", "penalty_rate_ppm",
+        "calls_episode", "letters_episode", "plan_offers_episode", "emails_episode", "tries_made_episode",
+        "letters_made_episode", "plan_offers_made_episode", "days_since_first_contact", "rows_waiting",
+        "penalty_rate_ppm",
     }
 )  # fmt: skip
 _EPOCH = date(1970, 1, 1).toordinal()
@@ -34,9 +36,13 @@ class Setting(NamedTuple):
     """What the law of a place is on one day."""
 
     compiled: Compiled
-    law_known: bool
+    written_for: frozenset[tuple[str, str]] | None  # None: no law of the place is on file
     public_holiday: bool | None
     reads_owed: bool
+
+    def known(self, lender_type: str, collector: str) -> bool | None:
+        """Is there law for such a lender and collector? None: of the place, but not written for them."""
+        return self.written_for is not None and ((lender_type, collector) in self.written_for or None)
 
 
 @functools.lru_cache(maxsize=8192)
@@ -45,7 +51,7 @@ def setting(book: Rulebook, jurisdiction: str, day: date) -> Setting:
     compiled = compile_for(book, jurisdiction, day, "gate")
     read = frozenset().union(*(rule.facts_read() for rule in compiled.rules))
     holiday = public_holiday(book.calendars, jurisdiction, day) if "public_holiday" in read else None
-    return Setting(compiled, jurisdiction in book.lawful_places(day), holiday, "owed" in read)
+    return Setting(compiled, book.law_for(day).get(jurisdiction), holiday, "owed" in read)
 
 
 _cap = functools.lru_cache(maxsize=65_536)(find_cap)
@@ -82,16 +88,18 @@ def facts_on(
     law = setting(book, asked.jurisdiction, day)
     cap = _cap(book, asked.jurisdiction, asked.lender_type, asked.opened_on)
     owes = asked.status == "open"
+    collector = "agency" if agency else asked.collector
     sent_on = asked.days["validation_sent_on"]
     sent = sent_on is not None and sent_on <= day
     facts: dict[str, FactValue] = {
         **asked.plain,
         **_counts(record, own.oldest_due_on, day, never),
-        "law_known": law.law_known and asked.country in (None, asked.jurisdiction),
+        # Where the borrower's country is not the book's, it is not known whose law binds.
+        "law_known": asked.country in (None, asked.jurisdiction) and law.known(asked.lender_type, collector),
         "place_known": place(asked.zones, day) is not None,
         "status": asked.status,
         "lender_type": asked.lender_type,
-        "collector": "agency" if agency else asked.collector,
+        "collector": collector,
         "dpd": own.dpd if owes else 0,
         "arrears": own.arrears if owes else 0,
         "days_to_due": own.days_to_due if owes and own.days_to_due is not None else never,
@@ -110,6 +118,8 @@ def facts_on(
         "days_since_validation": (day - sent_on).days if sent and sent_on else never,
         "public_holiday": law.public_holiday,
     }
+    if not recorded or max(begins) > asked.opened_on:
+        facts["days_since_first_contact"] = None  # there may have been one before those on record
     if charges or law.reads_owed:
         owed = position(asked.schedule, _paid(asked, day), asked.late, day).owed if owes and asked.schedule else 0
         facts["owed"] = owed
@@ -122,6 +132,49 @@ def _recorded(record: Record, loans: list[Loan]) -> bool:
     zones = record.asked.zones
     today = local_date(zones if place(zones, record.at.date()) is not None else None, record.at)
     return all(x.recorded_until is not None and x.recorded_until >= today for x in loans)
+
+
+def quiet_days(record: Record, book: Rulebook, ahead: int) -> Callable[[date], int]:
+    """For how many days after a day, at most `ahead`, the facts of a record change by the passing of days alone.
+
+    That is until the day before something falls due or is paid, a time agreed ends, a contact of before leaves a week,
+    and so on. Not foreseen (0): days where the record is not kept up, where offsets of the zones change, or where a
+    rule reads what is owed, which grows by day.
+    """
+    asked = record.asked
+    days: set[int] = set()
+    for loan in record.loans:
+        days.add(loan.opened_on.toordinal())
+        for line in loan.schedule:
+            due = line.due_on.toordinal()
+            days |= {due + 1, due - HORIZON_DAYS}
+        for on, _, back in loan.paid:
+            days.add(on.toordinal())
+            if back is not None:
+                days.add(back.toordinal())
+    for name, until in asked.days.items():
+        if until is not None:
+            days.add(until.toordinal() + (name != "validation_sent_on"))
+    places = {loan.zones: place(loan.zones, record.at.date()) for loan in record.loans}
+    for loan in record.loans:
+        local = places[loan.zones]
+        for touch in loan.touches:
+            for shift in (local.latest_date, local.earliest_date) if local else (0, 0):
+                made = (touch.second + shift * 60) // _DAY_SECONDS + _EPOCH
+                days |= {made, made + 1, made + 7}
+    events = sorted(days)
+    steady = _recorded(record, list(record.loans))
+
+    def after(day: date) -> int:
+        then = day + timedelta(days=ahead)
+        if not steady or setting(book, asked.jurisdiction, day).reads_owed:
+            return 0
+        if any(place(zones, day) != local or place(zones, then) != local for zones, local in places.items()):
+            return 0
+        k = bisect.bisect_right(events, day.toordinal())
+        return min(ahead, events[k] - day.toordinal() - 1) if k < len(events) else ahead
+
+    return after
 
 
 def _still(loan: Loan, name: str, day: date) -> bool:
@@ -157,9 +210,10 @@ def _counts(record: Record, episode: date | None, day: date, never: int) -> dict
     """
     today = day.toordinal() - _EPOCH
     begun = episode.toordinal() - _EPOCH if episode is not None else today + 1
-    connected_today = contacts_7d = calls_7d = conversations_7d = sms = calls = letters = offers = 0
+    connected_today = contacts_7d = calls_7d = conversations_7d = sms = calls = letters = offers = emails = 0
     tries_made = letters_made = offers_made = 0
     noticed: int | None = None
+    heard: int | None = None
     newest: dict[str, int] = {}
     last = None
     for loan in record.loans:
@@ -179,11 +233,14 @@ def _counts(record: Record, episode: date | None, day: date, never: int) -> dict
             calls_7d += call and in_week
             conversations_7d += call and in_week and touch.outcome in CONVERSED
             newest[touch.step] = max(newest.get(touch.step, on), on)
+            if touch.outcome in HEARD:
+                heard = first if heard is None else min(heard, first)
             if on >= begun:
                 sms += touch.step == "sms"
                 calls += call
                 letters += touch.step == "letter"
                 offers += touch.step == "plan_offer"
+                emails += touch.step == "email"
             if first > begun and touch.outcome in MADE:
                 tries_made += touch.step in TRIES
                 letters_made += touch.step == "letter"
@@ -209,6 +266,8 @@ def _counts(record: Record, episode: date | None, day: date, never: int) -> dict
         "calls_episode": calls,
         "letters_episode": letters,
         "plan_offers_episode": offers,
+        "emails_episode": emails,
+        "days_since_first_contact": never if heard is None else today - heard,
         "days_since_sms": since(*TEXTS),
         "days_since_letter": since("letter"),
         "days_since_visit_notice": since("visit_notice"),

@@ -6,7 +6,7 @@ from datetime import date
 import ibis
 import ibis.expr.types as ir
 
-from forbear.contact.models import CALLS, CONNECTED, CONVERSED, MADE, TEXTS, TRIES
+from forbear.contact.models import CALLS, CONNECTED, CONVERSED, HEARD, MADE, TEXTS, TRIES
 from forbear.contact.reads import DAYS_OF_PERSON, OF_PERSON
 
 #: The facts that stand in the record as they are; all others are computed from it.
@@ -97,6 +97,9 @@ def by_account(contacts: ir.Table, positions: ir.Table, as_of: date, never: int)
         calls_episode=count(calls & in_episode),
         letters_episode=count(of("letter") & in_episode),
         plan_offers_episode=count(of("plan_offer") & in_episode),
+        emails_episode=count(of("email") & in_episode),
+        # By the earliest reading of the clock: what follows a first contact is due the sooner.
+        days_since_first_contact=today.delta(joined.first_on.min(where=joined.outcome.isin(HEARD)), unit="day"),
         days_since_sms=since(texts),
         days_since_letter=since(of("letter")),
         days_since_visit_notice=since(of("visit_notice")),
@@ -135,7 +138,7 @@ def lead_accounts(accounts: ir.Table, positions: ir.Table) -> ir.Table:
             joined.account_id,
         ],
     )
-    many = accounts.group_by("borrower_id").having(accounts.account_id.count() > 1).select("borrower_id").distinct()
+    many = accounts.group_by("borrower_id").having(accounts.account_id.count() > 1).aggregate()
     ranked = joined.semi_join(many, "borrower_id").mutate(place=rank)
     return ranked.filter(ranked.place == 0).select("borrower_id", lead_id="account_id")
 
@@ -164,7 +167,7 @@ def facts(
     caps: ir.Table,
     as_of: date,
     never: int,
-    lawful_places: frozenset[str],
+    law: Mapping[str, frozenset[tuple[str, str]]],
     public_holidays: Mapping[str, bool | None],
 ) -> ir.Table:
     """The facts of each account on `as_of`: what `rulebook.compile` and `strategy.ladder` read.
@@ -207,7 +210,7 @@ def facts(
         "first_min",
         "last_min",
         # Where the borrower's country is not the book's, it is not known whose law binds.
-        law_known=_known_law(t, lawful_places),
+        law_known=known_law(t, (t.country == t.jurisdiction).fill_null(True), law),
         place_known=t.first_min.notnull(),
         status=t.status,
         lender_type=t.lender_type,
@@ -266,13 +269,26 @@ def facts(
         days_since_notice_given=since("days_since_notice_given"),
         rows_waiting=t.person_waits,
         penalty_rate_ppm=t.penalty_rate_ppm,
+        # Unknown where there may have been one before those on record.
+        days_since_first_contact=ibis.ifelse(t.complete_from <= t.opened_on, since("days_since_first_contact"), None),
+        emails_episode=counted("emails_episode"),
     )
 
 
-def _known_law(t: ir.Table, lawful_places: frozenset[str]) -> ir.BooleanValue:
-    if not lawful_places:
-        return ibis.literal(False)
-    return t.jurisdiction.isin(sorted(lawful_places)) & (t.country == t.jurisdiction).fill_null(True)
+def known_law(t: ir.Table, of_the_place: ir.BooleanValue, law: Mapping[str, frozenset[tuple[str, str]]]) -> ir.Value:
+    """Is there law for the lender and collector of each account? NULL: of the place, but not written for them.
+
+    Args:
+        of_the_place: is the borrower of the book's place?
+        law: as `Rulebook.law_for` has it.
+    """
+    cases = [(~(of_the_place & t.jurisdiction.isin(sorted(law))) if law else ibis.literal(True), ibis.literal(False))]
+    for place, written in sorted(law.items()):
+        for who in sorted({collector for _, collector in written}):
+            lenders = sorted(lender for lender, collector in written if collector == who)
+            bound = (t.jurisdiction == place) & (t.collector == who) & t.lender_type.isin(lenders)
+            cases.append((bound, ibis.literal(True)))
+    return ibis.cases(*cases)
 
 
 def _by_place(place: ir.StringValue, known: Mapping[str, bool | None]) -> ir.BooleanValue:

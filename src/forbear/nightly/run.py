@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,6 @@ import ibis
 import ibis.expr.types as ir
 import psycopg
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 from psycopg import sql
 
@@ -33,7 +32,7 @@ from forbear.nightly.history import files_of
 from forbear.rulebook.calendar import public_holiday
 from forbear.rulebook.cap import find_cap
 from forbear.rulebook.compile import Compiled, compile_for
-from forbear.rulebook.hours import local_day
+from forbear.rulebook.hours import local_day, within_reach
 from forbear.rulebook.load import Rulebook
 from forbear.store.engine import arrow_connection, copy_connection
 from forbear.store.errors import one_line
@@ -44,6 +43,8 @@ from forbear.strategy.ladder import decide
 CHUNK_ACCOUNTS = 200_000
 #: DuckDB's share of memory; what does not fit is spilled to a temporary folder.
 MEMORY_LIMIT = "2500MB"
+#: DuckDB gives a thread one such group of rows: small enough that a book of 100,000 accounts occupies every core.
+ROW_GROUP = 16_384
 
 #: What the night asks of the book; {lo} and {hi} bound the account ids of a chunk, {as_of} is the day. Each
 #: reads one table by a range of its own key, so that a chunk costs the same in a book of any size.
@@ -134,6 +135,7 @@ def nightly(as_of: date, book: Rulebook, threads: int | None = None, real_only: 
 
     real_only: leave synthetic books out as soon as another is on file.
     """
+    within_reach(as_of)
     stages = Stages()
     started = datetime.now(UTC)
     with (
@@ -145,7 +147,8 @@ def nightly(as_of: date, book: Rulebook, threads: int | None = None, real_only: 
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         connection.execute("SELECT pg_advisory_xact_lock(hashtext('forbear.nightly'))")
         connection.execute("SET LOCAL TimeZone = 'UTC'")
-        duck = ibis.duckdb.connect(Path(folder) / "night.duckdb", temp_directory=folder, memory_limit=MEMORY_LIMIT)
+        duck = ibis.duckdb.connect(temp_directory=folder, memory_limit=MEMORY_LIMIT)
+        duck.raw_sql(f"ATTACH '{Path(folder) / 'night.duckdb'}' AS night (ROW_GROUP_SIZE {ROW_GROUP}); USE night")
         duck.raw_sql(f"SET threads = {threads or os.cpu_count() or 2}")
         duck.raw_sql("SET TimeZone = 'UTC'")
         try:
@@ -162,6 +165,8 @@ def nightly(as_of: date, book: Rulebook, threads: int | None = None, real_only: 
         ).fetchone()
         assert earlier is not None
         if earlier[0] is not None:
+            # The number goes back: one night runs at a time, so nobody has taken a later one.
+            connection.execute("SELECT setval(pg_get_serial_sequence('run', 'id'), %s)", (run_id - 1,))
             connection.rollback()
             return Night(earlier[0], as_of, count, digest, True, stages)
         with stages.timed("write"):
@@ -222,51 +227,6 @@ def _keep(duck: Any, made: Mapping[str, ir.Table], first: bool) -> None:
             duck.create_table(name, rows)
         else:
             duck.insert(name, rows)
-
-
-def read_borrower(borrower_id: int, at: datetime, as_of: date, ahead_days: int) -> dict[str, pa.Table]:
-    """What the night reads of the accounts of one borrower, as a person, and of the books: what `facts_of` takes.
-
-    As it was known at the instant `at`, of the local day `as_of`; with instalments for `ahead_days` more. Where
-    contacts are on record until `as_of`, later days take it that the record is kept up.
-    """
-    ahead = {"instalments": as_of + timedelta(days=ahead_days)}
-    with one_line(), arrow_connection() as arrow, arrow.cursor() as cursor:
-
-        def of(queries: Mapping[str, str], key: int) -> dict[str, pa.Table]:
-            found = {}
-            for name, query in queries.items():
-                cursor.execute(query.format(lo=key, hi=key + 1, as_of=f"DATE '{ahead.get(name, as_of)}'"))
-                found[name] = cursor.fetch_arrow_table()
-            return found
-
-        person = f"(SELECT coalesce(same_as, id) FROM borrower WHERE id = {borrower_id:d})"
-        cursor.execute(f"SELECT id FROM borrower WHERE id = {person} OR same_as = {person} ORDER BY id")
-        same = [each for (each,) in cursor.fetchall()]
-        cursor.execute(f"SELECT id FROM account WHERE borrower_id IN ({', '.join(map(str, same))}) ORDER BY id")
-        parts = [of(QUERIES, account_id) for (account_id,) in cursor.fetchall()]
-        read = {name: pa.concat_tables([part[name] for part in parts]) for name in QUERIES}
-        read["contacts"] = read["contacts"].filter(pc.field("at") <= pa.scalar(at))
-        who = [of(BORROWER_QUERIES, each) for each in same]
-        read |= {name: pa.concat_tables([part[name] for part in who]) for name in BORROWER_QUERIES}
-        cursor.execute(_BOOKS.format(as_of=f"DATE '{as_of}'"))
-        read["book"] = cursor.fetch_arrow_table()
-        cursor.execute(_HELD)
-        return read | {"held": cursor.fetch_arrow_table()}
-
-
-def facts_of(read: dict[str, pa.Table], as_of: date, book: Rulebook) -> list[dict[str, Any]]:
-    """The facts of a borrower's accounts on a day, exactly as a night would have them."""
-    duck = ibis.duckdb.connect()
-    duck.raw_sql("SET TimeZone = 'UTC'")
-    try:
-        _keep(duck, {name: ibis.memtable(read[name]) for name in ("book", "held", *BORROWER_QUERIES)}, first=True)
-        _keep(duck, _positioned(read, as_of), first=True)
-        _sum_up(duck, as_of, book)
-        rows: list[dict[str, Any]] = fact_table(duck, as_of, book).to_pyarrow().to_pylist()
-        return rows
-    finally:
-        duck.disconnect()
 
 
 def _utc(contacts: pa.Table) -> pa.Table:
@@ -348,7 +308,7 @@ def fact_table(duck: Any, as_of: date, book: Rulebook) -> ir.Table:
         duck.table("cap"),
         as_of,
         book.vocabulary.never,
-        book.lawful_places(as_of),
+        book.law_for(as_of),
         _holidays(duck, as_of, book),
     )
 

@@ -2,17 +2,17 @@
 
 from collections.abc import Callable
 from datetime import date, datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Annotated
 
 import typer
 from babel import Locale
 from babel.numbers import format_currency
 
-from forbear.ledger.models import MAX_MINOR, Charged, ChargedBack, Event, Kind, Paid, Reversed, Waived, WrittenOff
+from forbear.ledger.models import Charged, ChargedBack, Event, Kind, Paid, Reversed, Waived, WrittenOff
 from forbear.ledger.models import minor_digits as digits
 from forbear.rulebook.models import LANGUAGES
-from forbear.servicing.errors import ServicingError
+from forbear.servicing.amounts import minor
 from forbear.servicing.find import Found, find
 from forbear.servicing.post import Posting, Receipt, post_one
 from forbear.store.engine import migrate
@@ -84,25 +84,6 @@ def waive(
 def write_off(account: Ref, on: On, key: Key, as_of: AsOf = None, book: Book = None, lang: Lang = "en") -> None:
     """Take the lender's loss. The debt does not end by it."""
     _run(account, book, as_of, lang, lambda found: WrittenOff(key, on.date()))
-
-
-def add_to(app: typer.Typer) -> None:
-    """Put the commands under an application."""
-    for command in (pay, reverse, charge, waive, write_off):
-        app.command(command.__name__.replace("_", "-"))(command)
-
-
-def minor(amount: str, currency: str) -> int:
-    """An amount in major units, as typed, in minor units. Raises ServicingError, naming the remedy."""
-    try:
-        scaled = Decimal(amount).scaleb(digits(currency))
-    except InvalidOperation:
-        raise ServicingError(f"amount: {amount!r} is no number. Write a plain number such as 1234.50.") from None
-    if not scaled.is_finite() or not 0 < scaled <= MAX_MINOR:
-        raise ServicingError(f"amount: {amount} is not between nothing and the bounds. Check its sign and unit.")
-    if scaled != scaled.to_integral_value():
-        raise ServicingError(f"amount: {amount} has more decimals than {currency} has. Round it as it was booked.")
-    return int(scaled)
 
 
 def _run(ref: str, book: str | None, as_of: datetime | None, lang: str, event: Callable[[Found], Event]) -> None:

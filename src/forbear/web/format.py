@@ -7,11 +7,13 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from babel.core import get_global
-from babel.dates import format_date, format_datetime, get_timezone_location, get_timezone_name
+from babel.dates import format_date, format_datetime, get_timezone_name
 from babel.numbers import format_decimal, format_percent
 
 from forbear.locale import Language
+from forbear.locale.words import word
 from forbear.nightly.explain import money
+from forbear.rulebook.cite import cited
 
 #: CLDR's name of a place, where the time zone database has a newer one.
 _OLDER_NAMES = {new: old for old, new in get_global("zone_aliases").items() if old in get_global("meta_zones")}
@@ -29,6 +31,8 @@ class Formats:
 
     def __init__(self, language: Language) -> None:
         self._tag, self._locale = language.tag, language.locale
+        chinese = self._locale.language == "zh"
+        self.colon, self.comma, self.semicolon, self.pause = "：，；、" if chinese else (": ", ", ", "; ", ", ")
 
     def money(self, minor: int, currency: str) -> str:
         """An amount in minor units, with its currency."""
@@ -49,7 +53,9 @@ class Formats:
 
     def city(self, zone: str) -> str:
         """The city that a zone is named for."""
-        return get_timezone_location(ZoneInfo(zone), locale=self._locale, return_city=True)
+        known = self._locale.time_zones
+        named = known.get(zone) or known.get(_OLDER_NAMES.get(zone, zone)) or {}
+        return str(named.get("city") or zone.split("/")[-1].replace("_", " "))
 
     def count(self, number: int) -> str:
         """A whole number."""
@@ -62,6 +68,14 @@ class Formats:
     def text(self, text: Mapping[str, str]) -> str:
         """The text in this language, of one that is held in several."""
         return text[self._tag]
+
+    def word(self, name: str) -> str:
+        """A word that the rulebook has as an identifier."""
+        return word(name, self._tag)
+
+    def article(self, article: str) -> str:
+        """The number of an article."""
+        return cited(article, self._tag)
 
     def place(self, jurisdiction: str) -> str:
         """The name of a place whose law applies."""

@@ -15,13 +15,15 @@ from starlette.concurrency import run_in_threadpool
 
 from forbear.locale import Language
 from forbear.nightly.explain import fact_text
-from forbear.nightly.history import Change, changes
 from forbear.nightly.why import HORIZON_DAYS
 from forbear.rulebook.answer import Answer
 from forbear.rulebook.calendar import public_holiday
+from forbear.rulebook.changes import Change, changes
 from forbear.rulebook.compile import compile_for
 from forbear.rulebook.earliest import earliest_lawful, local_date, moved
+from forbear.rulebook.errors import DayOutOfReach
 from forbear.rulebook.examples import plain_facts
+from forbear.rulebook.hours import within_reach
 from forbear.rulebook.load import Rulebook
 from forbear.rulebook.models import Fact, FactValue, Governs, Hours, Instrument, Rule, Vocabulary
 from forbear.web.guard import form
@@ -29,8 +31,6 @@ from forbear.web.pages import Pages
 
 #: Longest case that is taken, in bytes of its form.
 _MOST_BYTES = 10_000
-#: Days that the pages are asked about: a day far off them is a slip of the pen.
-_YEARS = range(1900, 2200)
 #: What the page works out of place, day, zone and agreed hours, and so does not ask.
 _WORKED_OUT = frozenset({"law_known", "place_known", "hours_agreed", "public_holiday"})
 #: What makes the case that the form begins with a plainly overdue one.
@@ -186,12 +186,9 @@ def _day(given: str) -> date:
     if not given:
         return local_date(None, datetime.now(UTC))
     try:
-        day = date.fromisoformat(given)
-    except ValueError:
+        return within_reach(date.fromisoformat(given))
+    except (ValueError, DayOutOfReach):
         raise HTTPException(404) from None
-    if day.year not in _YEARS:
-        raise HTTPException(404)
-    return day
 
 
 def _holds(rule: Rule, words: Sequence[str], tag: str) -> bool:
@@ -332,7 +329,7 @@ def _try(
 
     def facts_on(then: date) -> dict[str, FactValue]:
         return moved(book.vocabulary, today, (then - day).days) | {
-            "law_known": place in book.lawful_places(then),
+            "law_known": _law_known(book, place, then, today),
             "place_known": zone is not None,
             "hours_agreed": agreed is not None,
             "public_holiday": public_holiday(book.calendars, place, then),
@@ -341,6 +338,12 @@ def _try(
     answer = compile_for(book, place, day, "gate").answer(step, facts_on(day), at, zone, agreed)
     earliest = earliest_lawful(book, place, step, facts_on, at, zone, agreed, HORIZON_DAYS)
     return Tried(at, zone, answer, earliest)
+
+
+def _law_known(book: Rulebook, place: str, day: date, facts: Mapping[str, FactValue]) -> bool | None:
+    """Is there law for the case's lender and collector? None: of the place, but not written for them."""
+    written = book.law_for(day).get(place)
+    return written is not None and ((facts["lender_type"], facts["collector"]) in written or None)
 
 
 def _clock(given: str) -> time | None:
