@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 
 from forbear.errors import ForbearError
+from forbear.home import own_packs
 from forbear.nightly import why as asking
 from forbear.nightly.explain import fact_text
 from forbear.nightly.history import changes, preview, replay
@@ -18,7 +19,6 @@ from forbear.rulebook.load import Rulebook, lint, load
 from forbear.rulebook.models import LANGUAGES, Cap, Dated, Hours, Keep, Rule, Within, at
 from forbear.store.engine import engine, migrate
 from forbear.store.errors import one_line
-from forbear.store.server import home
 from forbear.store.tables import account, book
 
 out = Console()
@@ -43,12 +43,6 @@ Place = Annotated[str | None, typer.Option("--place", help="a place's code, such
 def rulebook() -> Rulebook:
     """The shipped packs and the lender's own under FORBEAR_HOME/packs."""
     return load(*own_packs())
-
-
-def own_packs() -> tuple[Path, ...]:
-    """The folder of the lender's own packs, if there is one."""
-    own = home() / "packs"
-    return (own,) if own.is_dir() else ()
 
 
 def find_account(connection: sa.Connection, ref: str, book_name: str | None) -> int:

