@@ -8,6 +8,9 @@ CERTS := $(if $(wildcard /etc/ssl/certs/ca-certificates.crt),UV_SYSTEM_CERTS=1)
 UV := UV_PYTHON_DOWNLOADS=never UV_NO_CONFIG=1 $(CERTS) $(BIN)/uv
 PIP := --quiet --python $(BIN)/python --require-hashes
 
+# The environment is ours: each command starts several times faster from kept bytecode.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help setup demo test bench lock
 help:
 	@echo "make demo   a real loan book, one night, the console"

@@ -81,6 +81,28 @@ def test_lint_lists_the_faults_of_the_lenders_own_packs_and_ends_with_1(tmp_path
     assert done.exit_code == 1 and "own.toml: has rules but no [instrument]" in done.output
 
 
+@pytest.mark.parametrize(
+    ("name", "holds", "fault"),
+    [
+        ("read.md", "# a heading, which TOML takes for a comment", "is no pack: packs are *.toml"),
+        ("empty.toml", "", "is no pack: it is empty"),
+        ("project.toml", "[project]\nname = 'x'\n", "has the table 'project'"),
+    ],
+)
+def test_lint_says_so_of_what_is_no_pack(tmp_path: Path, name: str, holds: str, fault: str) -> None:
+    (tmp_path / name).write_text(holds, "utf-8")
+    try:
+        lines = said("law", "lint", str(tmp_path / name))
+    except ForbearError as error:
+        lines = str(error)
+    assert f"{name}: " in lines and fault in lines
+
+
+def test_lint_says_so_of_a_folder_without_packs(tmp_path: Path) -> None:
+    with pytest.raises(ForbearError, match=r"holds no pack"):
+        said("law", "lint", str(tmp_path))
+
+
 def test_one_contact_is_explained_and_a_run_replayed(fresh_db: str) -> None:
     # Given a loan six days past due in New York, called by an agency at half past eleven at night.
     with psycopg.connect(fresh_db) as connection:
@@ -104,14 +126,21 @@ def test_one_contact_is_explained_and_a_run_replayed(fresh_db: str) -> None:
             " VALUES (1, 'c', '2026-06-25T12:00:00-04:00', 'call', 'conversation')"
         )
     asked = ("why", "A1", "--step", "call", "--at", "2026-06-30T23:30:00-04:00")
+    with pytest.raises(ForbearError, match=r"not yet open on 2025-12-31. Ask about a day from its opening on"):
+        said("why", "A1", "--step", "call", "--at", "2025-12-31T10:00:00-05:00")
     # What the contact itself will be like is not known: no time is lawful until it is told.
-    assert "At no time within 62 days" in said(*asked)
+    untold = said(*asked)
+    assert "At no time within 62 days" not in untold
+    assert "Give them:" in untold and "  --fact message_identifies=true|false  " in untold
     night = said(*asked, *CONDUCT)
-    assert "call, 2026-06-30T23:30:00-04:00: forbidden" in night
-    assert "us.hours: forbids." in night and "1006.6(b)(1)(i)" in night
+    assert "call, Jun 30, 2026 23:30 (Eastern Daylight Time): forbidden" in night
+    assert "✗ forbids: " in night and "us.hours  Debt Collection Practices (Regulation F) 1006.6(b)(1)(i)" in night
+    # What does not stand against it is told on demand.
+    assert "--all lists them" in night and "does not forbid" not in night
+    assert "✓ does not forbid: " in said(*asked, *CONDUCT, "--all")
     assert "telephone conversations in 7 consecutive days about this debt: 1" in night
     # Then, from 8 o'clock on 2 July: the conversation of 25 June was within seven days until then.
-    assert "Lawful from (UTC): 2026-07-02T12:00:00+00:00" in night
+    assert "Lawful from: Jul 2, 2026 08:00 (Eastern Daylight Time)" in night
 
     run = nightly(date(2026, 6, 30), load()).run_id
     assert "1 decisions replayed, 1 agree." in said("replay", str(run))

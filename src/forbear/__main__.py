@@ -1,21 +1,6 @@
-"""The door of the command: `check-loan` needs no database, so it does not wait for one to be imported."""
+"""The door of the command."""
 
-import sys
-
-from forbear.check.command import check_loan
-from forbear.check.command import main as check
-
-
-def main() -> None:
-    """Run the command."""
-    if sys.argv[1:2] == ["check-loan"]:
-        check()
-        return
-    from forbear import cli
-
-    cli.app.command("check-loan")(check_loan)
-    cli.main()
-
+from forbear.cli import main
 
 if __name__ == "__main__":
     main()

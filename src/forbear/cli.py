@@ -7,51 +7,62 @@ Exit codes: 0 done; 1 the input was wrong (said in one line on stderr); 2 the co
 import os
 import sys
 import tempfile
-from datetime import date, datetime, time
+from datetime import date, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import MofNCompleteColumn, Progress
-from rich.table import Table
 
-from forbear import gate_cli, law_cli
+from forbear import law_cli
 from forbear.errors import ForbearError
-from forbear.intake.services import Report, demo_book, drop, import_book, mend, quarantined
-from forbear.law_cli import Lang, UserError, find_account, rulebook
-from forbear.nightly import explain as explaining
-from forbear.nightly.report import BUCKETS, Summary, summary
-from forbear.nightly.run import Night
-from forbear.nightly.run import nightly as run_night
-from forbear.servicing import command as servicing
-from forbear.statement.command import statement
-from forbear.store.engine import copy_connection, engine, migrate
-from forbear.store.errors import one_line
-from forbear.store.server import home
-from forbear.synth.draw import DEFAULT_AS_OF, MAX_ACCOUNTS, Request
-from forbear.synth.parameters import jurisdictions, parameters
-from forbear.synth.write import write as write_synthetic
-from forbear.web import serve as console
+from forbear.home import home
+from forbear.law_cli import Lang, find_account, rulebook
+from forbear.lazy import add_later
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from babel.support import NullTranslations
+
+    from forbear.nightly.explain import Explanation
+    from forbear.nightly.report import Summary
+    from forbear.nightly.run import Night
+
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help=(
+        "The life of an overdue consumer loan: each step lawful, fair, effective and provable.\n\n"
+        "Exit codes: 0 done; 1 the input was wrong (said in one line); 2 the command was misused; "
+        "3 the database is away or full; 4 the import ended with rows in quarantine."
+    ),
+)
 out = Console()
 err = Console(stderr=True)
-app.add_typer(law_cli.law, name="law")
-app.add_typer(gate_cli.gate, name="gate")
-app.command("why")(law_cli.why)
-app.command("replay")(law_cli.replay_run)
-
 
 Day = Annotated[datetime, typer.Option("--as-of", formats=["%Y-%m-%d"], help="the local day to decide, YYYY-MM-DD")]
 
 
 @app.command()
-def nightly(as_of: Day, lang: Lang = "en") -> None:
+def nightly(
+    as_of: Day,
+    synthetic: Annotated[
+        bool, typer.Option("--synthetic", help="take synthetic books in, though a lender's book is on file")
+    ] = False,
+    lang: Lang = "en",
+) -> None:
     """Decide the next step of every account for one day, and write the decisions."""
+    from forbear.intake_cli import say_left_out
+    from forbear.nightly.run import nightly as run_night
+    from forbear.store.engine import migrate
+
     migrate()
-    night = run_night(as_of.date(), rulebook())
-    _print_night(night, lang)
+    _print_night(run_night(as_of.date(), rulebook(), real_only=not synthetic), lang)
+    if not synthetic:
+        say_left_out(lang)
 
 
 @app.command()
@@ -62,109 +73,37 @@ def explain(
     lang: Lang = "en",
 ) -> None:
     """Say in words what was decided for an account, and why nothing milder or harsher was."""
+    from forbear.nightly.explain import explain as explained
+    from forbear.store.engine import engine, migrate
+    from forbear.store.errors import one_line
+
     migrate()
     with one_line(), engine().connect() as connection:
         account_id = find_account(connection, account_ref, book_name)
-        _print_explanation(explaining.explain(connection, account_id, run_id, lang, rulebook()), lang)
+        _print_explanation(explained(connection, account_id, run_id, lang, rulebook()), lang)
 
 
-_SYNTH_DAY = datetime.combine(DEFAULT_AS_OF, time())
-
-
-@app.command()
-def synth(
-    accounts: Annotated[int, typer.Option("--accounts", min=1, max=MAX_ACCOUNTS, help="how many loans")],
-    jurisdiction: Annotated[str, typer.Option("--jurisdiction", help=f"one of {', '.join(jurisdictions())}")],
-    seed: Annotated[int, typer.Option("--seed", min=0, help="the same seed gives the same rows")],
-    as_of: Annotated[
-        datetime, typer.Option("--as-of", formats=["%Y-%m-%d"], help="the book as it stands at the start of this day")
-    ] = _SYNTH_DAY,
-    name: Annotated[str | None, typer.Option("--name", help="the book's name; 'synthetic-' goes before it")] = None,
-    lender_type: Annotated[str | None, typer.Option("--lender-type", help="who lends; else the place's usual")] = None,
-    collector: Annotated[str | None, typer.Option("--collector", help="creditor or agency")] = None,
-) -> None:
-    """Draw a synthetic book of any size: for scale only, no real borrower. See docs/synthetic-books.md."""
-    request = Request(accounts, seed, as_of.date(), parameters(jurisdiction))
-    migrate()
-    with Progress(*Progress.get_default_columns(), MofNCompleteColumn(), console=err) as bar:
-        task = bar.add_task("accounts", total=accounts)
-        done = write_synthetic(
-            request, name, lender_type, collector, progress=lambda count: bar.update(task, completed=count)
-        )
-    if done.again:
-        out.print(f"{done.name} is there already, drawn by the same options; nothing was changed.", soft_wrap=True)
-        return
-    rows = ", ".join(f"{count:,} {table}" for table, count in done.rows.items())
-    out.print(f"{done.name} (synthetic, no real borrower): {rows}", soft_wrap=True)
-
-
-@app.command("import")
-def import_(
-    file: Annotated[Path, typer.Argument(help="a CSV or Parquet file, or a folder in Forbear's own format")],
-    mapping: Annotated[str, typer.Option("--mapping", help="a shipped mapping's name, or a mapping file")],
-) -> None:
-    """Take a loan book in. Bad rows are kept aside: see `forbear quarantine list`."""
-    migrate()
-    _print_import(_take_in(file, mapping))
-
-
-def _take_in(file: Path, mapping: str) -> Report:
-    with Progress(*Progress.get_default_columns(), MofNCompleteColumn(), console=err, transient=True) as bar:
-        task = bar.add_task("rows", total=None)
-        return import_book(file, mapping, lambda done, rows: bar.update(task, completed=done, total=rows))
-
-
-servicing.add_to(app)
-app.command()(statement)
-
-
-quarantine = typer.Typer(no_args_is_help=True, help="Rows that were kept aside, and how to settle them.")
-app.add_typer(quarantine, name="quarantine")
-
-
-@quarantine.command("list")
-def quarantine_list() -> None:
-    """List what waits: row, field, reason and remedy."""
-    migrate()
-    with copy_connection() as connection:
-        for kept in quarantined(connection):
-            place = f"{kept.book}, {kept.table} row {kept.row_number}, {kept.field}"
-            _say(f"{kept.id}: {place}: {kept.reason}. {kept.remedy}")
-
-
-@quarantine.command("show")
-def quarantine_show(kept_id: Annotated[int, typer.Argument(metavar="ID")]) -> None:
-    """Show the row itself. It may hold personal data."""
-    migrate()
-    with copy_connection() as connection:
-        for kept in quarantined(connection):
-            if kept.id == kept_id:
-                for name, value in kept.row.items():
-                    _say(f"{name} = {value}")
-
-
-@quarantine.command("mend")
-def quarantine_mend(
-    kept_id: Annotated[int, typer.Argument(metavar="ID")],
-    changes: Annotated[list[str], typer.Argument(metavar="FIELD=VALUE", help="what to change")],
-) -> None:
-    """Change fields of a row and take it in; where it is still wrong, nothing is kept of it."""
-    migrate()
-    pairs = [change.partition("=") for change in changes]
-    if any(not sign for _, sign, _ in pairs):
-        raise UserError("Write each change as field=value.")
-    still = mend(kept_id, {name: value for name, _, value in pairs})
-    if still:
-        raise UserError(f"{still[0].refused}")
-    _say("Taken in.")
-
-
-@quarantine.command("drop")
-def quarantine_drop(kept_id: Annotated[int, typer.Argument(metavar="ID")]) -> None:
-    """Leave a row out for good."""
-    migrate()
-    drop(kept_id)
-    _say("Dropped.")
+app.add_typer(law_cli.law, name="law")
+app.command("why")(law_cli.why)
+app.command("replay")(law_cli.replay_run)
+for _name, _place in {
+    "import": "forbear.intake_cli:import_",
+    "quarantine": "forbear.intake_cli:quarantine",
+    "books": "forbear.intake_cli:books",
+    "gate": "forbear.gate_cli:gate",
+    "pay": "forbear.servicing.command:pay",
+    "reverse": "forbear.servicing.command:reverse",
+    "charge": "forbear.servicing.command:charge",
+    "waive": "forbear.servicing.command:waive",
+    "write-off": "forbear.servicing.command:write_off",
+    "grant": "forbear.servicing.command:grant",
+    "sell": "forbear.servicing.command:sell",
+    "history": "forbear.servicing.command:history",
+    "statement": "forbear.statement.command:statement",
+    "check-loan": "forbear.check.command:check_loan",
+    "synth": "forbear.intake_cli:synth",
+}.items():
+    add_later(app, _name, _place)
 
 
 @app.command()
@@ -174,11 +113,17 @@ def serve(
     allow_remote: Annotated[
         bool, typer.Option("--allow-remote", help="also listen for other machines: behind a proxy that has a login")
     ] = False,
+    lang: Lang = "en",
 ) -> None:
     """Serve the console. It has no login yet, so it listens on this machine only, unless told otherwise."""
+    from forbear.store.engine import migrate
+    from forbear.web import serve as console
+
     listening = console.listen(host, port, allow_remote)
     migrate()
-    _say(f"The console is at {console.address(listening)} (it has no login yet; Ctrl-C ends it).")
+    _ = _spoken(lang)[0].gettext
+    told = _("The console is at %(address)s (it has no login yet; Ctrl-C ends it).")
+    _say(told % {"address": console.address(listening)})
     console.run(listening, rulebook(), allow_remote)
 
 
@@ -193,16 +138,21 @@ def demo(
     lang: Lang = "en",
 ) -> None:
     """Take in 10,000 real loans, decide one night, print it, and serve the console."""
+    from forbear import intake_cli
+    from forbear.intake.services import demo_book
+    from forbear.nightly.run import nightly as run_night
+    from forbear.store.engine import migrate
+
     if not {"FORBEAR_HOME", "FORBEAR_DATABASE_URL"} & os.environ.keys():
         # A place of its own, so that the demo never stands among a lender's own books.
         os.environ["FORBEAR_HOME"] = str(home() / "demo")
     migrate()
     with tempfile.TemporaryDirectory() as folder:
-        report = _take_in(demo_book(Path(folder)), "lendingclub")
-    _print_import(report)
+        report = intake_cli.take_in(demo_book(Path(folder)), "lendingclub", lang)
+    intake_cli.print_import(report, lang)
     _print_night(run_night(_DEMO_DAY, rulebook()), lang)
     if serve_it:
-        serve(port=port, host="127.0.0.1", allow_remote=False)
+        serve(port=port, host="127.0.0.1", allow_remote=False, lang=lang)
 
 
 # ---- printing ---------------------------------------------------------------------------------------
@@ -212,112 +162,99 @@ def _say(text: str) -> None:
     out.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
-def _print_import(report: Report) -> None:
-    if report.again:
-        _say(f"{report.book}: this file was taken in before by this mapping; nothing was changed.")
-    else:
-        _say(f"{report.book}: {report.rows:,} rows read ({', '.join(report.encodings)}), {report.bad:,} kept aside.")
-    if report.older:
-        _say(f"{report.older:,} rows changed nothing: a newer file has told of them.")
-    if report.recorded_until is None:
-        _say("No contacts were ever taken in, so nobody is contacted. A heading alone says that none were made.")
-    else:
-        _say(f"Contacts are on record until {report.recorded_until}: nights of later days contact nobody.")
-    if report.without_schedule:
-        _say(f"{report.without_schedule:,} open loans have no instalment on file: what they owe is not known yet.")
-    if report.bad:
-        _say("Good rows were kept. See what waits: forbear quarantine list")
-        raise typer.Exit(4)
+def _print_night(night: "Night", lang: str) -> None:
+    from forbear.nightly.report import summary
+    from forbear.store.engine import engine
+    from forbear.store.errors import one_line
 
-
-def _print_night(night: Night, lang: str) -> None:
+    language, count = _spoken(lang)
+    _, ngettext = language.gettext, language.ngettext
     with one_line(), engine().connect() as connection:
         _print_summary(summary(connection, night.run_id), lang)
-    stages = night.stages
-    out.print(
-        f"Run {night.run_id} for {night.as_of}: {night.accounts:,} accounts decided"
-        f" (read {stages.read:.1f} s, decide {stages.decide:.1f} s, write {stages.write:.1f} s)."
+    done = ngettext(
+        "Run %(id)s for %(day)s: %(n)s account decided (read %(read)s s, decide %(decide)s s, write %(write)s s).",
+        "Run %(id)s for %(day)s: %(n)s accounts decided (read %(read)s s, decide %(decide)s s, write %(write)s s).",
+        night.accounts,
     )
+    times = {stage: f"{getattr(night.stages, stage):.1f}" for stage in ("read", "decide", "write")}
+    _say(done % (times | {"id": night.run_id, "day": night.as_of, "n": count(night.accounts)}))
     if night.again:
-        out.print(f"The same decisions as before, byte for byte; run {night.run_id} stands, nothing new was written.")
-    out.print(f"sha256 of the decisions: {night.decisions_sha256}", soft_wrap=True)
+        again = _("Unchanged: the same decisions as before, byte for byte. Run %(id)s stands, nothing was written.")
+        _say(again % {"id": night.run_id})
+    _say(_("sha256 of the decisions: %(digest)s") % {"digest": night.decisions_sha256})
 
 
-def _print_summary(found: Summary, lang: str) -> None:
-    steps = rulebook().vocabulary.steps
-    table = Table(title=_TITLE[lang], title_justify="left")
-    table.add_column(_STEP[lang])
-    table.add_column(_ACCOUNTS[lang], justify="right")
+def _print_summary(found: "Summary", lang: str) -> None:
+    from rich.table import Table
+
+    from forbear.nightly.report import BUCKETS
+
+    language, count = _spoken(lang)
+    _ = language.gettext
+    table = Table(title=_("The next step, by days past due"), title_justify="left")
+    table.add_column(_("Next step"))
+    table.add_column(_("Accounts"), justify="right")
     for bucket in BUCKETS:
         table.add_column(bucket.name[lang], justify="right")
-    for step in steps.values():
+    for step in rulebook().vocabulary.steps.values():
         if step.asked != "night":
             continue
         by_bucket = found.counts.get(step.id, {})
         figures = [sum(by_bucket.values()), *(by_bucket.get(bucket.id, 0) for bucket in BUCKETS)]
-        table.add_row(step.name[lang], *(f"{n:,}" if n else "·" for n in figures))
+        table.add_row(step.name[lang], *(count(n) if n else "·" for n in figures))
     out.print(table)
 
 
-_TITLE = {
-    "zh-Hans": "今晚的决定（按逾期天数）",
-    "zh-Hant": "今晚的決定（按逾期天數）",
-    "en": "Decisions of the night, by days past due",
-}
-_STEP = {"zh-Hans": "下一步", "zh-Hant": "下一步", "en": "Next step"}
-_ACCOUNTS = {"zh-Hans": "账户数", "zh-Hant": "帳戶數", "en": "Accounts"}
+def _print_explanation(found: "Explanation", lang: str) -> None:
+    from forbear.locale import LANGUAGES
+    from forbear.web.format import Formats
 
-#: The words of an explanation: {key: {language: text}}.
-_WORDS = {
-    "on": {"zh-Hans": "{book} 账户 {ref}，{day}：{step}", "zh-Hant": "{book} 帳戶 {ref}，{day}：{step}",
-           "en": "{book}, account {ref}, {day}: {step}"},
-    "hours": {"zh-Hans": "合法时段：{span}", "zh-Hant": "合法時段：{span}", "en": "Lawful hours: {span}"},
-    "synthetic": {"zh-Hans": "（合成数据，并无此人）", "zh-Hant": "（合成資料，並無此人）",
-                  "en": "(synthetic: no such person exists)"},
-    "chosen": {"zh-Hans": "选定", "zh-Hant": "選定", "en": "chosen"},
-    "permitted": {"zh-Hans": "可行，但有更温和的一步在先", "zh-Hant": "可行，但有更溫和的一步在先",
-                  "en": "allowed, but a milder step goes first"},
-    "forbidden": {"zh-Hans": "不可", "zh-Hant": "不可", "en": "not allowed"},
-    "unknown": {"zh-Hans": "情况不明，须人工判断", "zh-Hant": "情況不明，須人工判斷",
-                "en": "not known to be allowed; a person decides"},
-    "no_hours": {"zh-Hans": "当日无合法时段", "zh-Hant": "當日無合法時段", "en": "no lawful hour on that day"},
-    "unverified": {"zh-Hans": "［条文未核对］", "zh-Hant": "［條文未核對］", "en": "[text not yet verified]"},
-    "since": {"zh-Hans": "自 {day} 起", "zh-Hant": "自 {day} 起", "en": "in force from {day}"},
-    "policy": {"zh-Hans": "本机构政策", "zh-Hant": "本機構政策", "en": "house policy"},
-    "facts": {"zh-Hans": "所依据的事实", "zh-Hant": "所依據的事實", "en": "The facts that were read"},
-    "derived": {"zh-Hans": "推算", "zh-Hant": "推算", "en": "derived"},
-    "computed": {"zh-Hans": "计算", "zh-Hant": "計算", "en": "computed"},
-    "assumed": {"zh-Hans": "假定", "zh-Hant": "假定", "en": "assumed"},
-}  # fmt: skip
-
-
-def _print_explanation(found: explaining.Explanation, lang: str) -> None:
-    def say(key: str, **values: object) -> str:
-        return _WORDS[key][lang].format(**values)
-
-    def line(text: str) -> None:
-        out.print(text, markup=False, highlight=False, soft_wrap=True)
-
-    line(say("on", book=found.book, ref=found.account_ref, day=found.as_of, step=found.step_name))
+    to, _ = Formats(LANGUAGES[lang]), LANGUAGES[lang].catalogue.gettext
+    verdicts = {
+        "chosen": _("chosen"),
+        "permitted": _("allowed, but a milder step goes first"),
+        "forbidden": _("not allowed"),
+        "unknown": _("can't be told: a fact is missing"),
+        "no_hours": _("no lawful hour left on that day"),
+    }
+    said = {
+        "forbids": ("✗", _("forbids")),
+        "no_hours": ("✗", _("no lawful hour that day")),
+        "unknown": ("?", _("can't tell")),
+        "hours": ("✓", _("within its hours")),
+        "permits": ("✓", _("does not forbid")),
+    }
+    origins = {"computed": _("computed"), "derived": _("derived"), "assumed": _("assumed")}
+    about = _("%(book)s, account %(ref)s, %(day)s: %(step)s")
+    _say(about % {"book": found.book, "ref": found.account_ref, "day": to.day(found.as_of), "step": found.step_name})
     if found.synthetic:
-        line(say("synthetic"))
-    if span := explaining.local_span(found, lang):
-        line(say("hours", span=span))
+        _say(_("synthetic: no such person exists"))
+    for hours in to.local_hours(found.earliest, found.latest, found.zones, found.as_of):
+        _say(_("Lawful hours, the borrower's time") + f"{to.colon}{hours.hours} {hours.place}")
     for verdict in found.verdicts:
         if verdict.step == "none" != found.step:
             continue
-        line(f"\n{verdict.step_name}: {say(verdict.verdict)}")
+        _say(f"\n{verdict.step_name}{to.colon}{verdicts[verdict.verdict]}")
         for reason in verdict.reasons:
-            source = f"{reason.instrument} {reason.article}"
-            marks = [say("policy")] if reason.kind == "policy" else [say("since", day=reason.in_force_from)]
-            marks += [] if reason.verified else [say("unverified")]
-            sign = "✓" if reason.says in ("permits", "hours") else "✗"
-            line(f"  {sign} {reason.text} ({source}; {'; '.join(marks)})")
-    line(f"\n{say('facts')}")
+            marks = [_("lender's policy")] if reason.kind == "policy" else []
+            marks += [_("in force from %(since)s") % {"since": to.day(reason.in_force_from)}]
+            marks += [] if reason.verified else [_("not yet verified")]
+            sign, says = said[reason.says]
+            cited = to.semicolon.join([f"{reason.instrument}{to.comma}{reason.article}", *marks])
+            _say(f"  {sign} {says}{to.colon}{reason.text} [{cited}]")
+    _say(f"\n{_('The facts that were read')}")
     for fact in found.facts:
-        told = f": {fact.how_text}" if fact.how_text else ""
-        origin = "" if fact.how == "observed" else f"  [{say(fact.how)}{told}]"
-        line(f"  {fact.name}: {fact.value}{origin}")
+        how = f"{to.colon}{fact.how_text}" if fact.how_text else ""
+        origin = "" if fact.how == "observed" else f"  [{origins[fact.how]}{how}]"
+        _say(f"  {fact.name}{to.colon}{fact.value}{origin}")
+
+
+def _spoken(lang: str) -> "tuple[NullTranslations, Callable[[int], str]]":
+    """The catalogue of a language, and how it writes a whole number."""
+    from forbear.locale import LANGUAGES
+    from forbear.web.format import Formats
+
+    return LANGUAGES[lang].catalogue, Formats(LANGUAGES[lang]).count
 
 
 def main() -> None:

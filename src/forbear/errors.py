@@ -1,7 +1,21 @@
 """The root of every expected error: its text is one line that names the place and the remedy."""
 
+from collections.abc import Callable
+
 
 class ForbearError(Exception):
     """An expected error. The `forbear` command prints its text and ends with `exit_code`."""
 
     exit_code = 1
+
+
+class WordedError(ForbearError):
+    """An expected error that can be said in every language: a text of the catalogues, and the values apart from it."""
+
+    def __init__(self, text: str, **values: object) -> None:
+        super().__init__(text % values)
+        self.text, self.values = text, values
+
+    def told(self, gettext: Callable[[str], str]) -> str:
+        """The line in the reader's language."""
+        return gettext(self.text) % self.values

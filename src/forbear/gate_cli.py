@@ -4,25 +4,30 @@ from typing import Annotated, get_args
 from uuid import UUID, uuid4
 
 import typer
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from forbear.contact import services
-from forbear.contact.models import Outcome, Request
+from forbear.contact.errors import NotUsable
+from forbear.contact.models import Decision, Number, Outcome, Request
 from forbear.law_cli import Lang, UserError, find_account, rulebook, say
+from forbear.rulebook.book import Rulebook
+from forbear.rulebook.cite import cited
 from forbear.rulebook.models import Vocabulary
 from forbear.store.engine import engine, migrate
 from forbear.store.errors import one_line
 
-gate = typer.Typer(no_args_is_help=True, help="Ask for one contact now; use the permission; say how it ended.")
+gate = typer.Typer(
+    no_args_is_help=True, add_completion=False, help="Ask for one contact now; use the permission; say how it ended."
+)
 Id = Annotated[UUID, typer.Argument(metavar="PERMISSION", help="the id that `forbear gate ask` printed")]
 
 _WORDS = {
     "granted": {"zh-Hans": "准许一次，{until}（UTC）前有效：{id}", "zh-Hant": "准許一次，{until}（UTC）前有效：{id}",
                 "en": "Granted, once, before {until} UTC: {id}"},
     "forbidden": {"zh-Hans": "不准许。", "zh-Hant": "不准許。", "en": "Refused."},
-    "needs_human": {"zh-Hans": "情况不明，须人工判断：--decided-by 与 --reason。",
-                    "zh-Hant": "情況不明，須人工判斷：--decided-by 與 --reason。",
-                    "en": "Not known to be allowed; a person decides: --decided-by and --reason."},
+    "needs_human": {"zh-Hans": "情况不明，须由另一人判断：--decided-by、--reason 与 --overrides {id}。",
+                    "zh-Hant": "情況不明，須由另一人判斷：--decided-by、--reason 與 --overrides {id}。",
+                    "en": "Not known to be allowed; another person decides: --decided-by, --reason, --overrides {id}."},
     "earliest": {"zh-Hans": "最早合法时间（UTC）：{at}", "zh-Hant": "最早合法時間（UTC）：{at}",
                  "en": "Lawful from (UTC), if nothing else happens: {at}"},
     "unverified": {"zh-Hans": "；条文未核对", "zh-Hant": "；條文未核對", "en": "; text not yet verified"},
@@ -44,6 +49,7 @@ def ask(
     text_sha256: Annotated[str | None, typer.Option("--text-sha256", help="of the text that the step sends")] = None,
     decided_by: Annotated[str | None, typer.Option("--decided-by", help="who else decides where a fact lacks")] = None,
     reason: Annotated[str | None, typer.Option("--reason", help="why; no name and no number of a person")] = None,
+    overrides: Annotated[UUID | None, typer.Option("--overrides", help="the request that was decided on")] = None,
     lang: Lang = "en",
 ) -> None:
     """Ask for one contact now. Ends with 0 where it is granted, else with 1."""
@@ -55,7 +61,7 @@ def ask(
     try:
         request = Request(
             key=uuid4(), account_id=account_id, step=step, requested_by=by, agency=agency, facts=given,
-            text_sha256=text_sha256, decided_by=decided_by, reason=reason,
+            text_sha256=text_sha256, decided_by=decided_by, reason=reason, overrides=overrides,
         )  # fmt: skip
     except ValidationError as error:
         first = error.errors(include_input=False)[0]
@@ -64,29 +70,49 @@ def ask(
     if answer.permission is not None:
         say(_word("granted", lang, until=f"{answer.permission.expires_at:%Y-%m-%d %H:%M:%S}", id=answer.permission.id))
         return
-    say(_word(answer.verdict, lang))
+    _say_refusal(book, answer, lang)
+    raise typer.Exit(1)
+
+
+def _say_refusal(book: Rulebook, answer: Decision, lang: str) -> None:
+    say(_word(answer.verdict, lang, id=answer.request_id))
     for says in ("forbids", "no_hours", "unknown"):
         for rule_id in answer.spoke.get(says, ()):
             rule = book.by_id[rule_id]
             mark = "" if rule.verified else _word("unverified", lang)
             sign = "?" if says == "unknown" else "✗"
-            say(f"  {sign} {rule.text[lang]} ({rule.instrument.title[lang]} {rule.article}{mark})")
+            say(f"  {sign} {rule.text[lang]} ({rule.instrument.title[lang]} {cited(rule.article, lang)}{mark})")
     if answer.earliest is not None:
         say(_word("earliest", lang, at=f"{answer.earliest:%Y-%m-%d %H:%M}"))
-    raise typer.Exit(1)
 
 
 @gate.command()
-def use(permission: Id, lang: Lang = "en") -> None:
-    """Use a permission: the contact is made now, and is on record."""
+def use(
+    permission: Id,
+    account_ref: Annotated[str, typer.Argument(metavar="ACCOUNT", help="the account that is about to be contacted")],
+    step: Annotated[str, typer.Option("--step", help="the contact that is about to be made")],
+    text_sha256: Annotated[str | None, typer.Option("--text-sha256", help="of the text that is about to go")] = None,
+    book_name: Annotated[str | None, typer.Option("--book", help="its book, where several have that number")] = None,
+    lang: Lang = "en",
+) -> None:
+    """Use a permission for exactly what it was given for: the contact is made now, and is on record."""
     migrate()
-    services.use(rulebook(), permission)
+    book = rulebook()
+    with one_line(), engine().connect() as connection:
+        account_id = find_account(connection, account_ref, book_name)
+    try:
+        services.use(book, permission, account_id=account_id, step=step, text_sha256=text_sha256)
+    except NotUsable as refused:
+        if refused.decision is not None:
+            _say_refusal(book, refused.decision, lang)
+        raise
     say(_word("used", lang))
 
 
 @gate.command()
 def outcome(
     permission: Id, ended: Annotated[str, typer.Argument(metavar="OUTCOME", help=", ".join(get_args(Outcome)))],
+    by: Annotated[str, typer.Option("--by", help="who says so: a staff number, never a name")],
     lang: Lang = "en",
 ) -> None:  # fmt: skip
     """Say how a contact ended."""
@@ -94,7 +120,11 @@ def outcome(
     known: dict[str, Outcome] = {word: word for word in get_args(Outcome)}
     if ended not in known:
         raise UserError(f"{ended}: no such outcome. Give one of {', '.join(known)}.")
-    services.report(rulebook(), permission, known[ended])
+    try:
+        TypeAdapter(Number).validate_python(by)
+    except ValidationError:
+        raise UserError("--by: give a staff number of letters, digits and ._:-, at most 64; never a name.") from None
+    services.report(rulebook(), permission, known[ended], by)
     say(_word("reported", lang))
 
 

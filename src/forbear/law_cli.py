@@ -3,23 +3,22 @@
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
+from uuid import UUID
 
-import sqlalchemy as sa
 import typer
 from rich.console import Console
 
 from forbear.errors import ForbearError
 from forbear.home import own_packs
-from forbear.nightly import why as asking
-from forbear.nightly.explain import fact_text
-from forbear.nightly.history import changes, preview, replay
-from forbear.rulebook.earliest import local_date
-from forbear.rulebook.load import Rulebook, lint, load
+from forbear.rulebook.cite import cited
+from forbear.rulebook.hours import within_reach
 from forbear.rulebook.models import LANGUAGES, Cap, Dated, Hours, Keep, Rule, Within, at
-from forbear.store.engine import engine, migrate
-from forbear.store.errors import one_line
-from forbear.store.tables import account, book
+
+if TYPE_CHECKING:  # each command imports what it uses when it is run
+    import sqlalchemy as sa
+
+    from forbear.rulebook.book import Rulebook
 
 out = Console()
 
@@ -40,21 +39,28 @@ Day = Annotated[datetime | None, typer.Option("--as-of", formats=["%Y-%m-%d"], h
 Place = Annotated[str | None, typer.Option("--place", help="a place's code, such as cn; else all")]
 
 
-def rulebook() -> Rulebook:
+def rulebook() -> "Rulebook":
     """The shipped packs and the lender's own under FORBEAR_HOME/packs."""
+    from forbear.rulebook.load import load
+
     return load(*own_packs())
 
 
-def find_account(connection: sa.Connection, ref: str, book_name: str | None) -> int:
+def find_account(connection: "sa.Connection", ref: str, book_name: str | None) -> int:
     """Our number of an account by the lender's. Raises UserError."""
+    import sqlalchemy as sa
+
+    from forbear.store.tables import account, book
+
     query = sa.select(account.c.id, book.c.name).join(book, book.c.id == account.c.book_id).where(account.c.ref == ref)
-    found = [row for row in connection.execute(query) if book_name in (None, row.name)]
+    found = {row.name: int(row.id) for row in connection.execute(query.order_by(book.c.name))}
     if not found:
-        raise UserError("There is no account of that number. The console's work list shows the numbers on file.")
-    if len(found) > 1:
-        names = ", ".join(sorted(row.name for row in found))
-        raise UserError(f"Several books have an account of that number: add --book, one of {names}.")
-    return int(found[0].id)
+        raise UserError("No book has an account of that number. The console's work list shows the numbers on file.")
+    if book_name is not None and book_name not in found:
+        raise UserError(f"Book {book_name!r} has no account of that number; {', '.join(found)} has. Mend --book.")
+    if book_name is None and len(found) > 1:
+        raise UserError(f"Several books have an account of that number: add --book, one of {', '.join(found)}.")
+    return found[book_name or next(iter(found))]
 
 
 def say(text: str = "") -> None:
@@ -64,7 +70,8 @@ def say(text: str = "") -> None:
 
 #: What the commands say: {key: {language: text}}.
 _WORDS: Mapping[str, Mapping[str, str]] = {
-    "article": {"zh-Hans": "条款", "zh-Hant": "條款", "en": "article"},
+    "citation": {"zh-Hans": "当地引称", "zh-Hant": "當地引稱", "en": "cited there as"},
+    "recalled": {"zh-Hans": "凭记忆，未查阅", "zh-Hant": "憑記憶，未查閱", "en": "recalled, not read"},
     "force": {"zh-Hans": "施行期间", "zh-Hant": "施行期間", "en": "in force"},
     "since": {"zh-Hans": "{day} 起", "zh-Hant": "{day} 起", "en": "from {day}"},
     "until": {"zh-Hans": "{day} 起，至 {end}（不含）", "zh-Hant": "{day} 起，至 {end}（不含）",
@@ -109,15 +116,25 @@ _WORDS: Mapping[str, Mapping[str, str]] = {
     "no_hours": {"zh-Hans": "当日无合法时段", "zh-Hant": "當日無合法時段", "en": "no lawful hour that day"},
     "hours_kept": {"zh-Hans": "时段合法", "zh-Hant": "時段合法", "en": "within its hours"},
     "permits": {"zh-Hans": "不禁止", "zh-Hant": "不禁止", "en": "does not forbid"},
-    "window": {"zh-Hans": "当日合法时段（UTC）：{a} 至 {b}", "zh-Hant": "當日合法時段（UTC）：{a} 至 {b}",
-               "en": "Lawful hours of that day (UTC): {a} to {b}"},
-    "earliest": {"zh-Hans": "最早合法时间（UTC）：{at}", "zh-Hant": "最早合法時間（UTC）：{at}",
-                 "en": "Lawful from (UTC): {at}"},
+    "silent": {"zh-Hans": "另有 {n} 条规则不禁止：加 --all 列出。", "zh-Hant": "另有 {n} 條規則不禁止：加 --all 列出。",
+               "en": "Rules that do not forbid it: {n}; --all lists them."},
+    "window": {"zh-Hans": "当日合法时段：{hours}", "zh-Hant": "當日合法時段：{hours}",
+               "en": "Lawful hours of that day: {hours}"},
+    "give": {"zh-Hans": "不知道此次联系本身的下列事实，就无法判断是否合法、何时合法。请补充：",
+             "zh-Hant": "不知道此次聯繫本身的下列事實，就無法判斷是否合法、何時合法。請補充：",
+             "en": "Whether and when it is lawful can't be told without these facts of the contact itself. Give them:"},
+    "earliest": {"zh-Hans": "最早合法时间：{at}", "zh-Hant": "最早合法時間：{at}", "en": "Lawful from: {at}"},
     "not_within": {"zh-Hans": "{n} 天内没有合法时间。", "zh-Hant": "{n} 天內沒有合法時間。",
                    "en": "At no time within {n} days is it lawful, as things stand."},
     "replayed": {"zh-Hans": "第 {run} 次运行（{day}，规则 {sha}{same}）：{n} 项决定重算，{agree} 项一致。",
                  "zh-Hant": "第 {run} 次執行（{day}，規則 {sha}{same}）：{n} 項決定重算，{agree} 項一致。",
                  "en": "Run {run} ({day}, rulebook {sha}{same}): {n} decisions replayed, {agree} agree."},
+    "asked_again": {"zh-Hans": "请求 {id}（{at} UTC，规则 {sha}{same}）：{verdict}。",
+                    "zh-Hant": "請求 {id}（{at} UTC，規則 {sha}{same}）：{verdict}。",
+                    "en": "Request {id} ({at} UTC, rulebook {sha}{same}): {verdict}."},
+    "lifted": {"zh-Hans": "由另一人决定准许", "zh-Hant": "由另一人決定准許", "en": "granted as another person decided"},
+    "agrees": {"zh-Hans": "与当时的答复及理由一致。", "zh-Hant": "與當時的答覆及理由一致。",
+               "en": "The kept answer and its reasons agree."},
     "other_file": {"zh-Hans": "，现行文件已变更", "zh-Hant": "，現行檔案已變更", "en": ", no longer the one on file"},
     "touched": {"zh-Hans": "{day} 至 {then}：第 {run} 次运行的 {n} 个账户中，{k} 个会受影响。",
                 "zh-Hant": "{day} 至 {then}：第 {run} 次執行的 {n} 個帳戶中，{k} 個會受影響。",
@@ -129,6 +146,13 @@ _WORDS: Mapping[str, Mapping[str, str]] = {
 def word(key: str, lang: str, **values: object) -> str:
     """A sentence of these commands."""
     return _WORDS[key][lang].format(**values)
+
+
+def in_words(name: str, lang: str) -> str:
+    """One of the rulebook's identifiers in words."""
+    from forbear.locale.words import word as spoken
+
+    return spoken(name, lang)
 
 
 _GOVERNS: Mapping[str, Mapping[str, str]] = {
@@ -171,10 +195,10 @@ def as_of_day(
     lang: Lang = "en",
 ) -> None:
     """List the rules in force on a day."""
-    rules = _in_force(rulebook(), place, day.date())
+    rules = _in_force(rulebook(), place, _day(day))
     for rule in rules:
         mark = "" if rule.verified else f"  [{word('unverified', lang)}]"
-        say(f"{rule.id}  {rule.instrument.citation} {rule.article}{mark}")
+        say(f"{rule.id}  {_cited(rule, lang)}{mark}")
         say(f"    {rule.text[lang]}")
     say(word("count", lang, day=day.date(), n=len(rules), u=sum(not rule.verified for rule in rules)))
 
@@ -187,16 +211,18 @@ def diff(
     lang: Lang = "en",
 ) -> None:
     """Say what comes in force, ends, or changes a figure after the first day, up to and including the last."""
+    from forbear.rulebook.changes import changes
+
     found = rulebook()
     if last <= first:
         raise UserError("The second day is not after the first. Give the earlier day first.")
     listed = {
         (change.day, change.rule.id): change
         for each in _places(found, place)
-        for change in changes(found, each, first.date(), last.date())
+        for change in changes(found, each, _day(first), _day(last))
     }
     for change in (listed[key] for key in sorted(listed)):
-        say(f"{change.day}  {word(change.what, lang)}  {change.rule.id}  ({_cited(change.rule)})")
+        say(f"{change.day}  {word(change.what, lang)}  {change.rule.id}  ({_cited(change.rule, lang)})")
         if change.what == "changes":
             eve = change.day - timedelta(days=1)
             before, after = (_figures(change.rule, day, lang) for day in (eve, change.day))
@@ -213,6 +239,8 @@ def lint_packs(
     lang: Lang = "en",
 ) -> None:
     """Check the shipped packs, and those given or the lender's own: every fault with its file, rule and remedy."""
+    from forbear.rulebook.load import lint
+
     extra = (path,) if path is not None else own_packs()
     faults = lint(*extra)
     for fault in faults:
@@ -229,9 +257,12 @@ def look_ahead(
     lang: Lang = "en",
 ) -> None:
     """Show which accounts a change of law will touch that comes into force after the newest run, up to a day."""
+    from forbear.nightly.history import preview
+    from forbear.store.engine import migrate
+
     migrate()
     found = rulebook()
-    seen = preview(as_of.date(), found, most)
+    seen = preview(_day(as_of), found, most)
     steps = found.vocabulary.steps
     for change in seen.changes:
         say(f"{change.day}  {word(change.what, lang)}  {change.rule.id}  {change.rule.text[lang]}")
@@ -247,11 +278,51 @@ def look_ahead(
 
 
 def replay_run(
-    run_id: Annotated[int, typer.Argument(metavar="RUN", help="the number of a run")],
+    what: Annotated[
+        str, typer.Argument(metavar="RUN|REQUEST", help="a run's number, or that of a request to the gate")
+    ],
     lang: Lang = "en",
 ) -> None:
-    """Recompute every decision of a run from its kept facts by its kept rules, and say how many agree."""
+    """Ask again, by the kept rules over the kept facts: every decision of a run, or one answer of the gate."""
+    from forbear.nightly.history import replay_request
+    from forbear.store.engine import migrate
+
     migrate()
+    if what.isdecimal():
+        _replay_run(int(what), lang)
+        return
+    try:
+        request_id = UUID(what)
+    except ValueError:
+        raise UserError(f"{what!r} is neither the number of a run nor that of a request, which is a UUID.") from None
+    done = replay_request(request_id, rulebook())
+    same = "" if done.on_file else word("other_file", lang)
+    verdict = word(done.anew.verdict, lang) + (f" ({word('lifted', lang)})" if done.anew.granted else "")
+    verdict = word(done.anew.verdict, lang) if done.anew.verdict == "permitted" else verdict
+    at = f"{done.requested_at:%Y-%m-%d %H:%M:%S}"
+    say(word("asked_again", lang, id=what, at=at, sha=done.rulebook_sha256[:12], same=same, verdict=verdict))
+    for says in ("forbids", "no_hours", "unknown"):
+        for rule_id in done.anew.spoke.get(says, ()):
+            say(f"  {rule_id}: {word(says, lang)}")
+    if not done.agrees:
+        differ = sorted(_differences(done.kept.spoke, done.anew.spoke)) or [f"{done.kept.verdict}, not as asked again"]
+        raise UserError(f"The answer that was kept differs: {'; '.join(differ)}.")
+    say(word("agrees", lang))
+
+
+def _differences(then: Mapping[str, tuple[str, ...]], now: Mapping[str, tuple[str, ...]]) -> set[str]:
+    """Rules that said other things then than they say now."""
+    one, other = ({rule: says for says, rules in spoke.items() for rule in rules} for spoke in (then, now))
+    return {
+        f"{rule} {one.get(rule, 'silent')} then, {other.get(rule, 'silent')} now"
+        for rule in one.keys() | other.keys()
+        if one.get(rule) != other.get(rule)
+    }
+
+
+def _replay_run(run_id: int, lang: str) -> None:
+    from forbear.nightly.history import replay
+
     done = replay(run_id, rulebook())
     same = "" if done.on_file else word("other_file", lang)
     sha = done.rulebook_sha256[:12]
@@ -266,9 +337,18 @@ def why(
     at: Annotated[str | None, typer.Option("--at", help="an instant with its offset; else now")] = None,
     given: Annotated[list[str] | None, typer.Option("--fact", help="a fact of the contact itself, NAME=VALUE")] = None,
     book_name: Annotated[str | None, typer.Option("--book", help="its book, where several have that number")] = None,
+    agency: Annotated[str | None, typer.Option("--agency", help="the agency that makes it; else the creditor")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="the rules that do not forbid it, too")] = False,
     lang: Lang = "en",
 ) -> None:
-    """Explain one contact at one instant: the verdict, each rule that spoke, and when it becomes lawful."""
+    """Explain one contact at one instant: what the gate would say, each rule that spoke, and when it is lawful."""
+    from forbear.locale import LANGUAGES as SPOKEN
+    from forbear.nightly import why as asking
+    from forbear.nightly.explain import fact_text
+    from forbear.store.engine import engine, migrate
+    from forbear.store.errors import one_line
+    from forbear.web.format import Formats
+
     found = rulebook()
     moment = _instant(at)
     if step not in found.vocabulary.steps or not found.vocabulary.steps[step].contact:
@@ -278,46 +358,69 @@ def why(
     migrate()
     with one_line(), engine().connect() as connection:
         account_id = find_account(connection, account_ref, book_name)
-    told = asking.why(account_id, step, moment, facts, found)
-    answer = told.answer
-    say(f"{found.vocabulary.steps[step].name[lang]}, {moment.isoformat()}: {word(answer.verdict, lang)}")
+    told = asking.why(account_id, step, moment, facts, found, agency)
+    answer, to, zones = told.answer, Formats(SPOKEN[lang]), told.zones.split("|") if told.zones else []
+
+    def clock(instant: datetime) -> str:
+        return " / ".join(dict.fromkeys(to.on_clock(instant, zone) for zone in zones)) or to.instant(instant)
+
+    say(f"{found.vocabulary.steps[step].name[lang]}{to.comma}{clock(told.at)}{to.colon}{word(answer.verdict, lang)}")
     for spoken in answer.spoke:
+        if spoken.says == "permits" and not everything:
+            continue
         rule = spoken.rule
-        mark = "" if rule.verified else f"; {word('unverified', lang)}"
+        mark = "" if rule.verified else to.semicolon + word("unverified", lang)
         says = word("hours_kept" if spoken.says == "hours" else spoken.says, lang)
-        say(f"  {rule.id}: {says}. {rule.text[lang]} ({_cited(rule)}; {_force(rule, lang)}{mark})")
+        say(f"  {_SIGNS.get(spoken.says, '✓')} {says}{to.colon}{rule.text[lang]}")
+        say(f"      {rule.id}  {_cited(rule, lang)}{to.semicolon}{_force(rule, lang)}{mark}")
         for name, value in spoken.facts.items():
             fact = found.vocabulary.facts[name]
             shown = fact_text(fact, value, told.currency, lang, found.vocabulary.never)
-            say(f"      {fact.name[lang]}: {shown}")
+            say(f"      {fact.name[lang]}{to.colon}{shown}")
+    silent = sum(spoken.says == "permits" for spoken in answer.spoke)
+    if silent and not everything:
+        say("  " + word("silent", lang, n=silent))
     if answer.window is not None:
-        say(word("window", lang, a=answer.window[0].isoformat(), b=answer.window[1].isoformat()))
-    if told.earliest is not None:
-        say(word("earliest", lang, at=told.earliest.isoformat()))
+        first, last = answer.window
+        spans = to.local_hours(first, last, zones, answer.compiled.day) if first < last else ()
+        hours = " / ".join(f"{span.hours} {span.place}" for span in spans) or word("no_hours", lang)
+        say(word("window", lang, hours=hours))
+    if told.missing:
+        say(word("give", lang))
+        for name in told.missing:
+            fact = found.vocabulary.facts[name]
+            may = "|".join(("true", "false") if fact.type == "bool" else fact.values) or "N"
+            say(f"  --fact {name}={may}  {fact.name[lang]}")
+    elif told.earliest is not None:
+        say(word("earliest", lang, at=clock(told.earliest)))
     else:
         say(word("not_within", lang, n=asking.HORIZON_DAYS))
+
+
+_SIGNS = {"forbids": "✗", "no_hours": "✗", "unknown": "?"}
 
 
 # ---- helpers ----------------------------------------------------------------------------------------
 
 
 def _day(given: datetime | None) -> date:
-    return given.date() if given is not None else local_date(None, datetime.now(UTC))
+    return within_reach(given.date()) if given is not None else datetime.now(UTC).date()
 
 
-def _instant(given: str | None) -> datetime:
+def _instant(given: str | None) -> datetime | None:
     if given is None:
-        return datetime.now(UTC)
+        return None
     try:
         moment = datetime.fromisoformat(given)
     except ValueError:
         raise UserError(f"{given!r} is no instant. Write it as 2026-01-31T09:30:00+08:00.") from None
     if moment.tzinfo is None:
         raise UserError(f"{given!r} has no offset from UTC. Write it as 2026-01-31T09:30:00+08:00.")
+    within_reach(moment.date())
     return moment
 
 
-def _facts(found: Rulebook, given: list[str]) -> dict[str, bool | int | str | None]:
+def _facts(found: "Rulebook", given: list[str]) -> dict[str, bool | int | str | None]:
     """Facts of the contact as they were typed. Raises UserError."""
     facts: dict[str, bool | int | str | None] = {}
     for each in given:
@@ -338,20 +441,20 @@ def _facts(found: Rulebook, given: list[str]) -> dict[str, bool | int | str | No
     return facts
 
 
-def _places(found: Rulebook, place: str | None) -> list[str]:
+def _places(found: "Rulebook", place: str | None) -> list[str]:
     places = sorted({rule.instrument.jurisdiction for rule in found.rules})
     if place is not None and place not in places:
         raise UserError(f"No law of {place!r} is on file. The places are {', '.join(p for p in places if p != '*')}.")
     return [place] if place is not None else places
 
 
-def _in_force(found: Rulebook, place: str | None, day: date) -> list[Rule]:
+def _in_force(found: "Rulebook", place: str | None, day: date) -> list[Rule]:
     rules = {rule.id: rule for each in _places(found, place) for rule in found.in_force(each, day)}
     return [rules[rule_id] for rule_id in sorted(rules)]
 
 
-def _cited(rule: Rule) -> str:
-    return f"{rule.instrument.citation} {rule.article}"
+def _cited(rule: Rule, lang: str) -> str:
+    return f"{rule.instrument.title[lang]} {cited(rule.article, lang)}"
 
 
 def _force(rule: Rule, lang: str) -> str:
@@ -364,11 +467,11 @@ def _clock(hours: tuple[int, int] | None) -> str:
     return "–" if hours is None else "–".join(f"{minute // 60:02}:{minute % 60:02}" for minute in hours)
 
 
-def _print_rule(rule: Rule, found: Rulebook, day: date, lang: str) -> None:
+def _print_rule(rule: Rule, found: "Rulebook", day: date, lang: str) -> None:
     """A rule as a page: what the article says, then what the rulebook reads in it."""
     steps = found.vocabulary.steps
     say(f"{rule.id}  [{word(rule.instrument.kind, lang)}; {word('verified' if rule.verified else 'unverified', lang)}]")
-    say(f"  {rule.instrument.title[lang]} ({rule.instrument.citation}), {word('article', lang)} {rule.article}")
+    say(f"  {_cited(rule, lang)}")
     say(f"  {rule.text[lang]}")
     if rule.note:
         say(f"  {rule.note[lang]}")
@@ -377,7 +480,7 @@ def _print_rule(rule: Rule, found: Rulebook, day: date, lang: str) -> None:
     if rule.steps:
         lines["steps"] = ", ".join(step.name[lang] for step in steps.values() if step.id in rule.steps)
     if rule.lenders:
-        lines["lenders"] = ", ".join(rule.lenders)
+        lines["lenders"] = ", ".join(in_words(each, lang) for each in rule.lenders)
     lines |= rule.conditions
     for key, text in lines.items():
         say(f"    {word(key, lang)}: {text}")
@@ -387,7 +490,8 @@ def _print_rule(rule: Rule, found: Rulebook, day: date, lang: str) -> None:
         say(f"    {line}")
     if rule.tightens:
         say(f"    {word('tightens', lang)}: {rule.tightens}")
-    say(f"    {word('source', lang)}: {rule.source}")
+    say(f"    {word('citation', lang)}: {rule.instrument.citation}")
+    say(f"    {word('source', lang)}: {word('recalled', lang) if rule.source == 'recalled' else rule.source}")
 
 
 def _dated(rule: Rule, lang: str) -> list[str]:
@@ -401,7 +505,10 @@ def _dated(rule: Rule, lang: str) -> list[str]:
         for each in value.general:
             lines.append(f"{name}, {word('since', lang, day=each.since)}: {each.value}")
         for lender, own in value.by_lender.items():
-            lines += [f"{name} ({lender}), {word('since', lang, day=each.since)}: {each.value}" for each in own]
+            lines += [
+                f"{name} ({in_words(lender, lang)}), {word('since', lang, day=each.since)}: {each.value}"
+                for each in own
+            ]
     return lines
 
 
@@ -411,7 +518,7 @@ def _figures(rule: Rule, day: date, lang: str) -> str:
     shown = [_figure(value, lang) for value in dated if value is not None]
     for name, value in rule.values.items():
         shown.append(f"{name} = {value.on(day)}")
-        shown += [f"{name} ({lender}) = {value.on(day, lender)}" for lender in value.by_lender]
+        shown += [f"{name} ({in_words(lender, lang)}) = {value.on(day, lender)}" for lender in value.by_lender]
     return ", ".join(shown) or "–"
 
 
@@ -424,7 +531,8 @@ def _figure(value: object, lang: str) -> str:
         case Cap(times=times, series=series):
             return f"{times} × {series}"
         case Keep(months=months, after=after):
-            return word("months", lang, n=months, after=after)
+            return word("months", lang, n=months, after=in_words(after, lang))
         case Within(days=days, after=after, do=do, workdays=workdays):
-            return word("workdays" if workdays else "days", lang, n=days, after=after, do=do)
+            told = {"after": in_words(after, lang), "do": in_words(do, lang)}
+            return word("workdays" if workdays else "days", lang, n=days, **told)
     raise AssertionError(value)

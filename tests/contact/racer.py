@@ -101,7 +101,8 @@ def _use(connection: Any, law: Rulebook, permission: uuid.UUID, draw: random.Ran
     said.write(f"U {permission}\n")
     if draw.random() < 0.9:
         try:
-            report_on(connection, law, permission, draw.choice(("no_answer", "connected", "conversation", "no_answer")))
+            ended = draw.choice(("no_answer", "connected", "conversation", "no_answer"))
+            report_on(connection, law, permission, ended, "racer")
         except Misasked:
             connection.rollback()
 

@@ -36,7 +36,8 @@ def test_a_call_from_the_asking_to_its_end(store: Any, dialer: TestClient, body:
     assert answer["verdict"] == "permitted" and answer["permission"]["expires_at"] == "2026-06-30T04:05:00Z"
     assert {"rule", "says", "text", "instrument", "article", "verified"} == set(answer["reasons"][0])
     address = f"/gate/permissions/{answer['permission']['id']}"
-    assert dialer.post(f"{address}/outcome", json={"outcome": "no_answer"}).status_code == 409
+    ended = {"outcome": "no_answer", "reported_by": "dialer-1"}
+    assert dialer.post(f"{address}/outcome", json=ended).status_code == 409
     # What is about to be done is said again, and must be what was granted.
     now = {"account_id": loan, "step": "call"}
     assert dialer.post(f"{address}/use").status_code == 422
@@ -44,7 +45,8 @@ def test_a_call_from_the_asking_to_its_end(store: Any, dialer: TestClient, body:
     used = dialer.post(f"{address}/use", json=now)
     assert used.status_code == 200 and used.json()["account_id"] == loan
     assert dialer.post(f"{address}/use", json=now).json()["problem"] == "used"
-    assert dialer.post(f"{address}/outcome", json={"outcome": "no_answer"}).status_code == 204
+    assert dialer.post(f"{address}/outcome", json={"outcome": "no_answer"}).status_code == 422  # who says so?
+    assert dialer.post(f"{address}/outcome", json=ended).status_code == 204
     assert store.sql("SELECT step, outcome FROM contact") == [("call", "no_answer")]
 
 
@@ -85,6 +87,17 @@ def test_a_field_that_can_t_be_taken_is_named_and_its_value_never_repeated(
     assert store.sql("SELECT count(*) FROM gate_request") == [(0,)]
 
 
+def test_a_use_that_ceased_to_be_lawful_says_by_what(store: Any, dialer: TestClient, body: Body) -> None:
+    loan = store.lend(store.book("us"), zones="America/New_York")
+    store.clock("2026-06-30T12:00:00-04:00")
+    granted = dialer.post("/gate/permissions", json=body(loan)).json()["permission"]["id"]
+    # 12 CFR 1006.6(b)(2): since then it is known that an attorney acts for the consumer.
+    store.sql("UPDATE borrower SET attorney = true")
+    refused = dialer.post(f"/gate/permissions/{granted}/use", json={"account_id": loan, "step": "call"})
+    assert refused.status_code == 409 and refused.json()["problem"] == "unlawful"
+    assert "us.attorney" in {each["rule"] for each in refused.json()["reasons"] if each["says"] == "forbids"}
+
+
 def test_other_addresses_and_ids_are_answered_in_json(dialer: TestClient) -> None:
     missing = dialer.post(f"/gate/permissions/{uuid.uuid4()}/use", json={"account_id": 1, "step": "call"})
     assert missing.status_code == 404 and missing.json()["problem"] == "no_such_permission"
@@ -118,8 +131,23 @@ def test_the_command_asks_uses_and_reports(store: Any, lang: str) -> None:
     assert asked.exit_code == 0, asked.output
     permission = store.sql("SELECT id::text FROM permission")[0][0]
     assert permission in asked.output
-    assert run("use", permission).exit_code == 0
-    assert run("outcome", permission, "no_answer").exit_code == 0
+    # What is about to be done is said again, and must be what was granted.
+    assert run("use", permission).exit_code == 2
+    assert run("use", permission, ref, "--step", "sms").exit_code == 1
+    assert run("use", permission, ref, "--step", "call").exit_code == 0
+    assert run("outcome", permission, "no_answer", "--by", "staff-7").exit_code == 0
     # A second call on the same day is against the house's spacing: two days.
     again = run("ask", ref, "--step", "call", "--by", "staff-7", *facts)
     assert again.exit_code == 1 and "✗" in again.output and "2026-07-02 00:00" in again.output
+    # Where a fact lacks, the request's number is told: another person decides on that answer.
+    store.sql("UPDATE account SET dispute_open = NULL")
+    store.clock("2026-07-02T12:00:00+08:00")
+    unknown = run("ask", ref, "--step", "call", "--by", "staff-7", *facts)
+    [(first,)] = store.sql("SELECT id::text FROM gate_request WHERE verdict = 'needs_human'")
+    assert unknown.exit_code == 1 and first in unknown.output
+    lifts = ("--decided-by", "staff-8", "--reason", "seen", "--overrides", first)
+    assert run("ask", ref, "--step", "call", "--by", "staff-7", *facts, *lifts).exit_code == 0
+    # And what is refused when it is used says why.
+    [(lifted,)] = store.sql("SELECT id::text FROM permission WHERE used_at IS NULL")
+    store.sql("UPDATE borrower SET stop_contact = true")
+    assert "✗" in run("use", lifted, ref, "--step", "call").output

@@ -13,13 +13,16 @@ from typing import Any
 import psycopg
 import pytest
 from pydantic import ValidationError
-from tests.contact.conftest import FACTS
+from tests.contact.conftest import FACTS, NOON
 
 from forbear.contact import reads, services
 from forbear.contact.channels import Outbox
 from forbear.contact.errors import Misasked, NoSuchPermission, NotUsable
-from forbear.contact.models import Request
+from forbear.contact.models import Decision, Request
 from forbear.contact.services import ask, report, text_hash, use, void
+from forbear.nightly.errors import NoDecision
+from forbear.nightly.history import replay_request
+from forbear.nightly.why import why
 from forbear.rulebook.book import Rulebook
 
 Wanted = Callable[..., Request]
@@ -71,7 +74,7 @@ def test_a_permission_counts_as_a_connected_call_until_its_end_is_known(
     assert first is not None
     use(law, first.id)
     assert not ask(law, wanted(loan)).granted
-    report(law, first.id, "no_answer")
+    report(law, first.id, "no_answer", "staff-3")
     assert ask(law, wanted(loan)).granted
 
 
@@ -104,7 +107,7 @@ def test_after_a_conversation_an_agency_does_not_call_for_seven_days(store: Any,
     granted = ask(law, wanted(loan)).permission
     assert granted is not None
     use(law, granted.id)
-    report(law, granted.id, "conversation")
+    report(law, granted.id, "conversation", "staff-3")
     answer = ask(law, wanted(loan))
     assert answer.spoke["forbids"] == ("us.call.after-conversation",)
     assert answer.earliest == datetime.fromisoformat("2026-07-07T08:00:00-04:00")
@@ -134,14 +137,72 @@ def test_an_unknown_fact_is_a_refusal_that_a_named_person_may_lift(store: Any, b
     loan = store.lend(dispute_open=None)
     answer = ask(book, wanted(loan))
     assert answer.verdict == "needs_human" and not answer.granted
-    lifted = ask(book, wanted(loan, decided_by="staff-7", reason="asked the court today"))
+    lifted = _lifted(book, wanted, loan)
     assert lifted.granted and lifted.verdict == "needs_human"
-    assert store.sql("SELECT decided_by, reason FROM gate_request WHERE id = %s", lifted.request_id) == [
-        ("staff-7", "asked the court today")
-    ]
+    assert store.sql("SELECT decided_by, reason, overrides FROM gate_request WHERE id = %s", lifted.request_id) == [
+        ("staff-7", "asked the court today", store.sql("SELECT min(id::text)::uuid FROM gate_request"
+                                                      " WHERE expires_at IS NULL AND requested_by = 'clerk'")[0][0])
+    ]  # fmt: skip
     assert lifted.permission is not None and use(book, lifted.permission.id)
     with pytest.raises(ValidationError, match="another than requested_by"):
-        wanted(loan, decided_by="dialer-1", reason="I lift my own")
+        wanted(loan, decided_by="dialer-1", reason="I lift my own", overrides=answer.request_id)
+
+
+def _lifted(book: Rulebook, wanted: Wanted, loan: int, step: str = "call", **given: Any) -> Decision:
+    """A contact that a clerk was refused, asked for again with what another person decided on that answer."""
+    first = ask(book, wanted(loan, step, requested_by="clerk", **given))
+    said = {"decided_by": "staff-7", "reason": "asked the court today", "overrides": first.request_id}
+    return ask(book, wanted(loan, step, **said, **given))
+
+
+def test_a_person_decides_on_an_earlier_answer_about_this_very_contact_and_once(
+    store: Any, book: Rulebook, wanted: Wanted
+) -> None:
+    loan, other = store.lend(dispute_open=None), store.lend(dispute_open=None)
+    first = ask(book, wanted(loan)).request_id
+
+    def refused(**given: Any) -> str:
+        said = {"account_id": loan, "decided_by": "staff-7", "reason": "seen", "overrides": first} | given
+        with pytest.raises(Misasked) as told:
+            ask(book, wanted(**said))
+        assert told.value.field == "overrides" and told.value.remedy
+        return told.value.reason
+
+    assert "no request on file" in refused(overrides=uuid.uuid4())
+    assert "another contact" in refused(account_id=other)
+    assert "another contact" in refused(step="letter")
+    assert "another contact" in refused(agency="alpha")
+    assert "another contact" in refused(facts=FACTS | {"recorded": False})
+    # Neither who asks now nor who asked then decides.
+    assert "who decides now" in refused(decided_by="dialer-1", requested_by="dialer-2")
+    permitted = ask(book, wanted(store.lend())).request_id
+    assert "another contact" in refused(overrides=permitted)
+    assert store.sql("SELECT count(*) FROM gate_request") == [(2,)]
+    # What lacks now must have lacked when it was decided on.
+    store.sql("UPDATE borrower SET attorney = NULL, unreachable = NULL; UPDATE account SET all_in_ppm = NULL")
+    assert "lacked less" in refused()
+    store.sql("UPDATE borrower SET attorney = false, unreachable = false; UPDATE account SET all_in_ppm = 180000")
+    lifts = wanted(loan, decided_by="staff-7", reason="seen", overrides=first)
+    granted = ask(book, lifts)
+    assert granted.granted and ask(book, lifts) == granted  # the same key, the same answer
+    assert granted.permission is not None
+    void(granted.permission.id)
+    assert "decided on before" in refused()
+    # A day later it is another question.
+    late = ask(book, wanted(loan)).request_id
+    store.clock("2026-07-01T12:00:01+08:00")
+    assert "of the last 24 hours" in refused(overrides=late)
+
+
+def test_what_a_person_did_not_decide_on_voids_the_permission_when_it_is_used(
+    store: Any, book: Rulebook, wanted: Wanted
+) -> None:
+    loan = store.lend(dispute_open=None)
+    granted = _lifted(book, wanted, loan).permission
+    assert granted is not None
+    store.sql("UPDATE account SET all_in_ppm = NULL")
+    with pytest.raises(NotUsable, match="not permitted any more"):
+        use(book, granted.id)
 
 
 @pytest.mark.parametrize(
@@ -157,12 +218,19 @@ def test_an_unknown_fact_is_a_refusal_that_a_named_person_may_lift(store: Any, b
 def test_a_stop_the_content_and_the_place_are_never_lifted(
     store: Any, book: Rulebook, wanted: Wanted, step: str, on_file: dict[str, Any], facts: dict[str, Any]
 ) -> None:
-    answer = ask(book, wanted(store.lend(**on_file), step, facts=facts, decided_by="staff-7", reason="I want to"))
+    answer = _lifted(book, wanted, store.lend(**on_file), step, facts=facts)
     assert answer.verdict == "needs_human" and not answer.granted and answer.decided_by is None
 
 
 def test_nobody_lifts_what_a_rule_forbids(store: Any, book: Rulebook, wanted: Wanted) -> None:
-    answer = ask(book, wanted(store.lend(incapable=True), decided_by="staff-7", reason="I want to"))
+    loan = store.lend(incapable=True)
+    with pytest.raises(Misasked, match="not answered with needs_human"):
+        _lifted(book, wanted, loan)
+    # Nor what came to be forbidden since it was decided on.
+    loan = store.lend(dispute_open=None)
+    said = {"decided_by": "staff-7", "reason": "seen", "overrides": ask(book, wanted(loan)).request_id}
+    store.sql("UPDATE account SET dispute_open = true")
+    answer = ask(book, wanted(loan, **said))
     assert answer.verdict == "forbidden" and not answer.granted and answer.decided_by is None
 
 
@@ -203,13 +271,16 @@ def test_what_ceased_to_be_lawful_since_it_was_granted_is_not_used(
     with pytest.raises(NotUsable) as refused:
         use(book, granted.id)
     assert refused.value.why == "unlawful" and store.sql("SELECT 1 FROM contact") == []
+    # What stood against it is told, and kept with its reasons beside the permission.
+    assert refused.value.decision is not None and not refused.value.decision.granted
+    kept = store.sql("SELECT verdict, spoke FROM gate_request WHERE at_use_of = %s", granted.id)
+    spoke = {says: list(ids) for says, ids in refused.value.decision.spoke.items()}
+    assert kept == [(refused.value.decision.verdict, spoke)] and spoke.get("forbids", spoke.get("unknown"))
     assert store.sql("SELECT used_at IS NULL, voided_at IS NOT NULL FROM permission") == [(True, True)]
 
 
 def test_a_decision_of_a_person_does_not_outlive_a_prohibition(store: Any, book: Rulebook, wanted: Wanted) -> None:
-    granted = ask(
-        book, wanted(store.lend(dispute_open=None), decided_by="staff-7", reason="asked the court")
-    ).permission
+    granted = _lifted(book, wanted, store.lend(dispute_open=None)).permission
     assert granted is not None
     store.sql("UPDATE account SET dispute_open = true")
     with pytest.raises(NotUsable, match="not permitted any more"):
@@ -220,15 +291,20 @@ def test_a_report_only_gets_graver_and_fits_the_step(store: Any, law: Rulebook, 
     granted = ask(law, wanted(store.lend())).permission
     assert granted is not None
     with pytest.raises(NotUsable, match="Use it first"):
-        report(law, granted.id, "no_answer")
+        report(law, granted.id, "no_answer", "staff-3")
     use(law, granted.id)
     # A call that is told as "delivered" would escape the count of those connected.
     with pytest.raises(Misasked, match="no end of a call"):
-        report(law, granted.id, "delivered")
+        report(law, granted.id, "delivered", "staff-3")
+    assert store.sql("SELECT outcome FROM contact") == [("pending",)]  # counts as a conversation until it is told
     for outcome in ("no_answer", "connected", "connected", "conversation"):
-        report(law, granted.id, outcome)  # type: ignore[arg-type]
+        report(law, granted.id, outcome, "staff-3")  # type: ignore[arg-type]
     with pytest.raises(Misasked, match="milder"):
-        report(law, granted.id, "no_answer")
+        report(law, granted.id, "no_answer", "staff-3")
+    # Who said what is kept: each report that changed it.
+    assert store.sql("SELECT outcome, reported_by FROM contact_report ORDER BY id") == [
+        (outcome, "staff-3") for outcome in ("no_answer", "connected", "conversation")
+    ]
 
 
 def test_a_channel_takes_that_message_with_that_permission_and_no_other(
@@ -308,7 +384,7 @@ def test_who_asks_is_a_number_not_a_name(wanted: Wanted) -> None:
     with pytest.raises(ValidationError):
         wanted(1, requested_by="王 小明")
     with pytest.raises(ValidationError, match="belong together"):
-        wanted(1, decided_by="staff-7")
+        wanted(1, decided_by="staff-7", reason="without the answer that is decided on")
 
 
 # ---- time -------------------------------------------------------------------------------------------
@@ -571,3 +647,89 @@ def test_a_place_that_is_not_understood_is_of_no_known_law(
     store: Any, book: Rulebook, wanted: Wanted, place: str | None, granted: bool
 ) -> None:
     assert ask(book, wanted(store.lend(place=place))).granted is granted
+
+
+# ---- why says what the gate says ----------------------------------------------------------------------
+
+
+def _why(store: Any, book: Rulebook, loan: int, step: str = "call", at: str | None = None, **more: Any) -> Any:
+    return why(loan, step, None if at is None else datetime.fromisoformat(at), FACTS, book, **more)
+
+
+@pytest.mark.parametrize("step", ["sms", "call", "letter", "email", "visit"])
+@pytest.mark.parametrize(
+    "given",
+    [{}, {"dpd": 3}, {"stop_contact": None}, {"zones": None}, {"zones": "Asia/Shanghai|America/Los_Angeles"},
+     {"place": "TW"}, {"dispute_open": True}, {"vulnerable": True}],
+)  # fmt: skip
+def test_why_gives_the_gate_s_verdict_reasons_and_earliest_time(
+    store: Any, book: Rulebook, wanted: Wanted, given: dict[str, Any], step: str
+) -> None:
+    loan = store.lend(**given)
+    store.contacted(loan, "sms", "2026-06-28T10:00:00+08:00", "delivered")
+    told, said = _why(store, book, loan, step), ask(book, wanted(loan, step))
+    spoke = {says: tuple(s.rule.id for s in told.answer.spoke if s.says == says) for says in said.spoke}
+    assert (told.answer.verdict, spoke) == (said.verdict, said.spoke)
+    assert told.earliest == (said.requested_at if said.granted else said.earliest)
+
+
+def test_why_counts_what_is_outstanding_and_knows_the_agency(store: Any, law: Rulebook, wanted: Wanted) -> None:
+    # GB/T 45251-2025: three permissions not yet used may become the three connected calls of the day.
+    loan = store.lend()
+    for _ in range(3):
+        ask(law, wanted(loan))
+    assert [s.rule.id for s in _why(store, law, loan).answer.spoke if s.says == "forbids"] == ["cn.call.daily"]
+    # At eleven they were not asked for yet.
+    assert _why(store, law, loan, at="2026-06-30T11:00:00+08:00").answer.verdict == "permitted"
+    # 12 CFR 1006.14(b)(2): the creditor itself is not bound, its agency is.
+    own = store.lend(store.book("us", collector="creditor"), zones="America/New_York")
+    store.contacted(own, "call", "2026-06-29T12:00:00-04:00", "conversation")
+    noon = "2026-06-30T12:00:00-04:00"
+    assert "us.call.after-conversation" not in {s.rule.id for s in _why(store, law, own, at=noon).answer.spoke
+                                                if s.says == "forbids"}  # fmt: skip
+    assert _why(store, law, own, at=noon, agency="alpha").answer.verdict == "forbidden"
+
+
+# ---- answered again -----------------------------------------------------------------------------------
+
+
+def test_an_answer_is_given_again_from_what_was_kept_of_it(store: Any, book: Rulebook, wanted: Wanted) -> None:
+    # Given a permission, a refusal by hours, one for want of a fact and what a person decided on it, one in the hours
+    # that are two days at once, and one at use; then the record changes, and all are answered as they were.
+    loan = store.lend(agreed_from_min=600, agreed_to_min=1200)
+    two = store.lend(store.book("us"), zones="America/New_York|America/Chicago", dpd=20)
+    unsure = store.lend(dispute_open=None)
+    asked = [ask(book, wanted(loan)), _lifted(book, wanted, unsure)]
+    permission = asked[0].permission
+    store.clock("2026-06-30T21:00:00+08:00")
+    asked.append(ask(book, wanted(unsure)))
+    store.contacted(two, "sms", "2026-06-28T12:00:00-04:00", "delivered")
+    store.clock("2026-06-30T00:30:00-04:00")
+    asked.append(ask(book, wanted(two, "letter")))
+    store.clock(NOON)
+    store.sql("UPDATE account SET dispute_open = true")
+    assert permission is not None
+    with pytest.raises(NotUsable):
+        use(book, permission.id)
+    store.sql("UPDATE borrower SET stop_contact = true, zones = NULL; DELETE FROM contact")
+    ids = [row[0] for row in store.sql("SELECT id FROM gate_request")]
+    assert len(ids) == 6 and {answer.request_id for answer in asked} < set(ids)
+    for request_id in ids:
+        again = replay_request(request_id, book)
+        assert again.agrees and again.on_file, again
+    # It is the rules that are asked, not the answer that is read.
+    first = asked[0].request_id
+    store.sql("UPDATE gate_request SET facts = facts || '{\"connected_today\": 3}' WHERE id = %s", first)
+    changed = replay_request(first, book)
+    assert not changed.agrees and changed.anew.spoke["forbids"] == ("cn.call.daily",)
+
+
+def test_an_answer_from_before_its_basis_was_kept_is_refused_in_words(
+    store: Any, book: Rulebook, wanted: Wanted
+) -> None:
+    answer = ask(book, wanted(store.lend()))
+    store.sql("UPDATE gate_request SET jurisdiction = NULL")
+    with pytest.raises(NoDecision, match="before what it takes"):
+        replay_request(answer.request_id, book)
+    with pytest.raises(NoDecision, match="no request of that number"):
+        replay_request(uuid.uuid4(), book)

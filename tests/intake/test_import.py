@@ -170,7 +170,7 @@ def test_a_mended_row_is_taken_in(fresh_db: str, tmp_path: Path) -> None:
     [
         (
             lambda p: p.write_text(p.read_text("utf-8").replace("issue_month", "month"), "utf-8"),
-            "'issue_month' is missing",
+            "issue_month is missing",
         ),
         (lambda p: p.write_text(p.read_text("utf-8")[:-25], "utf-8"), "the file is cut"),
         (lambda p: p.write_text(p.read_text("utf-8") + '9,"NY', "utf-8"), "quote is not closed"),

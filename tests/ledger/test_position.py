@@ -6,6 +6,7 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from forbear.ledger.allocate import ORDERS, order_of
 from forbear.ledger.models import Instalment, Late
 from forbear.ledger.position import HORIZON_DAYS, Standing, position, positions, standing
 
@@ -76,6 +77,7 @@ LOAN = st.tuples(
         late_fee_ppm=st.integers(0, 100_000),
         grace_days=st.integers(0, 30),
     ),
+    st.sampled_from(sorted(ORDERS)),
 )
 DAY = pa.date32()
 
@@ -83,12 +85,12 @@ DAY = pa.date32()
 @settings(max_examples=60, deadline=None)
 @given(loans=st.lists(LOAN, min_size=1, max_size=15), ahead=st.integers(0, 2000))
 def test_a_book_has_the_figures_of_its_accounts(
-    loans: list[tuple[list[tuple[int, int, int]], list[tuple[int, int]], Late]], ahead: int
+    loans: list[tuple[list[tuple[int, int, int]], list[tuple[int, int]], Late, str]], ahead: int
 ) -> None:
     begin = date(2024, 1, 1)
     as_of = begin + timedelta(days=ahead)
     lines, paid, accounts, wanted = [], [], [], {}
-    for k, (raw, payments, late) in enumerate(loans):
+    for k, (raw, payments, late, order) in enumerate(loans):
         due = begin
         schedule = []
         for n, (gap, principal, interest) in enumerate(raw):

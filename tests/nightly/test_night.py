@@ -15,7 +15,7 @@ import psycopg.rows
 import pytest
 import sqlalchemy as sa
 
-from forbear.nightly.errors import NothingToDecide, RulebookChanged
+from forbear.nightly.errors import NoDecision, NothingToDecide, RulebookChanged
 from forbear.nightly.explain import explain
 from forbear.nightly.history import preview, replay
 from forbear.nightly.run import DECISION_COLUMNS, nightly
@@ -299,6 +299,42 @@ def test_a_change_of_law_that_comes_tomorrow_shows_today_whom_it_touches(fresh_d
         (ref_of(fresh_db, early), "none", None),
         (ref_of(fresh_db, late), "sms", (600, 960)),
     ]
+
+
+def test_a_preview_looks_ahead_of_the_newest_day_only(fresh_db: str) -> None:
+    lend(fresh_db, dpd=3)
+    with pytest.raises(NoDecision, match="no run yet"):
+        preview(DAY, BOOK)
+    newest = nightly(DAY, BOOK).run_id
+    nightly(DAY - timedelta(days=1), BOOK)
+    assert preview(DAY, BOOK).run_id == newest
+    with pytest.raises(NoDecision, match=f"run {newest}, for {DAY}; .* Give a later day"):
+        preview(DAY - timedelta(days=1), BOOK)
+
+
+def test_the_newest_decision_is_that_of_the_newest_day_and_a_run_that_has_none_is_named(fresh_db: str) -> None:
+    # Given a night, and then an older day run again, when no run is named, then the newest day's decision is told.
+    loan = lend(fresh_db, dpd=3)
+    with engine().connect() as connection, pytest.raises(NoDecision, match="No run has decided this account yet"):
+        explain(connection, loan, None, "en", BOOK)
+    newest = nightly(DAY, BOOK).run_id
+    older = nightly(DAY - timedelta(days=1), BOOK).run_id
+    with engine().connect() as connection:
+        assert explain(connection, loan, None, "en", BOOK).run_id == newest
+        assert explain(connection, loan, older, "en", BOOK).as_of == DAY - timedelta(days=1)
+        with pytest.raises(NoDecision, match=rf"There is no run 99. The newest .* {newest} \({DAY}\), {older}"):
+            explain(connection, loan, 99, "en", BOOK)
+    # Given a loan that came later, when an older run is asked about it, then it is told why that run has nothing.
+    late = lend(fresh_db, dpd=0)
+    with engine().connect() as connection, pytest.raises(NoDecision, match=rf"Run {newest}, for {DAY}, did not decide"):
+        explain(connection, late, newest, "en", BOOK)
+
+
+def test_a_night_that_changes_nothing_takes_no_number(fresh_db: str) -> None:
+    lend(fresh_db, dpd=3)
+    first = nightly(DAY, BOOK)
+    assert nightly(DAY, BOOK).again
+    assert nightly(DAY + timedelta(days=1), BOOK).run_id == first.run_id + 1
 
 
 def ref_of(url: str, loan_id: int) -> str:

@@ -1,4 +1,4 @@
-"""Fixtures of servicing: a small book of three loans, taken in as any book is; no ceiling and no default order in it."""
+"""Fixtures of servicing: a small book of three loans, taken in as any book is; no ceiling cuts them."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -9,10 +9,11 @@ import pytest
 from starlette.testclient import TestClient
 
 from forbear.locale import LANGUAGES
-from forbear.nightly.history import changes
+from forbear.locale.words import word
+from forbear.rulebook.changes import changes
+from forbear.rulebook.cite import cited
 from forbear.rulebook.load import load
 from forbear.rulebook.models import Rule
-from forbear.web import pages
 from forbear.web.app import console
 
 BOOK = load()
@@ -146,7 +147,7 @@ def test_every_rule_has_its_page_in_every_language(reader: TestClient, tag: str)
         answer = reader.get(f"/law/rules/{rule.id}?on={TODAY}", headers={"Accept-Language": tag})
         html = unescape(answer.text)
         assert answer.status_code == 200
-        assert rule.text[tag] in html and rule.article in html and rule.instrument.citation in html
+        assert rule.text[tag] in html and cited(rule.article, tag) in html and rule.instrument.citation in html
         assert not rule.note or rule.note[tag] in html
         assert rule.source == "recalled" or rule.source in html
         for condition in rule.conditions.values():
@@ -155,13 +156,12 @@ def test_every_rule_has_its_page_in_every_language(reader: TestClient, tag: str)
 
 
 def test_every_word_that_the_rulebook_has_as_an_identifier_is_put_into_words() -> None:
-    """Values of facts, events and duties: each stands in the pages' list of words, which the catalogues translate."""
-    held = (Path(pages.__file__).parent / "templates" / "marks.html").read_text("utf-8")
+    """Values of facts, events and duties: each stands in the list of words, which the catalogues translate."""
     told = {value for fact in BOOK.vocabulary.facts.values() for value in fact.values}
     told |= {keep.value.after for rule in BOOK.rules for keep in rule.keep}
     told |= {word for rule in BOOK.rules for each in rule.within for word in (each.value.after, each.value.do)}
 
-    assert [word for word in sorted(told) if f'"{word}": _(' not in held] == []
+    assert [name for name in sorted(told) if word(name, "zh-Hant") == name] == []
 
 
 def test_a_rule_of_hours_shows_them_beside_its_article(reader: TestClient) -> None:

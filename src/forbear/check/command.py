@@ -14,7 +14,6 @@ from forbear.check.read import Loan, amount, day, from_csv, payments, typed
 from forbear.check.render import data, text
 from forbear.check.services import METHODS, check
 from forbear.check.words import say
-from forbear.errors import ForbearError
 from forbear.home import home
 from forbear.ledger.cost import Method
 from forbear.rulebook.load import Rulebook, load
@@ -111,14 +110,3 @@ def _asked(lang: str, currency: str, place: str, lenders: tuple[str, ...]) -> Lo
     return typed(
         contracted, opened, paid, received=received, currency=currency, place=place, lender_type=lender or None
     )
-
-
-def main() -> None:
-    """Run the one command by itself, without waiting for what the others need."""
-    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    app.command("check-loan")(check_loan)
-    try:
-        app(args=sys.argv[2:], prog_name="forbear check-loan")
-    except ForbearError as error:
-        typer.secho(str(error), fg="red", err=True)
-        sys.exit(error.exit_code)

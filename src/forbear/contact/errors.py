@@ -1,6 +1,11 @@
 """What can stand in the way of a contact, other than the rules: each says in one line what to do."""
 
+from typing import TYPE_CHECKING
+
 from forbear.errors import ForbearError
+
+if TYPE_CHECKING:
+    from forbear.contact.models import Decision
 
 
 class Misasked(ForbearError):
@@ -16,8 +21,11 @@ class NoSuchPermission(ForbearError):
 
 
 class NotUsable(ForbearError):
-    """The permission is used, void or expired, or is for another contact; `why` is one of these words."""
+    """The permission is used, void or expired, or is for another contact; `why` is one of these words.
 
-    def __init__(self, why: str, message: str) -> None:
+    Where it ceased to be lawful, `decision` is the answer by which it did.
+    """
+
+    def __init__(self, why: str, message: str, decision: "Decision | None" = None) -> None:
         super().__init__(message)
-        self.why = why
+        self.why, self.decision = why, decision

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from datetime import date
 from typing import NamedTuple
 
-from forbear.contact.models import CALLS, CONNECTED, CONVERSED, MADE, TEXTS, TRIES, Loan, Record
+from forbear.contact.models import CALLS, CONNECTED, CONVERSED, HEARD, MADE, TEXTS, TRIES, Loan, Record
 from forbear.ledger.allocate import order_of
 from forbear.ledger.position import Position, Standing, position, standing
 from forbear.rulebook.book import Rulebook
@@ -23,8 +23,9 @@ STILL = frozenset(
         "place_known", "status", "lender_type", "collector", "all_in_ppm", "cap_exists", "cap_ppm", "can_sms",
         "can_call", "can_write", "sms_consent", "hours_agreed", "stop_contact", "attorney", "bankrupt", "incapable",
         "dispute_open", "unreachable", "workplace_forbidden", "opted_out_sms", "vulnerable", "sms_episode",
-        "calls_episode", "letters_episode", "plan_offers_episode", "tries_made_episode",
-        "letters_made_episode", "plan_offers_made_episode", "rows_waiting", "penalty_rate_ppm",
+        "calls_episode", "letters_episode", "plan_offers_episode", "emails_episode", "tries_made_episode",
+        "letters_made_episode", "plan_offers_made_episode", "days_since_first_contact", "rows_waiting",
+        "penalty_rate_ppm",
     }
 )  # fmt: skip
 _EPOCH = date(1970, 1, 1).toordinal()
@@ -110,6 +111,8 @@ def facts_on(
         "days_since_validation": (day - sent_on).days if sent and sent_on else never,
         "public_holiday": law.public_holiday,
     }
+    if not recorded or max(begins) > asked.opened_on:
+        facts["days_since_first_contact"] = None  # there may have been one before those on record
     if charges or law.reads_owed:
         owed = _whole(asked, day).owed if owes and asked.schedule else 0
         facts["owed"] = owed
@@ -165,9 +168,10 @@ def _counts(record: Record, episode: date | None, day: date, never: int) -> dict
     """
     today = day.toordinal() - _EPOCH
     begun = episode.toordinal() - _EPOCH if episode is not None else today + 1
-    connected_today = contacts_7d = calls_7d = conversations_7d = sms = calls = letters = offers = 0
+    connected_today = contacts_7d = calls_7d = conversations_7d = sms = calls = letters = offers = emails = 0
     tries_made = letters_made = offers_made = 0
     noticed: int | None = None
+    heard: int | None = None
     newest: dict[str, int] = {}
     last = None
     for loan in record.loans:
@@ -187,11 +191,14 @@ def _counts(record: Record, episode: date | None, day: date, never: int) -> dict
             calls_7d += call and in_week
             conversations_7d += call and in_week and touch.outcome in CONVERSED
             newest[touch.step] = max(newest.get(touch.step, on), on)
+            if touch.outcome in HEARD:
+                heard = first if heard is None else min(heard, first)
             if on >= begun:
                 sms += touch.step == "sms"
                 calls += call
                 letters += touch.step == "letter"
                 offers += touch.step == "plan_offer"
+                emails += touch.step == "email"
             if first > begun and touch.outcome in MADE:
                 tries_made += touch.step in TRIES
                 letters_made += touch.step == "letter"
@@ -217,6 +224,8 @@ def _counts(record: Record, episode: date | None, day: date, never: int) -> dict
         "calls_episode": calls,
         "letters_episode": letters,
         "plan_offers_episode": offers,
+        "emails_episode": emails,
+        "days_since_first_contact": never if heard is None else today - heard,
         "days_since_sms": since(*TEXTS),
         "days_since_letter": since("letter"),
         "days_since_visit_notice": since("visit_notice"),

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
@@ -22,6 +22,8 @@ CALLS = ("call", "voice_message")
 CONNECTED = ("connected", "conversation", PENDING)
 #: A call of which it is not said whether it was a conversation counts as one.
 CONVERSED = CONNECTED
+#: Contacts by which the person heard of the debt, as far as is known.
+HEARD = (*CONNECTED, "delivered")
 #: Contacts that are known not to have failed: only these open the way to a harsher step, and only these tries.
 MADE = ("connected", "conversation", "no_answer", "delivered")
 TRIES = ("sms", "call")
@@ -61,6 +63,7 @@ class Request(BaseModel):
         Needed for each of WRITTEN.
     decided_by, reason: a second person, who decides where the rules lack a fact of the record. Where a rule
         forbids, or lacks a fact of another kind (docs/gate.md), they change nothing.
+    overrides: the earlier request for this very contact, which was answered "needs a human": what was decided on.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -74,11 +77,12 @@ class Request(BaseModel):
     facts: Annotated[dict[str, bool | int | str], AfterValidator(_in_order)]
     decided_by: Number | None = None
     reason: Annotated[str, Field(min_length=1, max_length=500)] | None = None
+    overrides: UUID | None = None
 
     @model_validator(mode="after")
     def _both(self) -> "Request":
-        if (self.decided_by is None) != (self.reason is None):
-            raise ValueError("decided_by and reason belong together; give both or neither")
+        if len({self.decided_by is None, self.reason is None, self.overrides is None}) > 1:
+            raise ValueError("decided_by, reason and overrides belong together; give all or none")
         if self.decided_by is not None and self.decided_by == self.requested_by:
             raise ValueError("decided_by must be another than requested_by: nobody lifts a refusal of their own")
         return self
@@ -90,6 +94,19 @@ class Permission:
 
     id: UUID
     expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Basis:
+    """What an answer was drawn from, besides its facts, so that it can be asked again.
+
+    other_days: where it was several local days at once, what the rules read on the others.
+    """
+
+    jurisdiction: str
+    zones: str | None
+    agreed: Hours | None
+    other_days: Mapping[str, Facts]
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +129,8 @@ class Decision:
     permission: Permission | None
     earliest: datetime | None
     decided_by: str | None = None
+    #: None where the answer is read back, for an asker who asks again.
+    basis: Basis | None = field(default=None, compare=False)
 
     @property
     def granted(self) -> bool:
@@ -122,8 +141,7 @@ class Decision:
 # ---- the record that the facts are drawn from ---------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Touch:
+class Touch(NamedTuple):
     """One contact on record, or a permission that may still become one. `second` since 1970-01-01 UTC."""
 
     second: int
@@ -131,8 +149,7 @@ class Touch:
     outcome: str
 
 
-@dataclass(frozen=True, slots=True)
-class Loan:
+class Loan(NamedTuple):
     """One loan of the person, with its book, what that book alone knows, and what all records say of the person.
 
     Amounts in minor units.
@@ -165,11 +182,10 @@ class Loan:
     touches: tuple[Touch, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """All that is on record of a person at one instant of the database's clock; `asked` is the loan asked about."""
 
     at: datetime
     person: int
     asked: Loan
-    loans: tuple[Loan, ...] = field(default=())
+    loans: tuple[Loan, ...] = ()

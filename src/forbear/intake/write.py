@@ -15,6 +15,7 @@ from forbear.intake.draw import ACCOUNT_COLUMNS, BORROWER_COLUMNS, STANDS_TWICE,
 from forbear.intake.mapping import OWN_FORMAT, Mapping
 from forbear.intake.models import Refused
 from forbear.ledger.cost import all_in_yearly
+from forbear.locale import N_
 from forbear.servicing.post import restate
 
 _INCOMING = {
@@ -28,19 +29,35 @@ _INCOMING = {
     "payments": ("payment", ("loan_ref", "ref", "paid_on", "amount_minor"), ", loan_ref text"),
     "contacts": ("contact", ("loan_ref", "ref", "at", "step", "outcome", "agency"), ", loan_ref text"),
 }
-_NO_LOAN = Refused("loan_ref", "belongs to no loan of this book", "Take the loan in first, or mend the number.")
-_NO_BORROWER = Refused("borrower_ref", "belongs to no borrower of this book", "Take the borrower in first.")
+_NO_LOAN = Refused("loan_ref", N_("belongs to no loan of this book"), N_("Take the loan in first, or mend the number."))
+_NO_BORROWER = Refused("borrower_ref", N_("belongs to no borrower of this book"), N_("Take the borrower in first."))
 _PAYMENT_TAKEN = Refused(
     "ref",
-    "is the number of another payment of this loan, of another day or amount",
-    "A payment is never edited: send what is new under a number of its own.",
+    N_("is the number of another payment of this loan, of another day or amount"),
+    N_("A payment is never edited: send what is new under a number of its own."),
 )
-_CONTACT_TAKEN = "differs from what is on file of the contact of that number"
-_CONTACT_REMEDY = "A contact is never edited: give this one a number of its own, and both count; or drop it."
+_CONTACT_TAKEN = N_("differs from what is on file of the contact of that number")
+_CONTACT_REMEDY = N_("A contact is never edited: give this one a number of its own, and both count; or drop it.")
 #: Of a row that is mended after a newer file has told of it.
-PASSED_OVER = Refused("ref", "a newer file has told of this row since", "Drop it: forbear quarantine drop.")
+PASSED_OVER = Refused("ref", N_("a newer file has told of this row since"), N_("Drop it: forbear quarantine drop."))
+#: Of a row that is mended to a number of which another row has told: it never wins in silence.
+TOLD_ALREADY = Refused(
+    "ref",
+    N_("another row has told of that number already"),
+    N_("Give this one a number of its own, drop it, or send a newer file that tells of it once."),
+)
 _OUT_OF_ORDER = Refused(
-    "due_on", "is not after the due date of the instalment before it", "Number the instalments by date."
+    "due_on", N_("is not after the due date of the instalment before it"), N_("Number the instalments by date.")
+)
+_BEFORE_OPENING = (N_("lies before the day on which the loan was opened"), N_("Mend the day, here or in the loan."))
+#: Of a loan whose schedule can't be its own: nobody is contacted about it until a person has decided which is right.
+UNEQUAL = Refused(
+    "principal",
+    N_("is not the sum of the principal of its instalments"),
+    N_("Mend the principal or the instalments, or send a newer file."),
+)
+OPENED_LATE = Refused(
+    "opened_on", N_("lies after the due date of an instalment"), N_("Mend the day, or send a newer file.")
 )
 
 
@@ -95,7 +112,8 @@ def _supersede(connection: psycopg.Connection[Any], table: str, book_id: int, im
     connection.execute(
         "UPDATE quarantine q SET settled_at = now(), settled_how = 'superseded' FROM import i, import mine"
         " WHERE q.settled_at IS NULL AND q.table_name = %s AND i.id = q.import_id AND i.book_id = %s AND mine.id = %s"
-        " AND (i.taken_on, i.id) < (mine.taken_on, mine.id) AND q.reason <> ALL (%s)"
+        " AND (i.taken_on, i.id) < (mine.taken_on, mine.id)"
+        " AND (q.table_name <> ALL ('{payments,contacts}') OR q.reason <> ALL (%s))"
         f" AND EXISTS (SELECT FROM incoming_{table} n WHERE {_SAME_ROW[table]})",
         (table, book_id, import_id, [STANDS_TWICE.reason, _PAYMENT_TAKEN.reason, _CONTACT_TAKEN]),
     )
@@ -130,15 +148,16 @@ def _bad(rows: Iterable[tuple[Any, ...]], table: str, batch: Batch, refused: Ref
     return [Bad(table, number, batch.fields[table, number], refused) for (number,) in rows]
 
 
-def _upsert(target: str, columns: tuple[str, ...], key: str, told: frozenset[str] | None = None) -> str:
+def _upsert(target: str, columns: tuple[str, ...], key: str, told: frozenset[str] | None = None, also: str = "") -> str:
     """The end of an INSERT that brings a row up to date, and touches nothing where it is so already.
 
     `told` are the columns that the file has, None for all: what a file does not tell of stays as it is on file.
+    `also`: what else is set.
     """
     always = ("import_id", "borrower_id")
     others = [name for name in columns if name != "ref" and (told is None or name in told or name in always)]
     return (
-        f" ON CONFLICT ({key}) DO UPDATE SET ({_columns(others)}) = ROW({_columns(others, 'excluded.')})"
+        f" ON CONFLICT ({key}) DO UPDATE SET ({_columns(others)}) = ROW({_columns(others, 'excluded.')}){also}"
         f" WHERE ({_columns(others, f'{target}.')}) IS DISTINCT FROM ({_columns(others, 'excluded.')})"
     )
 
@@ -184,6 +203,13 @@ def _link_persons(connection: psycopg.Connection[Any], book_id: int) -> None:
     )
 
 
+#: A loan of another principal, day or product has its yearly cost worked out again; every file tells of these three.
+_COST_AGAIN = (
+    ", all_in_ppm = CASE WHEN (account.principal_minor, account.opened_on, account.product)"
+    " = (excluded.principal_minor, excluded.opened_on, excluded.product) THEN account.all_in_ppm END"
+)
+
+
 def _loans(connection: psycopg.Connection[Any], book_id: int, batch: Batch) -> list[Bad]:
     lost = connection.execute(
         "DELETE FROM incoming_loans l WHERE NOT EXISTS"
@@ -201,7 +227,7 @@ def _loans(connection: psycopg.Connection[Any], book_id: int, batch: Batch) -> l
         f"INSERT INTO account (book_id, borrower_id, {_columns(columns)})"
         f" SELECT b.book_id, b.id, {_columns(columns, 'l.')} FROM incoming_loans l"
         " JOIN borrower b ON b.book_id = %s AND b.ref = l.borrower_ref ORDER BY l.row_number"
-        + _upsert("account", ("borrower_id", *columns), "book_id, ref", batch.told.get("loans")),
+        + _upsert("account", ("borrower_id", *columns), "book_id, ref", batch.told.get("loans"), _COST_AGAIN),
         (book_id,),
     )
     return _bad(lost, "loans", batch, _NO_BORROWER)
@@ -217,8 +243,20 @@ def _of_loans(connection: psycopg.Connection[Any], table: str, book_id: int, bat
     return _bad(lost, table if (table, lost[0][0]) in batch.fields else "loans", batch, _NO_LOAN) if lost else []
 
 
+def _before_opening(connection: psycopg.Connection[Any], table: str, day: str, batch: Batch) -> list[Bad]:
+    """Nothing falls due, and nothing is paid, before the loan is there; but for what was derived."""
+    if (table, batch.rows[table][0][-1]) not in batch.fields:
+        return []
+    early = connection.execute(
+        f"DELETE FROM incoming_{table} i USING account a WHERE a.id = i.account_id AND i.{day} < a.opened_on"
+        " RETURNING row_number"
+    ).fetchall()
+    return _bad(early, table, batch, Refused(day, *_BEFORE_OPENING))
+
+
 def _instalments(connection: psycopg.Connection[Any], book_id: int, batch: Batch) -> list[Bad]:
     refused = _of_loans(connection, "instalments", book_id, batch)
+    refused += _before_opening(connection, "instalments", "due_on", batch)
     if ("instalments", batch.rows["instalments"][0][-1]) in batch.fields:
         wrong = connection.execute(
             "DELETE FROM incoming_instalments i WHERE EXISTS (SELECT FROM incoming_instalments j"
@@ -246,6 +284,7 @@ def _instalments(connection: psycopg.Connection[Any], book_id: int, batch: Batch
 
 def _payments(connection: psycopg.Connection[Any], book_id: int, batch: Batch) -> list[Bad]:
     refused = _of_loans(connection, "payments", book_id, batch)
+    refused += _before_opening(connection, "payments", "paid_on", batch)
     taken = connection.execute(
         "DELETE FROM incoming_payments i USING payment p WHERE p.account_id = i.account_id AND p.ref = i.ref"
         " AND (p.paid_on, p.amount_minor) <> (i.paid_on, i.amount_minor) RETURNING i.row_number"
@@ -322,6 +361,54 @@ def keep_aside(connection: psycopg.Connection[Any], import_id: int, mapping: Map
             ),
         )
     return len(rows)
+
+
+def told_already(
+    connection: psycopg.Connection[Any], book_id: int, import_id: int, table: str, key: tuple[str, ...], another: bool
+) -> bool:
+    """Has another row told of the number that a row has after its mending?
+
+    another: the number is another than the row had, or stood in its file twice: then no row at all may have told of
+    it. Else it may be on file from other imports, which this row brings up to date. What is never edited is refused
+    by `write`.
+    """
+    if table == "instalments":
+        query = "SELECT FROM instalment i JOIN account a ON a.id = i.account_id WHERE a.ref = %s AND i.n::text = %s"
+        query += " AND a.book_id = %s AND %s"
+    elif table in ("borrowers", "loans"):
+        target = "borrower" if table == "borrowers" else "account"
+        query = f"SELECT FROM {target} WHERE ref = %s AND book_id = %s AND (%s OR import_id = {import_id:d})"
+    else:
+        return False
+    return connection.execute(query, (*key, book_id, another)).fetchone() is not None
+
+
+def in_doubt(connection: psycopg.Connection[Any], book_id: int, loan_ref: str | None = None) -> dict[str, Refused]:
+    """The loans whose schedule can't be theirs, each with what is wrong: of one loan, or of all of a book.
+
+    A loan without instalments is in no doubt, nor is one whose schedule was derived, or that is no longer open.
+    """
+    found = connection.execute(
+        "SELECT a.ref, a.opened_on > min(i.due_on) FROM account a JOIN instalment i ON i.account_id = a.id"
+        " WHERE a.book_id = %s AND a.product = 'instalment' AND a.status = 'open' AND a.derived = '{}'"
+        " AND (%s::text IS NULL OR a.ref = %s)"
+        " GROUP BY a.id HAVING sum(i.principal_minor) <> a.principal_minor OR a.opened_on > min(i.due_on)",
+        (book_id, loan_ref, loan_ref),
+    )
+    return {ref: OPENED_LATE if late else UNEQUAL for ref, late in found}
+
+
+def waiting_loans(
+    connection: psycopg.Connection[Any], book_id: int, but: tuple[int, str, int] = (0, "", 0)
+) -> frozenset[str]:
+    """The loans of which their row or one of their instalments waits; without the row `but`: import, table, number."""
+    found = connection.execute(
+        "SELECT DISTINCT q.loan_ref FROM quarantine q JOIN import i ON i.id = q.import_id"
+        " WHERE i.book_id = %s AND q.table_name IN ('loans', 'instalments') AND q.settled_at IS NULL"
+        " AND q.loan_ref IS NOT NULL AND (q.import_id, q.table_name, q.row_number) <> (%s, %s, %s)",
+        (book_id, *but),
+    )
+    return frozenset(ref for (ref,) in found)
 
 
 def price(connection: psycopg.Connection[Any], book_id: int) -> None:

@@ -21,6 +21,11 @@ DOMAIN = "forbear"
 SOURCE = "en"
 
 
+def N_(text: str) -> str:
+    """Mark a text for the catalogues where it is written; it is translated where it is shown."""
+    return text
+
+
 @dataclass(frozen=True, eq=False)
 class Language:
     """One language that text is given in."""

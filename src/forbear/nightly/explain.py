@@ -8,16 +8,17 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Literal
-from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 from babel import Locale
-from babel.dates import format_datetime
 from babel.numbers import format_currency, format_decimal, format_percent, get_currency_precision
 
+from forbear.locale.words import word
 from forbear.nightly.errors import NoDecision
 from forbear.nightly.facts import RECORDED
-from forbear.nightly.history import as_asked, kept
+from forbear.nightly.history import as_asked, kept, run_on_file
+from forbear.nightly.report import NEWEST_FIRST
+from forbear.rulebook.cite import cited
 from forbear.rulebook.compile import Compiled
 from forbear.rulebook.load import Rulebook
 from forbear.rulebook.models import Fact, FactValue, Hours, Rule
@@ -92,7 +93,7 @@ class Explanation:
 def explain(
     connection: sa.Connection, account_id: int, run_id: int | None, lang: str, rulebook: Rulebook
 ) -> Explanation:
-    """The decision for an account in a run (None: its newest), in `lang` (zh-Hans, zh-Hant or en).
+    """The decision for an account in a run (None: that of the newest day), in `lang` (zh-Hans, zh-Hant or en).
 
     The rules are those of the run, though others be on file now. Raises NoDecision, and RulebookChanged
     where they were not kept.
@@ -114,17 +115,26 @@ def explain(
         .join(account, account.c.id == decision.c.account_id)
         .join(book, book.c.id == account.c.book_id)
         .where(decision.c.account_id == account_id)
-        .order_by(decision.c.run_id.desc())
+        .order_by(*NEWEST_FIRST)
         .limit(1)
     )
     if run_id is not None:
         query = query.where(decision.c.run_id == run_id)
     row = connection.execute(query).mappings().first()
     if row is None:
-        raise NoDecision(f"No decision is on file for account {account_id}. Run forbear nightly first.")
+        raise _no_decision(connection, account_id, run_id)
     used = kept(connection, row["rulebook_sha256"], rulebook)
     compiled = as_asked(used, row["jurisdiction"], row["as_of"], row["rule_bits"])
     return _explained(row, compiled, lang, _how(connection, row, lang))
+
+
+def _no_decision(connection: sa.Connection, account_id: int, run_id: int | None) -> NoDecision:
+    opened = connection.execute(sa.select(account.c.opened_on).where(account.c.id == account_id)).scalar()
+    if run_id is None:
+        return NoDecision(f"No run has decided this account yet. Run forbear nightly for a day from {opened} on.")
+    day = run_on_file(connection, run_id).as_of
+    why = f"the loan was opened on {opened}" if opened is not None and day < opened else "it was taken in later"
+    return NoDecision(f"Run {run_id}, for {day}, did not decide this account: {why}. Without --run, the newest speaks.")
 
 
 def _explained(row: Any, compiled: Compiled, lang: str, how: dict[str, tuple[str, str]]) -> Explanation:
@@ -152,17 +162,17 @@ def _explained(row: Any, compiled: Compiled, lang: str, how: dict[str, tuple[str
                 against.append((rule, "no_hours"))
             else:
                 allowing.append((rule, "hours" if rule.hours else "permits"))
-        word: VerdictWord
+        verdict: VerdictWord
         if step.id == row["step"]:
-            word = "chosen"
+            verdict = "chosen"
         elif step.id in allowed:
-            word = "permitted"
+            verdict = "permitted"
         else:
-            word = next(w for w, s in _WORDS if any(said == s for _, said in against))
+            verdict = next(w for w, s in _WORDS if any(said == s for _, said in against))
         # A step that something stands against is explained by that alone.
         spoke = against or allowing
         reasons = tuple(_reason(rule, said, lang) for rule, said in spoke)
-        verdicts.append(Verdict(step.id, step.name[lang], word, reasons))
+        verdicts.append(Verdict(step.id, step.name[lang], verdict, reasons))
     return Explanation(
         account_id=row["account_id"],
         account_ref=row["ref"],
@@ -203,7 +213,7 @@ def _reason(rule: Rule, said: Said, lang: str) -> Reason:
         says=said,
         text=rule.text[lang],
         instrument=rule.instrument.title[lang],
-        article=rule.article,
+        article=cited(rule.article, lang),
         kind=rule.instrument.kind,
         verified=rule.verified,
         in_force_from=rule.since,
@@ -249,7 +259,7 @@ def fact_text(fact: Fact, value: FactValue, currency: str, lang: str, never: int
     if isinstance(value, bool):
         return _YES[lang][0 if value else 1]
     if isinstance(value, str):
-        return value
+        return word(value, lang)
     if fact.type == "money":
         return money(value, currency, lang)
     if fact.unit == "ppm":
@@ -257,17 +267,3 @@ def fact_text(fact: Fact, value: FactValue, currency: str, lang: str, never: int
     if fact.unit == "days" and value == never:
         return _NEVER[lang]
     return str(format_decimal(value, locale=locale(lang)))
-
-
-def local_span(explanation: Explanation, lang: str) -> str | None:
-    """The lawful hours in the borrower's own time, one reading for each place; None for no contact."""
-    if explanation.earliest is None or explanation.latest is None:
-        return None
-    readings = []
-    for zone in explanation.zones:
-        first, last = (
-            format_datetime(at, "yyyy-MM-dd HH:mm", tzinfo=ZoneInfo(zone), locale=locale(lang))
-            for at in (explanation.earliest, explanation.latest)
-        )
-        readings.append(f"{first} – {last} ({zone})")
-    return "; ".join(readings)

@@ -6,7 +6,7 @@ from datetime import date
 import ibis
 import ibis.expr.types as ir
 
-from forbear.contact.models import CALLS, CONNECTED, CONVERSED, MADE, TEXTS, TRIES
+from forbear.contact.models import CALLS, CONNECTED, CONVERSED, HEARD, MADE, TEXTS, TRIES
 from forbear.contact.reads import DAYS_OF_PERSON, OF_PERSON
 
 #: The facts that stand in the record as they are; all others are computed from it.
@@ -97,6 +97,9 @@ def by_account(contacts: ir.Table, positions: ir.Table, as_of: date, never: int)
         calls_episode=count(calls & in_episode),
         letters_episode=count(of("letter") & in_episode),
         plan_offers_episode=count(of("plan_offer") & in_episode),
+        emails_episode=count(of("email") & in_episode),
+        # By the earliest reading of the clock: what follows a first contact is due the sooner.
+        days_since_first_contact=today.delta(joined.first_on.min(where=joined.outcome.isin(HEARD)), unit="day"),
         days_since_sms=since(texts),
         days_since_letter=since(of("letter")),
         days_since_visit_notice=since(of("visit_notice")),
@@ -135,7 +138,7 @@ def lead_accounts(accounts: ir.Table, positions: ir.Table) -> ir.Table:
             joined.account_id,
         ],
     )
-    many = accounts.group_by("borrower_id").having(accounts.account_id.count() > 1).select("borrower_id").distinct()
+    many = accounts.group_by("borrower_id").having(accounts.account_id.count() > 1).aggregate()
     ranked = joined.semi_join(many, "borrower_id").mutate(place=rank)
     return ranked.filter(ranked.place == 0).select("borrower_id", lead_id="account_id")
 
@@ -266,6 +269,9 @@ def facts(
         days_since_notice_given=since("days_since_notice_given"),
         rows_waiting=t.person_waits,
         penalty_rate_ppm=t.penalty_rate_ppm,
+        # Unknown where there may have been one before those on record.
+        days_since_first_contact=ibis.ifelse(t.complete_from <= t.opened_on, since("days_since_first_contact"), None),
+        emails_episode=counted("emails_episode"),
     )
 
 

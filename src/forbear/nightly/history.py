@@ -1,4 +1,4 @@
-"""The rulebooks of past runs, kept whole, and a run asked again: each decision replayed by the rules of its day."""
+"""The rulebooks of past answers, kept whole; a run, or an answer of the gate, asked again by the rules of its day."""
 
 import functools
 import json
@@ -6,17 +6,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
+from uuid import UUID
 
 import ibis
 import ibis.expr.types as ir
 import pyarrow as pa
 import sqlalchemy as sa
 
+from forbear.contact import replay as replaying
 from forbear.nightly.errors import NoDecision, RulebookChanged
+from forbear.nightly.report import NEWEST_FIRST
+from forbear.rulebook.changes import Change, changes
 from forbear.rulebook.compile import Compiled, compile_for
 from forbear.rulebook.hours import local_day
 from forbear.rulebook.load import Rulebook, read
-from forbear.rulebook.models import Rule, Source
+from forbear.rulebook.models import Source
 from forbear.store.engine import arrow_connection, engine
 from forbear.store.errors import one_line
 from forbear.store.tables import account, rulebook, run
@@ -50,8 +54,34 @@ _read_again = functools.lru_cache(maxsize=8)(read)
 
 
 def as_asked(book: Rulebook, jurisdiction: str, as_of: date, bits: Mapping[str, list[str]]) -> Compiled:
-    """The rules of a run in one place, in the order of the run's own bits."""
-    return Compiled(jurisdiction, as_of, book.vocabulary, tuple(book.by_id[rule] for rule in bits[jurisdiction]))
+    """The rules of a run in one place, out of its rulebook; the run's own list of them is only compared.
+
+    Raises RulebookChanged where the list is another: its bits would then mean other rules.
+    """
+    compiled = compile_for(book, jurisdiction, as_of)
+    if [rule.id for rule in compiled.rules] != bits.get(jurisdiction):
+        raise RulebookChanged(
+            f"The run's list of rules for {jurisdiction} is not what its rulebook {book.sha256[:12]} has in force on"
+            f" {as_of}: its reasons can't be read by it. Was the table run changed?"
+        )
+    return compiled
+
+
+# ---- an answer of the gate replayed -------------------------------------------------------------------
+
+
+def replay_request(request_id: UUID, on_file: Rulebook) -> replaying.Again:
+    """Answer a request to the gate again, from what was kept of it. Raises NoDecision, RulebookChanged."""
+    with one_line(), engine().connect() as connection:
+        row = connection.execute(sa.text(replaying.ANSWERED), {"id": request_id}).first()
+        if row is None:
+            raise NoDecision("The gate has no request of that number. It is the key that the asker gave.")
+        if row.jurisdiction is None:
+            raise NoDecision("That request was answered before what it takes to ask again was kept (migration 0008).")
+        book = kept(connection, row.rulebook_sha256, on_file)
+    same = book.sha256 == on_file.sha256
+    then, anew = replaying.said(row), replaying.again(book, row)
+    return replaying.Again(request_id, row.requested_at, row.step, book.sha256, same, then, anew)
 
 
 # ---- a run replayed ---------------------------------------------------------------------------------
@@ -73,7 +103,7 @@ class Replay:
 def replay(run_id: int, on_file: Rulebook) -> Replay:
     """Recompute every decision of a run from its kept facts by its kept rules. Raises NoDecision, RulebookChanged."""
     with one_line(), engine().connect() as connection:
-        found = _run(connection, run_id)
+        found = run_on_file(connection, run_id)
         book = kept(connection, found.rulebook_sha256, on_file)
     duck, places = _decisions(run_id, found.as_of)
     count = 0
@@ -93,11 +123,16 @@ _WRITTEN = AGREE
 _WRITTEN_AS = {f"was_{name}": name for name in AGREE}
 
 
-def _run(connection: sa.Connection, run_id: int | None) -> Any:
-    query = sa.select(run).order_by(run.c.id.desc()).limit(1)
-    found = connection.execute(query if run_id is None else query.where(run.c.id == run_id)).first()
+def run_on_file(connection: sa.Connection, run_id: int | None) -> Any:
+    """The row of a run, or of tonight's. Raises NoDecision, naming the runs there are."""
+    runs = connection.execute(sa.select(run.c.id, run.c.as_of).order_by(*NEWEST_FIRST)).all()
+    if not runs:
+        raise NoDecision("There is no run yet. Decide a night first: forbear nightly --as-of YYYY-MM-DD")
+    wanted = runs[0].id if run_id is None else run_id
+    found = connection.execute(sa.select(run).where(run.c.id == wanted)).first()
     if found is None:
-        raise NoDecision(f"There is no run {run_id}. The console lists the runs on file." if run_id else "No run yet.")
+        newest = ", ".join(f"{each.id} ({each.as_of})" for each in runs[:5])
+        raise NoDecision(f"There is no run {run_id}. The newest on file are {newest}.")
     return found
 
 
@@ -135,15 +170,6 @@ def _of(duck: Any, place: str) -> ir.Table:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
-    """One rule that begins, ends, or changes a figure, and the day."""
-
-    rule: Rule
-    day: date
-    what: str  # begins | ends | changes
-
-
-@dataclass(frozen=True, slots=True)
 class Touched:
     """One account that a change of law would touch: its step, and its lawful minutes of the local day."""
 
@@ -169,26 +195,18 @@ class Preview:
     first: tuple[Touched, ...]
 
 
-def changes(book: Rulebook, jurisdiction: str, first: date, last: date) -> tuple[Change, ...]:
-    """What begins, ends or changes a figure in a place after `first`, up to and including `last`."""
-    found = []
-    for rule in book.rules:
-        if rule.instrument.jurisdiction not in (jurisdiction, "*"):
-            continue
-        for day in sorted(rule.changes()):
-            if first < day <= last and (rule.since == day or rule.until == day or rule.in_force(day)):
-                what = "begins" if day == rule.since else "ends" if day == rule.until else "changes"
-                found.append(Change(rule, day, what))
-    return tuple(sorted(found, key=lambda change: (change.day, change.rule.id)))
-
-
 def preview(then: date, book: Rulebook, most: int = 100) -> Preview:
-    """The newest run's facts decided by the law of its day and by that of `then`: whom a change will touch.
+    """Tonight's run decided by the law of its day and by that of `then`, not before it: whom a change will touch.
 
     Facts stay as they are but for law_known; hours are compared in the local day. Raises NoDecision.
     """
     with one_line(), engine().connect() as connection:
-        found = _run(connection, None)
+        found = run_on_file(connection, None)
+    if then < found.as_of:
+        raise NoDecision(
+            f"The newest night is run {found.id}, for {found.as_of}; a preview looks ahead from it,"
+            f" and {then} is earlier. Give a later day."
+        )
     duck, places = _decisions(found.id, found.as_of)
     count, total = 0, 0
     by_step: dict[tuple[str, str], int] = {}

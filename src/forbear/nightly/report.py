@@ -6,7 +6,10 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from forbear.rulebook.models import LANGUAGES, Text
-from forbear.store.tables import decision
+from forbear.store.tables import decision, run
+
+#: The order in which runs count: the newest day first, of one day the newest run. The first is tonight's.
+NEWEST_FIRST = (run.c.as_of.desc(), run.c.id.desc())
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -21,19 +21,19 @@ import ibis
 import ibis.expr.types as ir
 import psycopg
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 from psycopg import sql
 
 from forbear.contact.reads import COUNTRY
 from forbear.ledger.position import HORIZON_DAYS, positions
 from forbear.nightly import facts as f
+from forbear.nightly.apart import set_apart
 from forbear.nightly.errors import NothingToDecide
 from forbear.nightly.history import files_of
 from forbear.rulebook.calendar import public_holiday
 from forbear.rulebook.cap import find_cap
 from forbear.rulebook.compile import Compiled, compile_for
-from forbear.rulebook.hours import local_day
+from forbear.rulebook.hours import local_day, within_reach
 from forbear.rulebook.load import Rulebook
 from forbear.servicing.demand import keep_lawful
 from forbear.store.engine import arrow_connection, copy_connection
@@ -45,6 +45,8 @@ from forbear.strategy.ladder import decide
 CHUNK_ACCOUNTS = 200_000
 #: DuckDB's share of memory; what does not fit is spilled to a temporary folder.
 MEMORY_LIMIT = "2500MB"
+#: DuckDB gives a thread one such group of rows: small enough that a book of 100,000 accounts occupies every core.
+ROW_GROUP = 16_384
 
 #: What the night asks of the book; {lo} and {hi} bound the account ids of a chunk, {as_of} is the day. Each
 #: reads one table by a range of its own key, so that a chunk costs the same in a book of any size.
@@ -80,6 +82,8 @@ _BOOKS = """
     SELECT id AS book_id, jurisdiction, lender_type, collector, r.rows_waiting AS book_waits,
            CASE WHEN r.recorded_until >= {as_of} THEN r.history_from END AS history_from
     FROM book JOIN book_record r ON r.book_id = book.id"""
+#: Without the synthetic books, where there is another.
+_REAL = " WHERE NOT synthetic OR NOT EXISTS (SELECT FROM book real WHERE NOT real.synthetic)"
 #: The few accounts of which something waits in quarantine, or of whose contacts one was left out.
 _HELD = "SELECT account_id, rows_waiting, gap_until FROM account_held"
 
@@ -130,8 +134,12 @@ class Night:
     stages: Stages = field(compare=False)
 
 
-def nightly(as_of: date, book: Rulebook, threads: int | None = None) -> Night:
-    """Decide every account of every book for the local day `as_of`. Raises StoreError, NothingToDecide."""
+def nightly(as_of: date, book: Rulebook, threads: int | None = None, real_only: bool = False) -> Night:
+    """Decide every account of every book for the local day `as_of`. Raises StoreError, NothingToDecide.
+
+    real_only: leave synthetic books out as soon as another is on file.
+    """
+    within_reach(as_of)
     stages = Stages()
     started = datetime.now(UTC)
     keep_lawful(book)
@@ -144,11 +152,12 @@ def nightly(as_of: date, book: Rulebook, threads: int | None = None) -> Night:
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         connection.execute("SELECT pg_advisory_xact_lock(hashtext('forbear.nightly'))")
         connection.execute("SET LOCAL TimeZone = 'UTC'")
-        duck = ibis.duckdb.connect(Path(folder) / "night.duckdb", temp_directory=folder, memory_limit=MEMORY_LIMIT)
+        duck = ibis.duckdb.connect(temp_directory=folder, memory_limit=MEMORY_LIMIT)
+        duck.raw_sql(f"ATTACH '{Path(folder) / 'night.duckdb'}' AS night (ROW_GROUP_SIZE {ROW_GROUP}); USE night")
         duck.raw_sql(f"SET threads = {threads or os.cpu_count() or 2}")
         duck.raw_sql("SET TimeZone = 'UTC'")
         try:
-            _read(connection, duck, as_of, stages)
+            _read(connection, duck, as_of, stages, real_only)
             with stages.timed("decide"):
                 _sum_up(duck, as_of, book)
             compiled = _compiled(duck, book, as_of)
@@ -161,6 +170,8 @@ def nightly(as_of: date, book: Rulebook, threads: int | None = None) -> Night:
         ).fetchone()
         assert earlier is not None
         if earlier[0] is not None:
+            # The number goes back: one night runs at a time, so nobody has taken a later one.
+            connection.execute("SELECT setval(pg_get_serial_sequence('run', 'id'), %s)", (run_id - 1,))
             connection.rollback()
             return Night(earlier[0], as_of, count, digest, True, stages)
         with stages.timed("write"):
@@ -171,7 +182,7 @@ def nightly(as_of: date, book: Rulebook, threads: int | None = None) -> Night:
 # ---- read -------------------------------------------------------------------------------------------
 
 
-def _read(connection: psycopg.Connection[Any], duck: Any, as_of: date, stages: Stages) -> None:
+def _read(connection: psycopg.Connection[Any], duck: Any, as_of: date, stages: Stages, real_only: bool = False) -> None:
     """The book into DuckDB, a chunk of accounts at a time.
 
     All Arrow reads see the transaction's own picture of the book, by its exported snapshot.
@@ -186,7 +197,7 @@ def _read(connection: psycopg.Connection[Any], duck: Any, as_of: date, stages: S
     with arrow_connection() as arrow, arrow.cursor() as cursor:
         cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
         cursor.execute(f"SET TRANSACTION SNAPSHOT '{snapshot[0]}'")
-        cursor.execute(_BOOKS.format(as_of=f"DATE '{as_of}'"))
+        cursor.execute(_BOOKS.format(as_of=f"DATE '{as_of}'") + (_REAL if real_only else ""))
         duck.create_table("book", ibis.memtable(cursor.fetch_arrow_table()))
         cursor.execute(_HELD)
         duck.create_table("held", ibis.memtable(cursor.fetch_arrow_table()))
@@ -202,20 +213,22 @@ def _read(connection: psycopg.Connection[Any], duck: Any, as_of: date, stages: S
 
         for number, chunk in enumerate(chunks(QUERIES, bounds[0], bounds[1])):
             with stages.timed("decide"):
-                _keep(duck, _positioned(chunk, as_of), first=number == 0)
+                lo = bounds[0] + number * CHUNK_ACCOUNTS
+                made = _positioned(chunk, as_of)
+                where = set_apart(connection, made["position"], lo, lo + CHUNK_ACCOUNTS, as_of)
+                _keep(duck, {n: ibis.memtable(t) for n, t in (made | {"position": where}).items()}, first=number == 0)
         for number, chunk in enumerate(chunks(BORROWER_QUERIES, bounds[2], bounds[3])):
             with stages.timed("decide"):
                 _keep(duck, {name: ibis.memtable(rows) for name, rows in chunk.items()}, first=number == 0)
 
 
-def _positioned(chunk: dict[str, pa.Table], as_of: date) -> dict[str, ir.Table]:
+def _positioned(chunk: dict[str, pa.Table], as_of: date) -> dict[str, pa.Table]:
     """The tables of the night that a chunk of accounts adds to: the schedule as positions only, the rest as it is."""
     accounts = chunk["accounts"]
     # The fact is the contract's penalty rate; what accrues is what is demanded.
     demanded = accounts.drop_columns("penalty_rate_ppm").rename_columns({"demanded_penalty_ppm": "penalty_rate_ppm"})
     where = positions(chunk["instalments"], chunk["payments"], demanded, as_of)
-    made = {"account_row": chunk["accounts"], "position": where, "contact": _utc(chunk["contacts"])}
-    return {name: ibis.memtable(rows) for name, rows in made.items()}
+    return {"account_row": chunk["accounts"], "position": where, "contact": _utc(chunk["contacts"])}
 
 
 def _keep(duck: Any, made: Mapping[str, ir.Table], first: bool) -> None:
@@ -224,51 +237,6 @@ def _keep(duck: Any, made: Mapping[str, ir.Table], first: bool) -> None:
             duck.create_table(name, rows)
         else:
             duck.insert(name, rows)
-
-
-def read_borrower(borrower_id: int, at: datetime, as_of: date, ahead_days: int) -> dict[str, pa.Table]:
-    """What the night reads of the accounts of one borrower, as a person, and of the books: what `facts_of` takes.
-
-    As it was known at the instant `at`, of the local day `as_of`; with instalments for `ahead_days` more. Where
-    contacts are on record until `as_of`, later days take it that the record is kept up.
-    """
-    ahead = {"instalments": as_of + timedelta(days=ahead_days)}
-    with one_line(), arrow_connection() as arrow, arrow.cursor() as cursor:
-
-        def of(queries: Mapping[str, str], key: int) -> dict[str, pa.Table]:
-            found = {}
-            for name, query in queries.items():
-                cursor.execute(query.format(lo=key, hi=key + 1, as_of=f"DATE '{ahead.get(name, as_of)}'"))
-                found[name] = cursor.fetch_arrow_table()
-            return found
-
-        person = f"(SELECT coalesce(same_as, id) FROM borrower WHERE id = {borrower_id:d})"
-        cursor.execute(f"SELECT id FROM borrower WHERE id = {person} OR same_as = {person} ORDER BY id")
-        same = [each for (each,) in cursor.fetchall()]
-        cursor.execute(f"SELECT id FROM account WHERE borrower_id IN ({', '.join(map(str, same))}) ORDER BY id")
-        parts = [of(QUERIES, account_id) for (account_id,) in cursor.fetchall()]
-        read = {name: pa.concat_tables([part[name] for part in parts]) for name in QUERIES}
-        read["contacts"] = read["contacts"].filter(pc.field("at") <= pa.scalar(at))
-        who = [of(BORROWER_QUERIES, each) for each in same]
-        read |= {name: pa.concat_tables([part[name] for part in who]) for name in BORROWER_QUERIES}
-        cursor.execute(_BOOKS.format(as_of=f"DATE '{as_of}'"))
-        read["book"] = cursor.fetch_arrow_table()
-        cursor.execute(_HELD)
-        return read | {"held": cursor.fetch_arrow_table()}
-
-
-def facts_of(read: dict[str, pa.Table], as_of: date, book: Rulebook) -> list[dict[str, Any]]:
-    """The facts of a borrower's accounts on a day, exactly as a night would have them."""
-    duck = ibis.duckdb.connect()
-    duck.raw_sql("SET TimeZone = 'UTC'")
-    try:
-        _keep(duck, {name: ibis.memtable(read[name]) for name in ("book", "held", *BORROWER_QUERIES)}, first=True)
-        _keep(duck, _positioned(read, as_of), first=True)
-        _sum_up(duck, as_of, book)
-        rows: list[dict[str, Any]] = fact_table(duck, as_of, book).to_pyarrow().to_pylist()
-        return rows
-    finally:
-        duck.disconnect()
 
 
 def _utc(contacts: pa.Table) -> pa.Table:

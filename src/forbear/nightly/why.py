@@ -1,68 +1,93 @@
-"""One contact explained: the facts of its account on a local day, as a night would have them, and the answer."""
+"""One contact explained: what the gate would say of it, by the gate's own function, with nothing locked or kept."""
 
-import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
-from typing import Any
+from datetime import datetime
+from uuid import uuid4
 
 import sqlalchemy as sa
 
-from forbear.nightly.run import facts_of, read_borrower
+from forbear.contact import reads
+from forbear.contact.models import Record, Request
+from forbear.contact.services import answers_of, connected, decide, gravest, zones_of
+from forbear.nightly.errors import NoDecision
 from forbear.rulebook.answer import Answer
-from forbear.rulebook.compile import compile_for
-from forbear.rulebook.earliest import earliest_lawful, local_date
 from forbear.rulebook.load import Rulebook
-from forbear.rulebook.models import FactValue, Hours
+from forbear.rulebook.models import FactValue, Vocabulary
 from forbear.store.engine import engine
 from forbear.store.errors import one_line
-from forbear.store.tables import account, book, borrower
+from forbear.store.tables import account, book
 
 #: Local days to look ahead for the first lawful one.
-HORIZON_DAYS = 62
+HORIZON_DAYS = reads.AHEAD_DAYS
 
 
 @dataclass(frozen=True, slots=True)
 class Why:
-    """The answer to one contact, and the first lawful instant from then on; None where none was found."""
+    """The answer to one contact at an instant, and the first lawful one from then on; None where none was found.
 
+    missing: facts of the contact itself that were not given and without which a rule can't answer. No other day
+    would tell them, so none is then looked for. zones: the borrower's, joined by "|".
+    """
+
+    at: datetime
     answer: Answer
     earliest: datetime | None
     currency: str
+    zones: str | None
+    missing: tuple[str, ...]
 
 
-def why(account_id: int, step: str, at: datetime, given: Mapping[str, FactValue], rulebook: Rulebook) -> Why:
-    """What the gate's rules say of a contact about an account at an aware instant.
+def why(
+    account_id: int,
+    step: str,
+    at: datetime | None,
+    given: Mapping[str, FactValue],
+    rulebook: Rulebook,
+    agency: str | None = None,
+) -> Why:
+    """What the gate would say of a contact about an account at an aware instant, or (None) now, by its own clock.
+
+    The record is that of today, without what was done after `at`: a request that the gate did answer is replayed
+    from what was kept of it (`nightly.history.replay_request`).
 
     Args:
         given: facts of the contact itself; those left out are unknown, but for to_whom: the debtor.
+        agency: who makes the contact, if not who collects the book.
 
-    Raises StoreError. The facts of later days take it that nothing else happens until then.
+    Raises StoreError, NoDecision for a day before the loan.
     """
-    query = (
-        sa.select(borrower.c.id, borrower.c.zones, book.c.jurisdiction, book.c.currency)
-        .select_from(account)
-        .join(borrower, borrower.c.id == account.c.borrower_id)
-        .join(book, book.c.id == account.c.book_id)
-        .where(account.c.id == account_id)
-    )
+    query = sa.select(book.c.currency).join(account, account.c.book_id == book.c.id).where(account.c.id == account_id)
     with one_line(), engine().connect() as connection:
-        borrower_id, zones, jurisdiction, currency = connection.execute(query).one()
-    today = local_date(zones, at)
-    read = read_borrower(borrower_id, at, today, HORIZON_DAYS)
-    contact = {f.id: given.get(f.id) for f in rulebook.vocabulary.facts.values() if f.asked == "gate"}
-    contact["to_whom"] = given.get("to_whom", "debtor")
+        currency = connection.execute(query).scalar_one()
+    with connected() as gate:
+        rows = gate.cursor(binary=True).execute(reads.GATHER_AT, {"account_id": account_id, "mine": None, "at": at})
+        record = reads.record(rows.fetchall(), account_id)
+    assert record is not None, "the account was there just now"
+    record = _as_of(record)
+    facts = {"to_whom": "debtor"} | {name: value for name, value in given.items() if value is not None}
+    # Not a request of anybody's: nothing is kept, so that who asks and what text it is for say nothing.
+    request = Request.model_construct(
+        key=uuid4(), account_id=account_id, step=step, requested_by="why", agency=agency, facts=facts
+    )
+    decision = decide(rulebook, request, record)
+    answer = gravest(answers_of(rulebook, request, record)[0])
+    if answer.compiled.day < record.asked.opened_on:
+        raise NoDecision(f"The loan was not yet open on {answer.compiled.day}. Ask about a day from its opening on.")
+    missing = _missing(answer, rulebook.vocabulary)
+    earliest = record.at if decision.granted else None if missing else decision.earliest
+    return Why(record.at, answer, earliest, currency, zones_of(record), missing)
 
-    @functools.cache
-    def row_on(day: date) -> dict[str, Any]:
-        return next(row for row in facts_of(read, day, rulebook) if row["account_id"] == account_id)
 
-    def facts_on(day: date) -> dict[str, FactValue]:
-        return {**row_on(day), **contact}
+def _as_of(record: Record) -> Record:
+    """The record without contacts made, and permissions granted, after its instant."""
+    now = record.at.timestamp()
+    loans = tuple(x._replace(touches=tuple(t for t in x.touches if t.second <= now)) for x in record.loans)
+    asked = next(x for x in loans if x.account_id == record.asked.account_id)
+    return record._replace(asked=asked, loans=loans)
 
-    first = row_on(today)
-    agreed = None if first["agreed_from_min"] is None else Hours(first["agreed_from_min"], first["agreed_to_min"])
-    place = zones if first["place_known"] else None
-    answer = compile_for(rulebook, jurisdiction, today, "gate").answer(step, facts_on(today), at, place, agreed)
-    earliest = earliest_lawful(rulebook, jurisdiction, step, facts_on, at, place, agreed, HORIZON_DAYS)
-    return Why(answer, earliest, currency)
+
+def _missing(answer: Answer, vocabulary: Vocabulary) -> tuple[str, ...]:
+    read = [spoken.facts for spoken in answer.spoke if spoken.says == "unknown"]
+    gate = [fact.id for fact in vocabulary.facts.values() if fact.asked == "gate"]
+    return tuple(name for name in gate if any(facts.get(name, False) is None for facts in read))

@@ -1,5 +1,7 @@
 """The answer to one contact at one instant: the verdict, every rule that spoke, the lawful hours of the day."""
 
+import functools
+from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -26,6 +28,26 @@ class Spoken(NamedTuple):
     def facts(self) -> dict[str, FactValue]:
         """The facts that the rule reads, with the values that it was given; None is unknown."""
         return {name: self.record.get(name) for name in self.rule.facts_read()}
+
+
+class Said:
+    """What each rule that governs a step says, those against it first; shared by all answers that say the same."""
+
+    def __init__(self, rules: tuple[tuple[Rule, Says], ...]) -> None:
+        self.rules = rules
+
+    @functools.cached_property
+    def ids(self) -> Mapping[str, tuple[str, ...]]:
+        """The ids of the rules, by what they say."""
+        found: dict[str, list[str]] = {}
+        for rule, says in self.rules:
+            found.setdefault(says, []).append(rule.id)
+        return {says: tuple(ids) for says, ids in found.items()}
+
+    @functools.cached_property
+    def facts(self) -> tuple[str, ...]:
+        """The facts that the rules read, in order."""
+        return tuple(sorted(frozenset().union(*(rule.facts_read() for rule, _ in self.rules))))
 
 
 class Answer(NamedTuple):
@@ -62,36 +84,50 @@ class Answer(NamedTuple):
     @property
     def spoke(self) -> tuple[Spoken, ...]:
         """Every rule in force that governs the step: those against it, those that can't tell, the others."""
-        rules, record = self.compiled.rules, self.record
-        against: list[Spoken] = []
-        kept: list[Spoken] = []
-        for bit in _bits(self.bound & ~self.unknown):
-            says = self._of_hours(rules[bit])
-            (kept if says == "hours" else against).append(Spoken(rules[bit], says, record))
-        silent = self.compiled.step_masks[self.step] & ~(self.forbids | self.unknown | self.bound)
-        return (
-            *[Spoken(rules[bit], "forbids", record) for bit in _bits(self.forbids)],
-            *against,
-            *[Spoken(rules[bit], "unknown", record) for bit in _bits(self.unknown)],
-            *kept,
-            *[Spoken(rules[bit], "permits", record) for bit in _bits(silent)],
-        )
+        record = self.record
+        return tuple([Spoken(rule, says, record) for rule, says in self.said.rules])
 
-    def _of_hours(self, rule: Rule) -> Says:
-        """Does the contact keep the hours of one rule that binds?"""
-        local = self.local
+    @property
+    def said(self) -> Said:
+        """The same without the facts of this one case."""
+        return _said(self.compiled, self.step, self.forbids, self.unknown, self.bound & ~self.unknown, self._hours())
+
+    def _hours(self) -> tuple[Says, ...]:
+        """What each rule says whose hours bind; empty where all are kept."""
+        bound, local, minute = self.bound & ~self.unknown, self.local, self.minute
+        if not bound:
+            return ()
         assert local is not None  # without a place, hours are unknown
-        if self.opens + local.first >= self.closes + local.last:
-            return "no_hours"
-        own = self.compiled.own_hours(rule, self.record, self.agreed)
-        return "hours" if own.opens + local.first <= self.minute < own.closes + local.last else "forbids"
+        opens, closes = self.opens + local.first, self.closes + local.last
+        if opens <= minute < closes:
+            return ()
+        rules = [self.compiled.rules[bit] for bit in _bits(bound)]
+        if opens >= closes:
+            return tuple("no_hours" for _ in rules)
+        each = [self.compiled.own_hours(rule, self.record, self.agreed) for rule in rules]
+        kept = (own.opens + local.first <= minute < own.closes + local.last for own in each)
+        return tuple(["hours" if so else "forbids" for so in kept])
+
+
+_KEPT: Says = "hours"
+
+
+@functools.lru_cache(maxsize=4096)
+def _said(compiled: "Compiled", step: str, forbids: int, unknown: int, bound: int, hours: tuple[Says, ...]) -> Said:
+    rules = compiled.rules
+    by_hours = list(zip(_bits(bound), hours, strict=True)) if hours else [(bit, _KEPT) for bit in _bits(bound)]
+    silent = compiled.step_masks[step] & ~(forbids | unknown | bound)
+    return Said(
+        (
+            *[(rules[bit], "forbids") for bit in _bits(forbids)],
+            *[(rules[bit], says) for bit, says in by_hours if says != "hours"],
+            *[(rules[bit], "unknown") for bit in _bits(unknown)],
+            *[(rules[bit], says) for bit, says in by_hours if says == "hours"],
+            *[(rules[bit], "permits") for bit in _bits(silent)],
+        )
+    )
 
 
 def _bits(mask: int) -> list[int]:
     """The places of the bits that are set, lowest first."""
-    found = []
-    while mask:
-        low = mask & -mask
-        found.append(low.bit_length() - 1)
-        mask ^= low
-    return found
+    return [bit for bit, digit in enumerate(f"{mask:b}"[::-1]) if digit == "1"]

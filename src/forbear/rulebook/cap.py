@@ -1,5 +1,6 @@
 """The ceiling on a loan's all-in yearly cost: which rule sets it, and at how much, for one loan."""
 
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
@@ -25,8 +26,8 @@ def find_cap(book: Rulebook, jurisdiction: str, lender_type: str, opened_on: dat
     Where one of several ceilings can't be known, the answer is unknown: it might be the lowest. So it is for a type
     of lender that no ceiling of the place ever names.
     """
-    here_all = [rule for rule in book.rules if rule.cap and rule.instrument.jurisdiction == jurisdiction]
-    if here_all and not any(not rule.lenders or lender_type in rule.lenders for rule in here_all):
+    caps = _caps(book, jurisdiction)
+    if caps and not any(not rule.lenders or lender_type in rule.lenders for rule in caps):
         return CapFound(None, None, f"no ceiling on file names the lender type {lender_type!r}: a person decides")
     found: CapFound | None = None
     for here in binding(book, jurisdiction, lender_type, opened_on):
@@ -45,8 +46,8 @@ def lowest_known(book: Rulebook, jurisdiction: str, lender_type: str, opened_on:
 
 def binding(book: Rulebook, jurisdiction: str, lender_type: str, opened_on: date) -> Iterator[CapFound]:
     """Every ceiling that binds such a loan, by the rules' ids; `ppm` None where its figure is not on file."""
-    for rule in book.rules:
-        if rule.instrument.jurisdiction != jurisdiction or not rule.in_force(opened_on):
+    for rule in _caps(book, jurisdiction):
+        if not rule.in_force(opened_on):
             continue
         if rule.lenders and lender_type not in rule.lenders:
             continue
@@ -57,6 +58,11 @@ def binding(book: Rulebook, jurisdiction: str, lender_type: str, opened_on: date
             yield CapFound(rule, ceiling(book, cap, opened_on))
         except CalendarUnknown as error:
             yield CapFound(rule, None, str(error))
+
+
+@functools.lru_cache(maxsize=512)
+def _caps(book: Rulebook, jurisdiction: str) -> tuple[Rule, ...]:
+    return tuple(rule for rule in book.rules if rule.cap and rule.instrument.jurisdiction == jurisdiction)
 
 
 def ceiling(book: Rulebook, cap: Cap, day: date) -> int:

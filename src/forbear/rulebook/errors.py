@@ -7,5 +7,9 @@ class PackError(ForbearError):
     """A pack can't be used. One line: the file, the rule, what is wrong, what to do."""
 
 
+class DayOutOfReach(ForbearError):
+    """A day so far off that its clocks can't be told."""
+
+
 class CalendarUnknown(ForbearError):
     """A published figure or calendar is needed for a day for which none is on file; it is never guessed."""

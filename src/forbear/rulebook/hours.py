@@ -9,6 +9,10 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from forbear.rulebook.errors import DayOutOfReach
+
+#: The days that can be asked about: one far off them is a slip of the pen, and has no clock.
+FIRST_DAY, LAST_DAY = date(1900, 1, 1), date(2199, 12, 31)
 #: How long before the day a change of clocks may still colour a "days since": a year and a day.
 _LOOK_BACK_DAYS = 366
 
@@ -28,9 +32,20 @@ class LocalDay:
     earliest_date: int
 
 
+def within_reach(day: date) -> date:
+    """The day itself. Raises DayOutOfReach."""
+    if not FIRST_DAY <= day <= LAST_DAY:
+        raise DayOutOfReach(f"{day}: no clock is known of that day. Give one from {FIRST_DAY} to {LAST_DAY}.")
+    return day
+
+
 @functools.lru_cache(maxsize=65_536)
 def local_day(zones: str, day: date) -> LocalDay:
-    """The local day of a borrower in `zones` (IANA names joined by "|"). Raises ValueError for no such zone."""
+    """The local day of a borrower in `zones` (IANA names joined by "|").
+
+    Raises ValueError for no such zone, DayOutOfReach for no such day.
+    """
+    within_reach(day)
     try:
         places = [ZoneInfo(zone) for zone in zones.split("|")]
     except (ZoneInfoNotFoundError, ValueError, OSError):

@@ -36,6 +36,11 @@ def load(*extra: Path) -> Rulebook:
 
 def lint(*extra: Path) -> list[str]:
     """Every fault of the shipped packs and of `extra`, one line each; a path to a shipped pack tells of it alone."""
+    for path in extra:
+        if path.is_dir() and not _folder(path):
+            raise PackError(f"{path}: holds no pack (*.toml) and no calendar (calendars/*.json). Name another folder.")
+        if path.is_file() and path.suffix not in (".toml", ".json"):
+            raise PackError(f"{path.name}: is no pack: packs are *.toml, calendars *.json. Name one of these.")
     shipped = [path for path in extra if path.resolve().is_relative_to(PACKS)]
     from forbear.rulebook.lint import faults_of
 

@@ -152,6 +152,8 @@ class _Reader:
                 f"has the table {sorted(unknown)[0]!r}. The tables are [instrument], [[define]], [[rule]], [[series]].",
             )
             return
+        if not data:
+            self.fault(source.name, "is no pack: it is empty. A pack has an [instrument] and rules, or a [[series]].")
         for entry in data.get("series", ()):
             self._series(entry, source.name)
         if "instrument" in data and (instrument := self._instrument(data["instrument"], source.name)) is not None:

@@ -2,16 +2,16 @@
 
 import functools
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import adbc_driver_postgresql.dbapi as adbc
 import psycopg
 import sqlalchemy as sa
-from alembic import command
-from alembic.config import Config
 
 from forbear.store.errors import one_line
 from forbear.store.server import database_url
+
+if TYPE_CHECKING:  # ADBC brings pandas along, and Alembic is for migrations only: each is imported where it is used
+    import adbc_driver_postgresql.dbapi as adbc
 
 
 @functools.cache
@@ -32,13 +32,18 @@ def copy_connection() -> psycopg.Connection[Any]:
         return psycopg.connect(database_url())
 
 
-def arrow_connection() -> adbc.Connection:
+def arrow_connection() -> "adbc.Connection":
     """An ADBC connection of its own, that reads query results as Arrow."""
+    import adbc_driver_postgresql.dbapi as adbc
+
     return adbc.connect(database_url())
 
 
 def migrate() -> None:
     """Bring the schema to the newest revision. Safe to call each time, and from several processes."""
+    from alembic import command
+    from alembic.config import Config
+
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     with one_line(), engine().begin() as connection:

@@ -7,17 +7,22 @@ import tempfile
 from pathlib import Path
 from types import ModuleType
 
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
+
 from forbear.home import home as home
-from forbear.store.errors import StoreDown
+from forbear.store.errors import StoreDown, StoreError
 
 
 def database_url() -> str:
     """The libpq address of the database, starting the embedded server if no other was named.
 
-    Raises StoreDown when the embedded server can't be started.
+    Raises StoreDown when the embedded server can't be started, StoreError where the address is none of PostgreSQL.
     """
     if given := os.environ.get("FORBEAR_DATABASE_URL"):
-        return given
+        return _checked(given)
     data = home() / "postgres"
     try:
         data.mkdir(parents=True, exist_ok=True)
@@ -28,6 +33,22 @@ def database_url() -> str:
             f"See {data / 'log'}; is the folder writable, is its disk full?"
         ) from error
     return str(server.get_uri())
+
+
+@functools.cache
+def _checked(address: str) -> str:
+    """The address itself. What is wrong with it is not repeated: it may hold a password."""
+    try:
+        if address.partition("://")[0] not in ("postgresql", "postgres"):
+            raise ValueError
+        conninfo_to_dict(address)
+        make_url(address)
+    except (ValueError, psycopg.ProgrammingError, ArgumentError):
+        raise StoreError(
+            "FORBEAR_DATABASE_URL is no address of a PostgreSQL. Write it as postgresql://USER:PASSWORD@HOST:5432/NAME,"
+            " or unset it: a server of our own is then started."
+        ) from None
+    return address
 
 
 @functools.cache

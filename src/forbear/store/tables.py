@@ -70,6 +70,7 @@ import_ = sa.Table(
     _required("started_at", Instant, server_default=sa.func.now()),
     sa.Column("finished_at", Instant),
     sa.UniqueConstraint("file_sha256", "mapping_sha256"),
+    sa.Index("import_unfinished", "book_id", postgresql_where=sa.text("finished_at IS NULL")),
 )
 
 #: How a field that the file does not hold was worked out: shown wherever the field is.
@@ -82,6 +83,9 @@ derivation = sa.Table(
     _required("facts", ARRAY(Text)),  # the facts of the vocabulary that rest on it
     _required("text", JSONB),  # {language: sentence}
 )
+
+#: Rows that wait, and contacts that were left out.
+_BEARS = "settled_at IS NULL OR (settled_how = 'dropped' AND table_name = 'contacts')"
 
 #: Rows kept aside with the reason and the remedy, until they are mended or dropped.
 quarantine = sa.Table(
@@ -102,6 +106,9 @@ quarantine = sa.Table(
     sa.Column("settled_at", Instant),
     sa.Column("settled_how", Text),  # mended | dropped | superseded (a newer file brought the row, good)
     sa.Index("quarantine_waiting", "import_id", postgresql_where=sa.text("settled_at IS NULL")),
+    # What bears on a contact, by whose it is: the gate looks it up at each request.
+    sa.Index("quarantine_of_loan", "loan_ref", "settled_how", "borrower_ref", postgresql_where=sa.text(_BEARS)),
+    sa.Index("quarantine_of_borrower", "borrower_ref", postgresql_where=sa.text(_BEARS)),
     sa.UniqueConstraint("import_id", "table_name", "row_number", "field"),
 )
 
@@ -339,6 +346,20 @@ gate_request = sa.Table(
     sa.Column("expires_at", Instant),
     sa.Column("used_at", Instant),
     sa.Column("voided_at", Instant),
+    # What the answer was drawn from besides `facts`, so that it can be asked again; NULL: asked before this was kept.
+    sa.Column("jurisdiction", Text),
+    sa.Column("zones", Text),
+    sa.Column("agreed_from_min", sa.SmallInteger),
+    sa.Column("agreed_to_min", sa.SmallInteger),
+    sa.Column("other_days", JSONB),  # {day: facts}: where it was several local days at once, those of the others
+    # The earlier answer "needs a human" that decided_by decided on: each is lifted once.
+    sa.Column("overrides", UUID(as_uuid=True), sa.ForeignKey("gate_request.id")),
+    # A refusal when that permission was to be used: the request of then, answered anew.
+    sa.Column("at_use_of", UUID(as_uuid=True), sa.ForeignKey("gate_request.id")),
+    sa.CheckConstraint("overrides IS NULL OR decided_by IS NOT NULL", name="overrides_by_someone"),
+    sa.CheckConstraint("at_use_of IS NULL OR expires_at IS NULL", name="refused_at_use"),
+    sa.Index("gate_request_overrides", "overrides", unique=True, postgresql_where=sa.text("overrides IS NOT NULL")),
+    sa.Index("gate_request_at_use_of", "at_use_of", postgresql_where=sa.text("at_use_of IS NOT NULL")),
     sa.CheckConstraint("verdict IN ('permitted','forbidden','needs_human')", name="verdict_known"),
     sa.CheckConstraint("(decided_by IS NULL) = (reason IS NULL)", name="overridden_by_someone"),
     sa.CheckConstraint("decided_by IS NULL OR verdict = 'needs_human'", name="only_the_unknown_is_overridden"),
@@ -353,6 +374,17 @@ gate_request = sa.Table(
     sa.CheckConstraint("used_at IS NULL OR voided_at IS NULL", name="used_or_voided"),
     # Also finds what is outstanding: the refused stand outside any span of `expires_at`.
     sa.Index("gate_request_account", "account_id", "expires_at"),
+)
+
+#: How a contact ended, as somebody said it: each report that changed it. `contact.outcome` is the gravest.
+contact_report = sa.Table(
+    "contact_report",
+    metadata,
+    sa.Column("id", sa.BigInteger, sa.Identity(), primary_key=True),
+    _required("permission_id", UUID(as_uuid=True), sa.ForeignKey("gate_request.id"), index=True),
+    _required("outcome", Text),
+    _required("reported_by", Text),  # a staff or system number, never a name
+    _required("reported_at", Instant),
 )
 
 #: The local channel: messages that went no further than this table.
@@ -393,7 +425,7 @@ run = sa.Table(
 )
 
 FACT_COLUMNS: tuple[sa.Column[object], ...] = (
-    _required("law_known", sa.Boolean),
+    sa.Column("law_known", sa.Boolean),
     _required("place_known", sa.Boolean),
     _required("status", Text),
     _required("lender_type", Text),
@@ -448,6 +480,8 @@ FACT_COLUMNS: tuple[sa.Column[object], ...] = (
     sa.Column("days_since_notice_given", sa.Integer),
     sa.Column("rows_waiting", sa.Boolean),
     sa.Column("penalty_rate_ppm", Ppm),
+    sa.Column("days_since_first_contact", sa.Integer),
+    sa.Column("emails_episode", sa.Integer),
 )
 
 #: One decision for one account: the step, its lawful hours, the rules that spoke, the facts they read.

@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import numpy.typing as npt
 
+from forbear.locale import N_
 from forbear.synth.errors import SynthError
 
 Ints = npt.NDArray[np.int64]
@@ -146,7 +147,11 @@ def parameters(jurisdiction: str) -> Parameters:
     """The parameters for `jurisdiction`. Raises SynthError for a place that has none."""
     chosen, fitted = _toml("parameters.toml"), _toml("fitted.toml")
     if jurisdiction not in chosen["jurisdiction"]:
-        raise SynthError(f"--jurisdiction {jurisdiction}: no such place; give one of {', '.join(jurisdictions())}.")
+        raise SynthError(
+            N_("--jurisdiction %(place)s: no such place; give one of %(known)s."),
+            place=jurisdiction,
+            known=", ".join(jurisdictions()),
+        )
     here = chosen["jurisdiction"][jurisdiction]
     borrower, contact, arrears = chosen["borrower"], chosen["contact"], chosen["arrears"]
     loans = fitted["loans"]

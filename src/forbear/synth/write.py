@@ -16,6 +16,7 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from forbear.ledger.allocate import default_order
+from forbear.locale import N_
 from forbear.rulebook.load import load
 from forbear.store import tables
 from forbear.store.engine import arrow_connection, engine
@@ -108,7 +109,12 @@ def _ahead(request: Request) -> Iterator[Chunk]:
 def _word(option: str, given: str, fact: str) -> str:
     values = load().vocabulary.facts[fact].values
     if given not in values:
-        raise SynthError(f"--{option} {given}: no such word; give one of {', '.join(values)}.")
+        raise SynthError(
+            N_("--%(option)s %(given)s: no such word; give one of %(known)s."),
+            option=option,
+            given=given,
+            known=", ".join(values),
+        )
     return given
 
 
@@ -141,7 +147,11 @@ def _earlier(cursor: Any, name: str, how: str) -> int | None:
         return None
     if not found[1]:
         raise SynthError(
-            f"--name {name}: a book of that name is there, drawn otherwise. Give another name, or the same options."
+            N_(
+                "--name %(name)s: a book of that name is there, drawn otherwise. Give another name, or the same"
+                " options."
+            ),
+            name=name,
         )
     return int(found[0])
 

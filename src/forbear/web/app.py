@@ -22,6 +22,8 @@ from forbear.errors import ForbearError
 from forbear.nightly.errors import RulebookChanged
 from forbear.nightly.explain import Explanation, FactShown, explain
 from forbear.nightly.report import BUCKETS, Bucket
+from forbear.rulebook.errors import DayOutOfReach
+from forbear.rulebook.hours import within_reach
 from forbear.rulebook.load import Rulebook
 from forbear.statement.document import Document, document
 from forbear.statement.errors import NoFont, StatementError
@@ -283,8 +285,8 @@ def _bucket(given: str) -> Bucket | None:
 
 def _day(given: str) -> date | None:
     try:
-        return date.fromisoformat(given) if given else None
-    except ValueError:
+        return within_reach(date.fromisoformat(given)) if given else None
+    except (ValueError, DayOutOfReach):
         raise HTTPException(404) from None
 
 

@@ -11,7 +11,9 @@ from babel.dates import format_date, format_datetime, get_timezone_location, get
 from babel.numbers import format_decimal, format_percent
 
 from forbear.locale import Language
+from forbear.locale.words import word
 from forbear.nightly.explain import money
+from forbear.rulebook.cite import cited
 
 #: CLDR's name of a place, where the time zone database has a newer one.
 _OLDER_NAMES = {new: old for old, new in get_global("zone_aliases").items() if old in get_global("meta_zones")}
@@ -29,6 +31,8 @@ class Formats:
 
     def __init__(self, language: Language) -> None:
         self._tag, self._locale = language.tag, language.locale
+        chinese = self._locale.language == "zh"
+        self.colon, self.comma, self.semicolon, self.pause = "：，；、" if chinese else (": ", ", ", "; ", ", ")
 
     def money(self, minor: int, currency: str) -> str:
         """An amount in minor units, with its currency."""
@@ -62,6 +66,14 @@ class Formats:
     def text(self, text: Mapping[str, str]) -> str:
         """The text in this language, of one that is held in several."""
         return text[self._tag]
+
+    def word(self, name: str) -> str:
+        """A word that the rulebook has as an identifier."""
+        return word(name, self._tag)
+
+    def article(self, article: str) -> str:
+        """The number of an article."""
+        return cited(article, self._tag)
 
     def place(self, jurisdiction: str) -> str:
         """The name of a place whose law applies."""

@@ -17,7 +17,7 @@ from starlette.exceptions import HTTPException
 
 from forbear.contact import services
 from forbear.contact.errors import Misasked, NoSuchPermission, NotUsable
-from forbear.contact.models import Decision, Outcome
+from forbear.contact.models import Decision, Number, Outcome
 from forbear.contact.models import Request as Wanted
 from forbear.locale import negotiate
 from forbear.rulebook.book import Rulebook
@@ -79,19 +79,21 @@ class UseIn(BaseModel):
 
 
 class OutcomeIn(BaseModel):
-    """How a contact ended."""
+    """How a contact ended, and the number of who says so."""
 
     model_config = ConfigDict(extra="forbid")
 
     outcome: Outcome
+    reported_by: Number
 
 
 class Problem(BaseModel):
-    """Why nothing was done: the field or the state, and the remedy."""
+    """Why nothing was done: the field or the state, and the remedy; where the contact ceased to be lawful, by what."""
 
     problem: str
     field: str | None = None
     message: str
+    reasons: list[Reason] | None = None
 
 
 def gate_api(rulebook: Rulebook) -> FastAPI:
@@ -117,7 +119,7 @@ def gate_api(rulebook: Rulebook) -> FastAPI:
     @app.post("/permissions/{permission_id}/outcome", status_code=204, responses={**problems, 409: {"model": Problem}})
     def outcome(permission_id: UUID, told: OutcomeIn) -> None:
         """Report how the contact ended."""
-        services.report(rulebook, permission_id, told.outcome)
+        services.report(rulebook, permission_id, told.outcome, told.reported_by)
 
     @app.exception_handler(RequestValidationError)
     def _misread(request: Request, error: RequestValidationError) -> JSONResponse:
@@ -136,7 +138,9 @@ def gate_api(rulebook: Rulebook) -> FastAPI:
 
     @app.exception_handler(NotUsable)
     def _unusable(request: Request, error: NotUsable) -> JSONResponse:
-        return _problem(409, error.why, str(error))
+        lang = negotiate(request.headers.get("accept-language", "")).tag
+        spoke = error.decision.spoke if error.decision is not None else None
+        return _problem(409, error.why, str(error), reasons=reasons(rulebook, spoke, lang) if spoke else None)
 
     @app.exception_handler(StoreError)
     def _away(request: Request, error: StoreError) -> JSONResponse:
@@ -153,8 +157,11 @@ def gate_api(rulebook: Rulebook) -> FastAPI:
     return app
 
 
-def _problem(status: int, problem: str, message: str, field: str | None = None) -> JSONResponse:
-    return JSONResponse(Problem(problem=problem, field=field, message=message).model_dump(exclude_none=True), status)
+def _problem(
+    status: int, problem: str, message: str, field: str | None = None, reasons: list[Reason] | None = None
+) -> JSONResponse:
+    told = Problem(problem=problem, field=field, message=message, reasons=reasons)
+    return JSONResponse(told.model_dump(exclude_none=True), status)
 
 
 def _answer(rulebook: Rulebook, decision: Decision, lang: str) -> Answer:

@@ -15,13 +15,15 @@ from starlette.concurrency import run_in_threadpool
 
 from forbear.locale import Language
 from forbear.nightly.explain import fact_text
-from forbear.nightly.history import Change, changes
 from forbear.nightly.why import HORIZON_DAYS
 from forbear.rulebook.answer import Answer
 from forbear.rulebook.calendar import public_holiday
+from forbear.rulebook.changes import Change, changes
 from forbear.rulebook.compile import compile_for
 from forbear.rulebook.earliest import earliest_lawful, local_date, moved
+from forbear.rulebook.errors import DayOutOfReach
 from forbear.rulebook.examples import plain_facts
+from forbear.rulebook.hours import within_reach
 from forbear.rulebook.load import Rulebook
 from forbear.rulebook.models import Fact, FactValue, Governs, Hours, Instrument, Rule, Vocabulary
 from forbear.web.guard import form
@@ -29,8 +31,6 @@ from forbear.web.pages import Pages
 
 #: Longest case that is taken, in bytes of its form.
 _MOST_BYTES = 10_000
-#: Days that the pages are asked about: a day far off them is a slip of the pen.
-_YEARS = range(1900, 2200)
 #: What the page works out of place, day, zone and agreed hours, and so does not ask.
 _WORKED_OUT = frozenset({"law_known", "place_known", "hours_agreed", "public_holiday"})
 #: What makes the case that the form begins with a plainly overdue one.
@@ -186,12 +186,9 @@ def _day(given: str) -> date:
     if not given:
         return local_date(None, datetime.now(UTC))
     try:
-        day = date.fromisoformat(given)
-    except ValueError:
+        return within_reach(date.fromisoformat(given))
+    except (ValueError, DayOutOfReach):
         raise HTTPException(404) from None
-    if day.year not in _YEARS:
-        raise HTTPException(404)
-    return day
 
 
 def _holds(rule: Rule, words: Sequence[str], tag: str) -> bool:

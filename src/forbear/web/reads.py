@@ -13,7 +13,8 @@ from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
-from forbear.nightly.report import BUCKETS, Bucket
+from forbear.nightly.report import BUCKETS, NEWEST_FIRST, Bucket
+from forbear.store import tables
 from forbear.store.engine import engine
 from forbear.store.errors import one_line
 from forbear.store.server import database_url
@@ -179,25 +180,22 @@ def _rows(connection: sa.Connection, sql: str, **values: Any) -> Sequence[Any]:
 # ---- runs and books ---------------------------------------------------------------------------------
 
 
+_RUNS = sa.select(tables.run.c.id, tables.run.c.as_of, tables.run.c.accounts, tables.run.c.finished_at).order_by(
+    *NEWEST_FIRST
+)
+
+
 def runs(connection: sa.Connection) -> tuple[Run, ...]:
     """The runs on file, newest day first; for one day, the newest run first."""
-    rows = _rows(
-        connection,
-        "SELECT id, as_of, accounts, finished_at FROM run ORDER BY as_of DESC, id DESC LIMIT :most",
-        most=RUNS_OFFERED,
-    )
+    rows = connection.execute(_RUNS.limit(RUNS_OFFERED))
     return tuple(Run(*row) for row in rows)
 
 
 def run(connection: sa.Connection, run_id: int | None) -> Run | None:
     """One run, or tonight's (the newest day's newest) where none is named; None where there is no such run."""
-    rows = _rows(
-        connection,
-        "SELECT id, as_of, accounts, finished_at FROM run WHERE id = coalesce(:run, id)"
-        " ORDER BY as_of DESC, id DESC LIMIT 1",
-        run=run_id,
-    )
-    return Run(*rows[0]) if rows else None
+    query = _RUNS if run_id is None else _RUNS.where(tables.run.c.id == run_id)
+    row = connection.execute(query.limit(1)).first()
+    return Run(*row) if row else None
 
 
 def books(connection: sa.Connection) -> tuple[Book, ...]:

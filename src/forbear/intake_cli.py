@@ -1,0 +1,246 @@
+"""The commands that take books in: `forbear import`, `quarantine …`, `books …`, `synth`. Thin rims, as in cli.py."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import MofNCompleteColumn, Progress
+
+from forbear.errors import WordedError
+from forbear.intake.books import books as books_on_file
+from forbear.intake.books import remove
+from forbear.intake.models import Refused, told
+from forbear.intake.services import Kept, Report, drop, import_book, mend, nothing_waits, quarantined
+from forbear.law_cli import Lang, UserError, say
+from forbear.locale import LANGUAGES
+from forbear.store.engine import copy_connection, migrate
+from forbear.store.errors import one_line
+from forbear.synth.draw import DEFAULT_AS_OF, MAX_ACCOUNTS, Request
+from forbear.synth.parameters import jurisdictions, parameters
+from forbear.synth.write import write as write_synthetic
+from forbear.web.format import Formats
+
+err = Console(stderr=True)
+quarantine = typer.Typer(no_args_is_help=True, help="Rows that were kept aside, and how to settle them.")
+books = typer.Typer(no_args_is_help=True, help="The books on file.")
+KeptId = Annotated[int, typer.Argument(metavar="ID", help="its number in `forbear quarantine list`")]
+Gettext = Callable[[str], str]
+
+
+@contextmanager
+def in_words(lang: str) -> Iterator[Gettext]:
+    """The catalogue of a language, and errors told in it."""
+    gettext = LANGUAGES[lang].catalogue.gettext
+    try:
+        yield gettext
+    except WordedError as error:
+        raise UserError(error.told(gettext)) from error
+
+
+# ---- import -----------------------------------------------------------------------------------------
+
+
+def import_(
+    file: Annotated[Path, typer.Argument(help="a CSV or Parquet file, or a folder in Forbear's own format")],
+    mapping: Annotated[str, typer.Option("--mapping", help="a shipped mapping's name, or a mapping file")],
+    lang: Lang = "en",
+) -> None:
+    """Take a loan book in. Bad rows are kept aside: see `forbear quarantine list`."""
+    migrate()
+    print_import(take_in(file, mapping, lang), lang)
+
+
+def take_in(file: Path, mapping: str, lang: str) -> Report:
+    """Take a book in behind a progress bar."""
+    with in_words(lang) as _, _bar(transient=True) as bar:
+        task = bar.add_task(_("rows"), total=None)
+        return import_book(file, mapping, lambda done, rows: bar.update(task, completed=done, total=rows))
+
+
+def _bar(transient: bool) -> Progress:
+    return Progress(*Progress.get_default_columns(), MofNCompleteColumn(), console=err, transient=transient)
+
+
+def print_import(report: Report, lang: str) -> None:
+    """What was taken in, in words. Ends with 4 where rows were kept aside."""
+    language, count = LANGUAGES[lang].catalogue, Formats(LANGUAGES[lang]).count
+    _, ngettext = language.gettext, language.ngettext
+    if report.again:
+        say(_("%(book)s: this file was taken in before by this mapping; nothing was changed.") % {"book": report.book})
+    else:
+        read = ngettext(
+            "%(book)s: %(n)s row read (%(encodings)s), %(bad)s kept aside.",
+            "%(book)s: %(n)s rows read (%(encodings)s), %(bad)s kept aside.",
+            report.rows,
+        )
+        told = {"book": report.book, "encodings": ", ".join(report.encodings), "bad": count(report.bad)}
+        say(read % (told | {"n": count(report.rows)}))
+    if report.older:
+        older = ngettext(
+            "%(n)s row changed nothing: a newer file has told of it.",
+            "%(n)s rows changed nothing: a newer file has told of them.",
+            report.older,
+        )
+        say(older % {"n": count(report.older)})
+    if report.recorded_until is None:
+        say(_("No contacts were ever taken in, so nobody is contacted. A heading alone says that none were made."))
+    else:
+        until = _("Contacts are on record until %(day)s: nights of later days contact nobody.")
+        say(until % {"day": report.recorded_until})
+    if report.without_schedule:
+        without = ngettext(
+            "%(n)s open loan has no instalment on file: what it owes is not known yet.",
+            "%(n)s open loans have no instalment on file: what they owe is not known yet.",
+            report.without_schedule,
+        )
+        say(without % {"n": count(report.without_schedule)})
+    if report.bad:
+        say(_("Good rows were kept. See what waits: forbear quarantine list"))
+        raise typer.Exit(4)
+
+
+# ---- quarantine -------------------------------------------------------------------------------------
+
+
+@quarantine.command("list")
+def quarantine_list(lang: Lang = "en") -> None:
+    """List what waits: row, field, reason and remedy, a line for each field."""
+    migrate()
+    with in_words(lang) as _:
+        if not (waiting := _waiting()):
+            say(_("Nothing waits in quarantine."))
+        for kept in waiting:
+            place = {"book": kept.book, "table": kept.table, "row": kept.row_number, "field": kept.field}
+            at_row = _("%(book)s, %(table)s row %(row)s, %(field)s")
+            at = at_row if kept.row_number > 0 else _("%(book)s, %(table)s on file, %(field)s")
+            say(f"{kept.id}: {at % place}: {_told(kept, _)}")
+
+
+@quarantine.command("show")
+def quarantine_show(kept_id: KeptId, lang: Lang = "en") -> None:
+    """Show the row itself. It may hold personal data."""
+    migrate()
+    with in_words(lang) as _:
+        found = [kept for kept in _waiting() if kept.id == kept_id]
+        if not found:
+            raise nothing_waits(kept_id)
+        if not found[0].row:
+            say(_("The row could not be read: it has more or fewer fields than the heading."))
+        for name, value in found[0].row.items():
+            say(f"{name} = {value}")
+
+
+def _waiting() -> list[Kept]:
+    with one_line(), copy_connection() as connection:
+        return quarantined(connection)
+
+
+@quarantine.command("mend")
+def quarantine_mend(
+    kept_id: KeptId,
+    changes: Annotated[list[str] | None, typer.Argument(metavar="[FIELD=VALUE]...", help="what to change")] = None,
+    lang: Lang = "en",
+) -> None:
+    """Take a row in again, with fields changed or as it is; where it is still wrong, nothing of it is kept."""
+    migrate()
+    with in_words(lang) as _:
+        pairs = [change.partition("=") for change in changes or ()]
+        if any(not sign for _name, sign, _value in pairs):
+            raise UserError(_("Write each change as field=value."))
+        if still := mend(kept_id, {name: value for name, _sign, value in pairs}):
+            for bad in still:
+                say(f"{bad.refused.field}: {_told(bad.refused, _)}")
+            raise UserError(_("It waits as before; nothing of it was taken in."))
+        say(_("Taken in."))
+
+
+@quarantine.command("drop")
+def quarantine_drop(kept_id: KeptId, lang: Lang = "en") -> None:
+    """Leave a row out for good: what is on file without it stands."""
+    migrate()
+    with in_words(lang) as _:
+        drop(kept_id)
+        say(_("Dropped."))
+
+
+def _told(refused: Refused | Kept, gettext: Gettext) -> str:
+    reason = told(refused.reason, gettext)
+    return f"{reason}{'. ' if reason == refused.reason else '。'}{told(refused.remedy, gettext)}"
+
+
+# ---- books ------------------------------------------------------------------------------------------
+
+
+@books.command("list")
+def books_list(lang: Lang = "en") -> None:
+    """List the books on file: loans, rows kept aside, and until when contacts are on record."""
+    migrate()
+    with in_words(lang) as _:
+        with one_line(), copy_connection() as connection:
+            found = books_on_file(connection)
+        if not found:
+            say(_("No book is on file."))
+        for each in found:
+            said = {"book": each.name, "place": each.jurisdiction, "loans": f"{each.loans:,}"}
+            line = _("%(book)s (%(place)s): %(loans)s loans, %(bad)s rows kept aside, contacts on record until %(day)s")
+            say(line % {**said, "bad": f"{each.kept_aside:,}", "day": each.recorded_until or _("no day")})
+            if each.synthetic:
+                say("  " + _("Synthetic: no such person exists."))
+
+
+@books.command("remove")
+def books_remove(
+    name: Annotated[str, typer.Argument(metavar="BOOK", help="a synthetic book")], lang: Lang = "en"
+) -> None:
+    """Remove a synthetic book of which no decision and no other record speaks."""
+    migrate()
+    with in_words(lang) as _:
+        remove(name)
+        say(_("%(book)s was removed.") % {"book": name})
+
+
+def say_left_out(lang: str) -> None:
+    """Name the synthetic books that a night leaves out, since a lender's book is on file."""
+    with in_words(lang) as _, one_line(), copy_connection() as connection:
+        found = books_on_file(connection)
+        if not all(each.synthetic for each in found):
+            for each in found:
+                if each.synthetic:
+                    say(_("%(book)s is synthetic and was left out; --synthetic takes it in.") % {"book": each.name})
+
+
+# ---- synth ------------------------------------------------------------------------------------------
+
+_SYNTH_DAY = datetime.combine(DEFAULT_AS_OF, time())
+
+
+def synth(
+    accounts: Annotated[int, typer.Option("--accounts", min=1, max=MAX_ACCOUNTS, help="how many loans")],
+    jurisdiction: Annotated[str, typer.Option("--jurisdiction", help=f"one of {', '.join(jurisdictions())}")],
+    seed: Annotated[int, typer.Option("--seed", min=0, help="the same seed gives the same rows")],
+    as_of: Annotated[
+        datetime, typer.Option("--as-of", formats=["%Y-%m-%d"], help="the book as it stands at the start of this day")
+    ] = _SYNTH_DAY,
+    name: Annotated[str | None, typer.Option("--name", help="the book's name; 'synthetic-' goes before it")] = None,
+    lender_type: Annotated[str | None, typer.Option("--lender-type", help="who lends; else the place's usual")] = None,
+    collector: Annotated[str | None, typer.Option("--collector", help="creditor or agency")] = None,
+    lang: Lang = "en",
+) -> None:
+    """Draw a synthetic book of any size: for scale only, no real borrower. See docs/synthetic-books.md."""
+    with in_words(lang) as _:
+        request = Request(accounts, seed, as_of.date(), parameters(jurisdiction))
+        migrate()
+        with _bar(transient=False) as bar:
+            task = bar.add_task(_("accounts"), total=accounts)
+            done = write_synthetic(
+                request, name, lender_type, collector, progress=lambda count: bar.update(task, completed=count)
+            )
+        if done.again:
+            say(_("%(book)s is there already, drawn by the same options; nothing was changed.") % {"book": done.name})
+            return
+        rows = ", ".join(f"{count:,} {table}" for table, count in done.rows.items())
+        say(_("%(book)s (synthetic, no real borrower): %(rows)s") % {"book": done.name, "rows": rows})

@@ -1,0 +1,37 @@
+"""How an article's number is written for a reader of each language; the packs write it in English, with figures."""
+
+import re
+
+#: Each English form of the packs, and what a reader of Chinese (simplified, traditional) sees in its place, in this
+#: order. A test reads every pack, so that none is forgotten.
+_FORMS = (
+    (r" ?\(sub-clause not seen\)", "（分款未见）", "（分款未見）"),
+    (r" ?\(provision not seen\)", "（条文未见）", "（條文未見）"),
+    (r" ?\(article (?:number )?not seen\)", "（条号未见）", "（條號未見）"),
+    (r"article not seen", "条号未见", "條號未見"),
+    (r", with art\. (\d+) of 法发(\S+)号", r"，并法发\2号第\1条", r"，並法發\2號第\1條"),
+    (r"^1，", "第1条，", "第1條，"),
+    (r"arts?\. (\d[\d-]*(?:\(\d+\))*(?:, \d[\d-]*(?:\(\d+\))*)*)", r"第\1条", r"第\1條"),
+    (r" since (\S+)", r"（\1起）", r"（\1起）"),
+    (r" as numbered in (\d+)", r"（\1年条号）", r"（\1年條號）"),
+    (r"^as (.+) of the banks' Directions", r"同银行指令\1", r"同銀行指令\1"),
+    (r"of the Directions of May 2025", "，2025年5月指令", "，2025年5月指令"),
+    (r"chapter (\w+)", r"第\1章", r"第\1章"),
+    (r"section (\d+)", r"第\1条", r"第\1條"),
+    (r"condition (\d+)", r"条件\1", r"條件\1"),
+    (r"schedule (\d+)", r"附表\1", r"附表\1"),
+    (r"principle (\d+)", r"原则\1", r"原則\1"),
+    (r" \(conduct of debt collectors\)", "（收债人行为）", "（收債人行為）"),
+    (r" +(?=[，（])", "", ""),
+    (r"(?<=[条條章）]) (?=\()", "", ""),
+    (r"(?<=[条條章）]), ", "，", "，"),
+)
+
+
+def cited(article: str, lang: str) -> str:
+    """An article as a pack has it, for a reader of zh-Hans, zh-Hant or en."""
+    if lang == "en":
+        return article
+    for form, hans, hant in _FORMS:
+        article = re.sub(form, hans if lang == "zh-Hans" else hant, article, flags=re.IGNORECASE)
+    return article

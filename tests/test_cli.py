@@ -1,0 +1,83 @@
+"""The command as a whole: what it loads before it runs, and what it says to a mistake."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+from typer.testing import CliRunner
+
+from forbear.cli import app
+
+#: What one command or another uses, and takes a second or more to import.
+HEAVY = {
+    "adbc_driver_postgresql", "alembic", "duckdb", "fastapi", "ibis", "numpy", "pandas", "psycopg", "pyarrow",
+    "sqlalchemy", "typst", "uvicorn",
+}  # fmt: skip
+
+
+def loaded(*typed: str) -> set[str]:
+    """The packages that stand loaded when a command has run."""
+    program = (
+        "import sys; sys.argv = ['forbear', *sys.argv[1:]]\n"
+        "from forbear.__main__ import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "print(*{name.split('.')[0] for name in sys.modules}, file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", program, *typed], capture_output=True, text=True, check=True)
+    return set(done.stderr.split())
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        ("--help",),
+        ("nightly", "--help"),
+        ("law", "show", "us.hours"),
+        ("law", "as-of", "2026-01-01"),
+        ("law", "diff", "2025-01-01", "2026-01-01"),
+        ("check-loan", "--help"),
+    ],
+    ids=" ".join,
+)
+def test_a_command_waits_for_nothing_that_it_does_not_use(typed: tuple[str, ...]) -> None:
+    found = loaded(*typed)
+    assert "forbear" in found
+    assert found & HEAVY == set()
+
+
+@pytest.mark.parametrize("name", ["gate", "pay", "write-off", "statement", "check-loan", "synth"])
+def test_a_command_of_another_room_is_listed_and_reads_its_own_options(name: str) -> None:
+    run = CliRunner()
+    listed = run.invoke(app, ["--help"], terminal_width=200).output
+    [line] = [line for line in listed.splitlines() if line.startswith(f"│ {name} ")]
+
+    own = run.invoke(app, [name, "--help"], terminal_width=200).output
+
+    said = line.removeprefix(f"│ {name} ").strip(" │")
+    assert said and said in own
+    assert f"{name} [OPTIONS]" in own
+
+
+def told(*typed: str, code: int, **env: str) -> str:
+    """What a command says to a mistake: one line on stderr, and its exit code."""
+    program = "import sys; sys.argv = ['forbear', *sys.argv[1:]]; from forbear.__main__ import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", program, *typed], capture_output=True, text=True, check=False, env=os.environ | env
+    )
+    assert done.returncode == code, done.stderr
+    assert done.stderr.count("\n") == 1
+    return done.stderr
+
+
+@pytest.mark.parametrize("day", ["9999-12-31", "0001-01-01"])
+def test_a_night_that_no_clock_knows_is_refused_in_one_line(fresh_db: str, day: str) -> None:
+    assert f"{day}: no clock is known of that day. Give one from 1900-01-01" in told("nightly", "--as-of", day, code=1)
+
+
+@pytest.mark.parametrize("address", ["nonsense", "mysql://root:secret@localhost/x", "postgresql://localhost:port/x"])
+def test_an_address_of_no_postgresql_is_refused_in_one_line_that_does_not_repeat_it(address: str) -> None:
+    said = told("nightly", "--as-of", "2026-06-30", code=3, FORBEAR_DATABASE_URL=address)
+    assert "Write it as postgresql://" in said
+    assert "secret" not in said
