@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from forbear.errors import ForbearError
-from forbear.home import home
+from forbear.home import own_packs
 from forbear.rulebook.cite import cited
 from forbear.rulebook.hours import within_reach
 from forbear.rulebook.models import LANGUAGES, Cap, Dated, Hours, Keep, Rule, Within, at
@@ -44,12 +44,6 @@ def rulebook() -> "Rulebook":
     from forbear.rulebook.load import load
 
     return load(*own_packs())
-
-
-def own_packs() -> tuple[Path, ...]:
-    """The folder of the lender's own packs, if there is one."""
-    own = home() / "packs"
-    return (own,) if own.is_dir() else ()
 
 
 def find_account(connection: "sa.Connection", ref: str, book_name: str | None) -> int:

