@@ -148,9 +148,10 @@ def nightly(as_of: date, book: Rulebook, threads: int | None = None, real_only: 
         tempfile.TemporaryDirectory(prefix="forbear-night-") as folder,
         copy_connection() as connection,
     ):
-        # One night at a time; and one picture of the book for the whole run.
+        # One night at a time; and one picture of the book for the whole run, taken after the lock is had: LOCK takes
+        # no snapshot, so that a night that waited sees what the other one wrote.
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-        connection.execute("SELECT pg_advisory_xact_lock(hashtext('forbear.nightly'))")
+        connection.execute("LOCK TABLE run IN EXCLUSIVE MODE")
         connection.execute("SET LOCAL TimeZone = 'UTC'")
         duck = ibis.duckdb.connect(temp_directory=folder, memory_limit=MEMORY_LIMIT)
         duck.raw_sql(f"ATTACH '{Path(folder) / 'night.duckdb'}' AS night (ROW_GROUP_SIZE {ROW_GROUP}); USE night")
