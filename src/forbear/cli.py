@@ -92,6 +92,7 @@ for _name, _place in {
     "books": "forbear.intake_cli:books",
     "gate": "forbear.gate_cli:gate",
     "pay": "forbear.servicing.command:pay",
+    "pay-file": "forbear.intake.bank_command:pay_file",
     "reverse": "forbear.servicing.command:reverse",
     "charge": "forbear.servicing.command:charge",
     "waive": "forbear.servicing.command:waive",

@@ -1,5 +1,6 @@
 """The laws of the ledger, held over drawn loans: conservation of money, order, replay, no cent lost."""
 
+import json
 from collections.abc import Sequence
 from datetime import date, timedelta
 
@@ -7,6 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forbear.ledger.allocate import ORDERS
+from forbear.ledger.arrears import category_on
+from forbear.ledger.carry import Carried, replay, resume
 from forbear.ledger.models import (
     Account,
     Charged,
@@ -32,7 +35,7 @@ from forbear.ledger.models import (
     balances,
 )
 from forbear.ledger.products import schedule
-from forbear.ledger.state import State, corrections, fold
+from forbear.ledger.state import State, corrections, fold, walk
 
 OPENED = date(2024, 1, 31)
 DAYS = st.integers(0, 500).map(lambda k: OPENED + timedelta(days=k))
@@ -211,3 +214,56 @@ def test_each_line_is_its_own_formula(terms: Terms, paid: list[tuple[date, int]]
             assert abs(line.amount - exact) <= 0.5 + 1e-6
         else:
             assert line.amount == line.base
+
+
+@settings(max_examples=400, deadline=None)
+@given(histories(), DAYS, st.lists(st.tuples(st.integers(0, 90), AMOUNT), min_size=1, max_size=6), st.integers(0, 400))
+def test_a_loan_that_was_set_down_goes_on_as_if_it_had_been_replayed(
+    case: tuple[Terms, list[Event]], day: date, later: list[tuple[int, int]], ahead: int
+) -> None:
+    # Given a history known through a day, when payments follow one by one, each going on from where the one before
+    # it left the loan, then the transactions and where the loan stands are those of the whole fold.
+    terms, events = case
+    takes = [event for event in events if isinstance(event, Reversed | ChargedBack)]
+    kept = {event.key for event in events if event.on <= day and event not in takes}
+    known = [e for e in events if e.on <= day and (e.of in kept if isinstance(e, Reversed | ChargedBack) else True)]
+    state, carried = replay(terms, schedule(terms), known, day)
+    assert state == _fold(terms, known, day)
+    if carried is None:
+        assert terms.product is Product.DAILY or not known
+        return
+    made = len(_walked(terms, known, day))
+    for k, (gap, amount) in enumerate(later):
+        day += timedelta(days=gap + (k == 0))
+        payment = Paid(f"zlater{k}", day, amount)
+        assert carried.precedes(payment)
+        known.append(payment)
+        posted_to = day + timedelta(days=ahead if k == len(later) - 1 else 0)
+        values = [getattr(carried, name) for name in Carried.__slots__ if name != "terms"]
+        told = Carried(terms, *json.loads(json.dumps(values)))
+        now, carried = resume(told, [payment], posted_to)
+        whole = _fold(terms, known, posted_to)
+        assert now.transactions == whole.transactions[made:]
+        assert now.lines == whole.lines[len(whole.lines) - len(now.lines) :]
+        made = len(_walked(terms, known, day))
+        for name in ("dpd", "arrears", "due", "credit", "spans", "sold", "forborne_until", "written_off_on", "sold_on"):
+            assert getattr(now, name) == getattr(whole, name), name
+        assert category_on(now, posted_to) == category_on(whole, posted_to)
+
+
+def _walked(terms: Terms, events: Sequence[Event], day: date) -> list[Transaction]:
+    """The transactions through the last event, before what accrues after it."""
+    return walk(terms, schedule(terms), events, day)[0].transactions
+
+
+def test_what_belongs_before_the_last_event_does_not_go_on() -> None:
+    # Given a payment of 10 February, then one of an earlier day, or of that day with a key before it, replays.
+    terms = Terms(Product.BULLET, "CNY", 1_000, 0, OPENED, OPENED + timedelta(days=30), 1)
+    lent, paid = Disbursed("lent", OPENED, 1_000), Paid("m", date(2024, 2, 10), 1)
+    _, carried = replay(terms, schedule(terms), [lent, paid], date(2024, 2, 10))
+    assert carried is not None
+    after = [carried.precedes(Paid(key, day, 1)) for key, day in (("n", paid.on), ("a", paid.on), ("z", OPENED))]
+    assert after == [True, False, False]
+    assert not carried.precedes(Charged("n", date(2024, 3, 1), Kind.FEE, 1))
+    # Nor does a loan with an event on file that is still to come.
+    assert replay(terms, schedule(terms), [lent, paid], OPENED)[1] is None

@@ -23,7 +23,7 @@ def test_a_rule_says_what_its_example_says(rule: Rule, example: Example) -> None
     # Given a rule alone and the facts of its example, when it is asked, then it says what the pack says.
     assert disagreement(BOOK, rule, example) is None
     if rule.forbid is not None:
-        alone = Compiled("cn", example.on or rule.since, BOOK.vocabulary, (rule,))
+        alone = Compiled("cn", example.on or rule.since, BOOK.vocabulary, (rule,), "gate")
         assert in_words(*in_a_batch(alone, example_facts(BOOK.vocabulary, rule, example))) == example.says
 
 

@@ -136,6 +136,18 @@ def fold(terms: Terms, schedule: Sequence[Instalment], events: Iterable[Event], 
     Raises LedgerError naming the event's key, for a key used twice, a reversal of nothing, an amount that is not
     positive, a day before the loan, or principal that is not what was lent.
     """
+    loan, _, _ = walk(terms, schedule, events, as_of)
+    loan.advance(as_of)
+    return loan.state(as_of)
+
+
+def walk(
+    terms: Terms, schedule: Sequence[Instalment], events: Iterable[Event], as_of: date
+) -> tuple["Walked", Event | None, bool]:
+    """A loan as the last of its events through `as_of` left it, that event, and whether later ones are on file.
+
+    Arguments and errors are those of `fold`.
+    """
     if as_of < terms.opened_on:
         raise LedgerError(f"as of {as_of}: the loan was opened on {terms.opened_on}; ask about that day or a later one")
     timeline = _timeline(events)
@@ -144,18 +156,23 @@ def fold(terms: Terms, schedule: Sequence[Instalment], events: Iterable[Event], 
         raise LedgerError(
             f"disbursed: {lent} was lent in all, but the schedule's principal differs; correct one of them"
         )
-    loan = _Loan(terms, schedule)
+    loan, last = Walked(terms, schedule), None
     for event in timeline:
         if event.on > as_of:
-            break
+            return loan, last, True
         if event.on < terms.opened_on:
             raise LedgerError(f"event {event.key}: {event.on} lies before the loan was opened, {terms.opened_on}")
         loan.advance(event.on)
         if loan.sold_on and not isinstance(event, Paid | ChargedBack):
             raise LedgerError(f"event {event.key}: the debt was sold on {loan.sold_on}; what follows is the assignee's")
         loan.apply(event)
-    loan.advance(as_of)
-    return loan.state(as_of)
+        last = event
+    return loan, last, False
+
+
+def place(event: Event) -> tuple[date, int, str]:
+    """The place of an event among a loan's events: by value date, then kind, then key."""
+    return event.on, _RANK[type(event)], event.key
 
 
 def _timeline(events: Iterable[Event]) -> list[Event]:
@@ -176,9 +193,7 @@ def _timeline(events: Iterable[Event]) -> list[Event]:
             if isinstance(event, Reversed):
                 gone |= {event.key, event.of}
     gone |= {e.key for e in by_key.values() if isinstance(e, ChargedBack) and e.of in gone}
-    kept = sorted(
-        (event for event in by_key.values() if event.key not in gone), key=lambda e: (e.on, _RANK[type(e)], e.key)
-    )
+    kept = sorted((event for event in by_key.values() if event.key not in gone), key=place)
     once: set[object] = set()
     for event in kept:
         what = event.of if isinstance(event, ChargedBack) else type(event)
@@ -198,7 +213,7 @@ def _positive(event: Event) -> bool:
 
 
 @dataclass(slots=True, eq=False)
-class _Claim:
+class Claim:
     """A debt as it changes. `left` may fall below zero by what was paid of a stretch of days not yet closed."""
 
     n: int
@@ -217,18 +232,18 @@ class _Claim:
 
 
 @dataclass(slots=True)
-class _Loan:
+class Walked:
     """One loan on its way through its events."""
 
     terms: Terms
     schedule: Sequence[Instalment]
-    claims: list[_Claim] = field(default_factory=list)
+    claims: list[Claim] = field(default_factory=list)
     credit: int = 0
     lines: list[Line] = field(default_factory=list)
     transactions: list[Transaction] = field(default_factory=list)
     spans: list[Span] = field(default_factory=list)
     #: What was settled, the latest last: a chargeback takes it back from the end.
-    settled: list[tuple[_Claim, Kind, int]] = field(default_factory=list)
+    settled: list[tuple[Claim, Kind, int]] = field(default_factory=list)
     paid: dict[str, int] = field(default_factory=dict)
     penalty_ppm: int = 0
     daily_ppm: int = 0
@@ -247,13 +262,13 @@ class _Loan:
         if daily:  # its principal comes with what is drawn
             self.claims[0].left[Kind.PRINCIPAL] = 0
 
-    def _schedule(self, schedule: Sequence[Instalment]) -> list[_Claim]:
+    def _schedule(self, schedule: Sequence[Instalment]) -> list[Claim]:
         made = []
         for line in schedule:
             self.numbered += 1
             to_come = {Kind.INTEREST: line.interest, Kind.FEE: line.fee}
             left = {Kind.PRINCIPAL: line.principal}
-            made.append(_Claim(self.numbered, line.due_on, line.due_on, left, to_come))
+            made.append(Claim(self.numbered, line.due_on, line.due_on, left, to_come))
         self.claims += made
         self.claims.sort(key=lambda claim: (claim.due_on, claim.n))
         return made
@@ -276,7 +291,7 @@ class _Loan:
                         line = accrual.late_fee(self.terms.late, claim.n, claim.due_on, claim.unpaid)
                         self._charge(claim, line)
 
-    def _fall_due(self, claim: _Claim) -> None:
+    def _fall_due(self, claim: Claim) -> None:
         self._close(claim, claim.due_on)
         claim.due = True
         claim.since = max(claim.due_on, self.frozen_until)
@@ -287,7 +302,7 @@ class _Loan:
             claim.unpaid_from = claim.due_on
         self._use_credit(f"credit:{claim.n}", claim.due_on)
 
-    def _running(self, claim: _Claim, to: date) -> Line | None:
+    def _running(self, claim: Claim, to: date) -> Line | None:
         """The line of the stretch of days that is still open, as it stands on `to`."""
         if claim.since is None or to <= claim.since or not claim.n:
             return None
@@ -302,7 +317,7 @@ class _Loan:
             return None
         return accrual.by_days(kind, claim.n, base, rate, count, claim.since, to)
 
-    def _close(self, claim: _Claim, on: date) -> None:
+    def _close(self, claim: Claim, on: date) -> None:
         """End the open stretch of days, because base or rate changes on `on`."""
         line = self._running(claim, on)
         if line:
@@ -314,7 +329,7 @@ class _Loan:
         for claim in self.claims:
             self._close(claim, on)
 
-    def _owed(self, claim: _Claim, on: date) -> dict[Kind, int]:
+    def _owed(self, claim: Claim, on: date) -> dict[Kind, int]:
         owed = dict(claim.left)
         line = self._running(claim, on)
         if line:
@@ -323,7 +338,7 @@ class _Loan:
 
     # ---- entries
 
-    def _charge(self, claim: _Claim, line: Line, key: str | None = None) -> None:
+    def _charge(self, claim: Claim, line: Line, key: str | None = None) -> None:
         if line.amount == 0:
             return
         self.lines.append(line)
@@ -341,7 +356,7 @@ class _Loan:
             self.transactions.append(Transaction(key, on, on, kept))
 
     def _settle(
-        self, settled: Sequence[tuple[_Claim, Kind, int]], on: date, lost: Account = Account.RECOVERY
+        self, settled: Sequence[tuple[Claim, Kind, int]], on: date, lost: Account = Account.RECOVERY
     ) -> dict[Account, int]:
         """Take what was settled (or, negative, put it back), and give the entries of it.
 
@@ -364,7 +379,7 @@ class _Loan:
                 self._note(claim, on)
         return entries
 
-    def _note(self, claim: _Claim, on: date) -> None:
+    def _note(self, claim: Claim, on: date) -> None:
         """Keep the days on which an instalment was unpaid."""
         if claim.unpaid and claim.unpaid_from is None:
             claim.unpaid_from = max(claim.due_on, on)
@@ -444,7 +459,7 @@ class _Loan:
 
     @apply.register
     def _(self, event: Charged) -> None:
-        claim = _Claim(0, event.on, event.on, {}, {}, due=True)
+        claim = Claim(0, event.on, event.on, {}, {}, due=True)
         self.claims.append(claim)
         self.claims.sort(key=lambda claim: (claim.due_on, claim.n))
         self._charge(claim, accrual.at_once(event.kind, 0, event.on, event.amount), event.key)

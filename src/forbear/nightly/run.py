@@ -318,7 +318,7 @@ def fact_table(duck: Any, as_of: date, book: Rulebook) -> ir.Table:
         duck.table("cap"),
         as_of,
         book.vocabulary.never,
-        book.lawful_places(as_of),
+        book.law_for(as_of),
         _holidays(duck, as_of, book),
     )
 

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable
 from datetime import date, datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Annotated
 
 import typer
@@ -11,7 +11,6 @@ from babel import Locale
 from babel.numbers import format_currency
 
 from forbear.ledger.models import (
-    MAX_MINOR,
     Charged,
     ChargedBack,
     Event,
@@ -24,7 +23,7 @@ from forbear.ledger.models import (
 )
 from forbear.ledger.models import minor_digits as digits
 from forbear.rulebook.models import LANGUAGES
-from forbear.servicing.errors import ServicingError
+from forbear.servicing.amounts import minor
 from forbear.servicing.find import Found, find
 from forbear.servicing.history import history as days_on_record
 from forbear.servicing.post import Posting, Receipt, post_one
@@ -154,19 +153,6 @@ def _step(id: str, lang: str) -> str:
     from forbear.rulebook.load import load
 
     return load().vocabulary.steps[id].name[lang]
-
-
-def minor(amount: str, currency: str) -> int:
-    """An amount in major units, as typed, in minor units. Raises ServicingError, naming the remedy."""
-    try:
-        scaled = Decimal(amount).scaleb(digits(currency))
-    except InvalidOperation:
-        raise ServicingError(f"amount: {amount!r} is no number. Write a plain number such as 1234.50.") from None
-    if not scaled.is_finite() or not 0 < scaled <= MAX_MINOR:
-        raise ServicingError(f"amount: {amount} is not between nothing and the bounds. Check its sign and unit.")
-    if scaled != scaled.to_integral_value():
-        raise ServicingError(f"amount: {amount} has more decimals than {currency} has. Round it as it was booked.")
-    return int(scaled)
 
 
 def _speaks(lang: str) -> None:

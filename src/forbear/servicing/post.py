@@ -1,7 +1,8 @@
 """Posts what happened to the journal: the event, the transactions that it makes or restates, the state, in one commit.
 
-The account's row is locked first, so that two postings to one account follow each other. The ledger's fold
-then works out every transaction anew; what stands in the journal and differs is reversed and posted again.
+The account's row is locked first, so that two postings to one account follow each other. A payment that comes after
+all that happened goes on from there (carried.py). For anything else the ledger's fold works out every transaction
+anew; what stands in the journal and differs is reversed and posted again.
 """
 
 import re
@@ -13,9 +14,12 @@ from typing import Any
 import psycopg
 from psycopg.types.json import Jsonb
 
+from forbear.ledger import accrual
 from forbear.ledger.arrears import MONTHLY, Category, category_on
-from forbear.ledger.models import ChargedBack, Event, LedgerError, Paid, Reversed, Transaction
+from forbear.ledger.carry import Carried, replay
+from forbear.ledger.models import ChargedBack, Event, Kind, LedgerError, Paid, Reversed, Transaction
 from forbear.ledger.state import State, fold
+from forbear.servicing import carried as kept
 from forbear.servicing.errors import KeyUsed, ServicingError
 from forbear.servicing.loan import (
     OPENED,
@@ -83,8 +87,9 @@ class Refusal:
 
 def connect() -> psycopg.Connection[Any]:
     """A connection to post on, again and again: its few statements are planned once, not at each commit."""
+    options = "-c plan_cache_mode=force_generic_plan -c synchronous_commit=on -c forbear.posting=on"
     with one_line():
-        return psycopg.connect(database_url(), options="-c plan_cache_mode=force_generic_plan", prepare_threshold=0)
+        return psycopg.connect(database_url(), options=options, prepare_threshold=0)
 
 
 def post_one(posting: Posting, as_of: date, connection: psycopg.Connection[Any] | None = None) -> Receipt:
@@ -119,62 +124,90 @@ def restate(connection: psycopg.Connection[Any], account_ids: Iterable[int]) -> 
 
     Raises ServicingError where what is on file can't be: the caller keeps nothing of it.
     """
-    loans = _lock_and_read(connection, sorted(account_ids))
+    ids = sorted(account_ids)
+    lock(connection, ids)
+    loans = read(connection, ids)
     work = _Work(connection, loans)
     for loan in loans.values():
         if loan.posted_to is None:
             continue
         try:
-            work.add(loan, date.min, "restated", _fold(loan, loan.posted_to))
+            work.add(loan, date.min, "restated", *_replay(loan, loan.posted_to))
         except LedgerError as error:
             raise ServicingError(f"account {loan.id}: {error}. Nothing of it was kept.") from error
     work.write()
 
 
 def _post(connection: psycopg.Connection[Any], postings: Sequence[Posting], as_of: date) -> list[Receipt | Refusal]:
-    answers: list[Receipt | Refusal | None] = [None] * len(postings)
     # In a pipeline: the commit is answered, and its error raised, where the pipeline ends.
     with connection.pipeline(), connection.transaction():
-        loans = _lock_and_read(connection, sorted({posting.account_id for posting in postings}))
-        work = _Work(connection, loans)
-        for place, posting in enumerate(postings):
-            try:
-                loan, event = _checked(loans, posting, as_of)
-                if loan.posted_to is not None and event in loan.events:
-                    continue  # told below, from what was written then
-                grown = loan if event in loan.events else replace(loan, events=(*loan.events, event))
-                state = _fold(grown, max(as_of, loan.posted_to or as_of))
-            except (LedgerError, ServicingError) as error:
-                told = error if isinstance(error, ServicingError) else ServicingError(_said(posting, error))
-                answers[place] = Refusal(posting, told)
-                continue
-            since = _since(grown, event) if loan.posted_to else date.min
-            if event not in loan.events:
-                work.events.append((posting, event))
-            standing = work.add(grown, since, event.key, state)
-            loans[loan.id] = replace(grown, posted_to=state.as_of)
-            made = next((t.entries for t in state.transactions if t.key == event.key), ())
-            entries = tuple((str(entry.account), entry.amount) for entry in made)
-            answers[place] = Receipt(
-                loan.id, posting.event.key, event.on, loan.booked_at, entries, standing, again=False
-            )
-        work.write()
-        for place, posting in enumerate(postings):
-            if answers[place] is None:
-                answers[place] = _told(connection, posting)
-    return [answer for answer in answers if answer is not None]
+        answers = post_within(connection, postings, as_of)
+        return [answer or _told(connection, posting) for answer, posting in zip(answers, postings, strict=True)]
 
 
-def _lock_and_read(connection: psycopg.Connection[Any], account_ids: Sequence[int]) -> dict[int, Loan]:
-    """Lock the accounts in the order of their numbers, so that no two wait for each other; then read them afresh."""
+def post_within(
+    connection: psycopg.Connection[Any], postings: Sequence[Posting], as_of: date
+) -> list[Receipt | Refusal | None]:
+    """Post events within the caller's transaction: what this answers holds once the caller has committed.
+
+    Arguments are those of `post`. None: the same was posted before, and nothing was written.
+    """
+    answers: list[Receipt | Refusal | None] = []
+    ids = sorted({posting.account_id for posting in postings})
+    lock(connection, ids)
+    going = kept.read(connection, [(posting.account_id, posting.event) for posting in postings], as_of)
+    rest = [id_ for id_ in ids if id_ not in going]
+    loans = read(connection, rest) if rest else {}
+    work = _Work(connection, loans)
+    for posting in postings:
+        try:
+            if posting.account_id in going:
+                answers.append(work.go_on(going[posting.account_id], posting, as_of))
+            else:
+                answers.append(_replayed(work, loans, posting, as_of))
+        except (LedgerError, ServicingError) as error:
+            told = error if isinstance(error, ServicingError) else ServicingError(_said(posting, error))
+            answers.append(Refusal(posting, told))
+    work.write()
+    return answers
+
+
+def _replayed(work: "_Work", loans: dict[int, Loan], posting: Posting, as_of: date) -> Receipt | None:
+    """Post an event by a replay of its loan; None where it was posted before."""
+    loan, event = _checked(loans, posting, as_of)
+    known = event in loan.events
+    if known and loan.posted_to is not None:
+        return None
+    grown = loan if known else replace(loan, events=(*loan.events, event))
+    state, carried = _replay(grown, max(as_of, loan.posted_to or as_of))
+    if not known:
+        work.events.append((posting, event))
+    stood = work.add(grown, _since(grown, event) if loan.posted_to else date.min, event.key, state, carried)
+    loans[loan.id] = replace(grown, posted_to=state.as_of)
+    return _receipt(posting, event, loan.booked_at, state, stood)
+
+
+def _receipt(posting: Posting, event: Event, booked_at: datetime, state: State, stood: Standing) -> Receipt:
+    made = next((t.entries for t in state.transactions if t.key == event.key), ())
+    entries = tuple((entry.account.value, entry.amount) for entry in made)
+    return Receipt(posting.account_id, posting.event.key, event.on, booked_at, entries, stood, again=False)
+
+
+def lock(connection: psycopg.Connection[Any], account_ids: Sequence[int]) -> None:
+    """Lock the accounts in the order of their numbers, so that no two wait for each other; read them after this."""
     connection.execute("SELECT FROM account WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE", (list(account_ids),))
-    return read(connection, account_ids)
 
 
 def _fold(loan: Loan, as_of: date) -> State:
     if loan.terms is None:
         raise no_schedule(loan)
     return fold(loan.terms, loan.schedule, loan.events, as_of)
+
+
+def _replay(loan: Loan, as_of: date) -> tuple[State, Carried | None]:
+    if loan.terms is None:
+        raise no_schedule(loan)
+    return replay(loan.terms, loan.schedule, loan.events, as_of)
 
 
 def _said(posting: Posting, error: LedgerError) -> str:
@@ -240,36 +273,61 @@ class _Work:
         self._connection = connection
         self._posted_to = {loan.id: loan.posted_to for loan in loans.values()}
         self.events: list[tuple[Posting, Event]] = []
-        self._changed: dict[int, tuple[Loan, date, State]] = {}
+        self._going: dict[int, kept.Going] = {}
+        self._changed: dict[int, tuple[Loan, date, State, Carried | None]] = {}
         self._standings: list[tuple[int, str, Standing]] = []
 
-    def add(self, loan: Loan, since: date, cause: str, state: State) -> Standing:
-        """Note what the loan has come to, and where it stands."""
+    def go_on(self, going: kept.Going, posting: Posting, as_of: date) -> Receipt:
+        """Post a payment that comes after all that happened to its account."""
+        event = _internal(posting.event)
+        assert isinstance(event, Paid)
+        state = going.add(event, as_of)
+        self._going[going.id] = going
+        self.events.append((posting, event))
+        found = standing(state)
+        self._standings.append((going.id, event.key, found))
+        return _receipt(posting, event, going.booked_at, state, found)
+
+    def add(self, loan: Loan, since: date, cause: str, state: State, carried: Carried | None) -> Standing:
+        """Note what a replayed loan has come to, and where it stands."""
         earlier = self._changed.get(loan.id)
-        self._changed[loan.id] = (loan, min(since, earlier[1]) if earlier else since, state)
+        self._changed[loan.id] = (loan, min(since, earlier[1]) if earlier else since, state, carried)
         found = standing(state)
         self._standings.append((loan.id, cause, found))
         return found
 
     def write(self) -> None:
-        """Write all of it. Reads first: what stands of the value dates that may have changed."""
-        if not self._changed:
-            return
-        # What accrues was posted through the last day derived, and is posted anew: from that day at the latest.
-        since = {id_: min(day, self._posted_to[id_] or day) for id_, (_, day, _) in self._changed.items()}
-        known = {id_: posted_to for id_ in since if (posted_to := self._posted_to[id_]) is not None}
-        posted: dict[int, list[Posted]] = {}
+        """Write all of it. Reads first: what stands of the accounts that were replayed."""
+        drafts: list[Draft] = []
+        carried: list[tuple[int, str, str] | tuple[int, None, None]] = []
+        if self._changed:
+            self._compare(drafts, carried)
+        for going in self._going.values():
+            drafts += _onward(going)
+            carried.append((going.id, going.terms, kept.text(going.now)))
+        if drafts or self._standings:
+            self._put(drafts, carried)
+
+    def _compare(self, drafts: list[Draft], carried: list[tuple[int, str, str] | tuple[int, None, None]]) -> None:
+        """Work out what makes the journal of the replayed accounts say what the ledger says."""
+        posted: dict[int, list[Posted]] = {id_: [] for id_ in self._changed}
+        known = {id_: posted_to for id_ in self._changed if (posted_to := self._posted_to[id_]) is not None}
         if known:
-            for each in journal.read(self._connection, list(known), min(since[id_] for id_ in known)):
-                posted.setdefault(each.account_id, []).append(each)
+            for each in journal.read(self._connection, list(known)):
+                posted[each.account_id].append(each)
         back = {id_: self._changed[id_][1] for id_, posted_to in known.items() if self._changed[id_][1] <= posted_to}
         if back:
             self._standings[:0] = self._restated(back)
-        drafts: list[Draft] = []
-        for loan, _, state in self._changed.values():
-            drafts += _difference(loan, since[loan.id], state.transactions, posted.get(loan.id, ()))
-        self._write_events_and_standings()
-        journal.append(self._connection, drafts)
+        for id_, (loan, _, state, going_on) in self._changed.items():
+            made = _difference(loan, state, posted[id_])
+            undone: list[Draft | Posted] = [*made, *posted[id_]]
+            drafts += made
+            # What was undone of the last day has a key that an account that goes on may need for another version.
+            again = any(each.reverses is not None and each.value_on >= state.as_of for each in undone)
+            if going_on is None or again:
+                carried.append((id_, None, None))
+            else:
+                carried.append((id_, kept.terms_text(going_on.terms), kept.text(going_on)))
 
     def _restated(self, back: Mapping[int, date]) -> list[tuple[int, str, Standing]]:
         """Days past due, bucket and class of the days on record that a backdated event has changed."""
@@ -282,13 +340,13 @@ class _Work:
         ).fetchall()
         found = []
         for account_id, as_of, oldest, dpd, bucket, category, arrears, owed in rows:
-            loan, _, state = self._changed[account_id]
+            loan, _, state, _ = self._changed[account_id]
             now = standing(_fold(loan, as_of)) if as_of < state.as_of else None
             if now and now != Standing(as_of, dpd, oldest, bucket, category, arrears, owed):
                 found.append((account_id, "restated", now))
         return found
 
-    def _write_events_and_standings(self) -> None:
+    def _put(self, drafts: Sequence[Draft], carried: Sequence[tuple[int, str, str] | tuple[int, None, None]]) -> None:
         payments, others, back = [], [], []
         for posting, event in self.events:
             row = {"account_id": posting.account_id, "key": posting.event.key, "on": str(event.on)}
@@ -312,25 +370,44 @@ class _Work:
             }
             for account_id, cause, stood in self._standings
         ]
-        self._connection.execute(_WRITE, (Jsonb(payments), Jsonb(others), Jsonb(standings)))
+        if others:
+            self._connection.execute(_WRITE_OTHERS, (Jsonb(others),))
+        self._connection.execute(_WRITE, (Jsonb(payments), Jsonb(standings)))
         for until, account_id, of in back:
             # A mistake never counted, a chargeback counted until it came.
             self._connection.execute(
                 "UPDATE payment SET taken_back_on = coalesce(%s, paid_on) WHERE account_id = %s AND ref = %s",
                 (until, account_id, payment_ref(of)),
             )
+        journal.append(self._connection, drafts)
+        # Last: in a session that is none of `connect`, what was written above has dropped the rows of before.
+        gone = [id_ for id_, _, text in carried if text is None]
+        if gone:
+            self._connection.execute("DELETE FROM account_carried WHERE account_id = ANY(%s)", (gone,))
+        rows = [row for row in carried if row[2] is not None]
+        if rows:
+            ids, terms, texts = zip(*rows, strict=True)
+            self._connection.execute(_CARRY, (list(ids), "\n".join(terms), "\n".join(texts)))
 
+
+_WRITE_OTHERS = """
+    INSERT INTO account_event (account_id, key, kind, value_on, detail) SELECT account_id, key, kind, "on", detail
+    FROM jsonb_to_recordset(%s) AS r (account_id bigint, key text, kind text, "on" date, detail jsonb)"""
 
 _WRITE = """
     WITH paid AS (
         INSERT INTO payment (account_id, ref, paid_on, amount_minor) SELECT account_id, key, "on", amount
-        FROM jsonb_to_recordset(%s) AS r (account_id bigint, key text, "on" date, amount bigint)),
-    other AS (
-        INSERT INTO account_event (account_id, key, kind, value_on, detail) SELECT account_id, key, kind, "on", detail
-        FROM jsonb_to_recordset(%s) AS r (account_id bigint, key text, kind text, "on" date, detail jsonb))
+        FROM jsonb_to_recordset(%s) AS r (account_id bigint, key text, "on" date, amount bigint))
     INSERT INTO account_state (account_id, as_of, cause, dpd, oldest_due_on, bucket, class, arrears_minor, owed_minor)
     SELECT * FROM jsonb_to_recordset(%s) AS r (account_id bigint, as_of date, cause text, dpd int,
         oldest_due_on date, bucket text, class text, arrears_minor bigint, owed_minor bigint)"""
+
+# JSON as a line each: as an array, the driver would quote every sign of it.
+_CARRY = """
+    INSERT INTO account_carried (account_id, terms, carried)
+    SELECT id, terms::json, carried::json
+    FROM unnest(%s::bigint[], string_to_array(%s, E'\\n'), string_to_array(%s, E'\\n')) AS c (id, terms, carried)
+    ON CONFLICT (account_id) DO UPDATE SET terms = excluded.terms, carried = excluded.carried"""
 
 
 def standing(state: State) -> Standing:
@@ -351,36 +428,77 @@ def standing(state: State) -> Standing:
 _VERSION = re.compile(r"^\d+/")
 
 
-def _difference(loan: Loan, since: date, wanted: Sequence[Transaction], posted: Sequence[Posted]) -> list[Draft]:
-    """What makes the journal of a loan, from a value date on, say what the ledger says: reversals first."""
+def _onward(going: kept.Going) -> list[Draft]:
+    """What an account that goes on adds to its journal. Nothing of what was posted changes."""
+    keys = {payment.key for payment in going.payments}
+    currency = going.start.terms.currency
+    drafts = []
+    for t, amount in kept.since(going):
+        whole = amount == t.entries[0].amount
+        entries = _entries(t) if whole else _part(t, amount)
+        if t.key in keys:
+            drafts.append(Draft(going.id, t.key, "payment", t.on, currency, entries))
+        else:
+            drafts.append(Draft(going.id, f"{t.key}:{t.on}", t.key.partition(":")[0], t.on, currency, entries))
+    return drafts
+
+
+def _part(t: Transaction, amount: int) -> journal.Entries:
+    """A part of what accrued: of its first account, and of the other one."""
+    owed, income = t.entries
+    return (owed.account.value, amount), (income.account.value, -amount)
+
+
+def _difference(loan: Loan, state: State, posted: Sequence[Posted]) -> list[Draft]:
+    """What makes the journal of a loan say what the ledger says: reversals first.
+
+    What accrues day by day is in the journal in parts, each through the day of a posting and dated on it. A part
+    stands while it is what the formula gives for its days; what follows the last such day is posted as a further part.
+    """
     kinds = {event.key: kind_of(event) for event in loan.events if event.key != OPENED} | {OPENED: "disbursed"}
     versions: dict[str, int] = {}
     for each in posted:
         if each.reverses is None:
             base = _VERSION.sub("", each.key)
             versions[base] = versions.get(base, 0) + 1
-    left = {
-        # What the ledger works out may move to another day, so its day is part of its key.
-        t.key if t.key in kinds else f"{t.key}:{t.on}": (t, tuple((str(e.account), e.amount) for e in t.entries))
-        for t in wanted
-        if t.on >= since
-    }
+    running = {f"{line.kind}:{line.n}:{line.start}": line for line in state.lines if line.start < line.end}
+    accrued = dict.fromkeys(running, 0)
+    # What the ledger works out may move to another day, so its day is part of its key.
+    wanted = {t.key if t.key in kinds else f"{t.key}:{t.on}": t for t in state.transactions}
+    by_key = {t.key: t for t in state.transactions}
+    stands = set()
     drafts = []
-    for each in journal.live(posted):
-        if each.value_on < since:
-            continue
+    for each in sorted(journal.live(posted), key=lambda each: (each.value_on, each.id)):
         base = _VERSION.sub("", each.key)
-        if base in left and (left[base][0].on, left[base][1]) == (each.value_on, each.entries):
-            del left[base]
+        stretch = base.rpartition(":")[0]
+        if line := running.get(stretch):
+            assert loan.terms is not None
+            count = loan.terms.late.day_count if line.kind is Kind.PENALTY else loan.terms.day_count
+            if each.value_on <= line.end:
+                part = accrual.by_days(line.kind, line.n, line.base, line.rate_ppm, count, line.start, each.value_on)
+                if each.entries == _part(by_key[stretch], part.amount - accrued[stretch]):
+                    accrued[stretch] = part.amount
+                    continue
+        elif base in wanted and (wanted[base].on, _entries(wanted[base])) == (each.value_on, each.entries):
+            stands.add(base)
             continue
         undone = tuple((name, -minor) for name, minor in each.entries)
         drafts.append(Draft(loan.id, f"reversal/{each.key}", "reversal", each.value_on, each.currency, undone, each.id))
-    for key, (t, entries) in left.items():
+    for key, t in wanted.items():
+        entries = _entries(t)
+        if t.key in running:
+            entries = _part(t, t.entries[0].amount - accrued[t.key])
+        if key in stands or not any(minor for _, minor in entries):
+            continue
         version = versions.get(key, 0) + 1
         named = key if version == 1 else f"{version}/{key}"
         kind = kinds.get(key) or key.partition(":")[0]
         drafts.append(Draft(loan.id, named, kind, t.on, loan.currency, entries))
     return drafts
+
+
+def _entries(t: Transaction) -> journal.Entries:
+    return tuple((entry.account.value, entry.amount) for entry in t.entries)
 
 
 def _told(connection: psycopg.Connection[Any], posting: Posting) -> Receipt:

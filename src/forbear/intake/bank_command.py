@@ -1,0 +1,67 @@
+"""`forbear pay-file`: read options, post a bank's file of payments, print what became of its rows."""
+
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from babel import Locale
+from babel.numbers import format_decimal
+
+from forbear.intake.bank import post_file
+from forbear.rulebook.models import LANGUAGES
+from forbear.store.engine import migrate
+
+
+def pay_file(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="CSV or Parquet: loan_ref, ref, paid_on, amount")],
+    as_of: Annotated[
+        datetime | None,
+        typer.Option("--as-of", formats=["%Y-%m-%d"], help="the day on which they became known; today if left out"),
+    ] = None,
+    book: Annotated[str | None, typer.Option("--book", help="the book of the loans, where there are several")] = None,
+    workers: Annotated[
+        int | None, typer.Option("--workers", min=1, max=64, help="processes; one for each core if left out")
+    ] = None,
+    lang: Annotated[str, typer.Option("--lang", envvar="FORBEAR_LANG", help="zh-Hans, zh-Hant or en")] = "en",
+) -> None:
+    """Post a bank's file of payments. Good rows are on disk when it ends, bad ones are named and kept aside.
+
+    A file that was cut short by a kill goes on from there when it is sent again; a payment counts once by its number.
+    """
+    if lang not in LANGUAGES:
+        raise typer.BadParameter(f"there is no text in {lang!r}; the languages are {', '.join(LANGUAGES)}")
+    migrate()
+    found = post_file(file, book, as_of.date() if as_of else None, workers)
+
+    def count(number: int) -> str:
+        return str(format_decimal(number, locale=Locale.parse(lang, sep="-")))
+
+    told = {"rows": found.rows, "posted": found.posted, "again": found.again, "refused": len(found.refused)}
+    typer.echo(_SAID[lang].format(**{name: count(number) for name, number in told.items()}))
+    for number, reason in found.refused[:SHOWN]:
+        typer.echo(_ROW[lang].format(number=number, reason=reason), err=True)
+    if len(found.refused) > SHOWN:
+        typer.echo(_MORE[lang].format(more=count(len(found.refused) - SHOWN)), err=True)
+    if found.refused:
+        raise typer.Exit(4)
+
+
+#: Rows kept aside that are told of, one line each.
+SHOWN = 100
+
+_SAID = {
+    "zh-Hans": "文件共 {rows} 行：新入账 {posted} 笔，此前已入账 {again} 笔，搁置 {refused} 行。",
+    "zh-Hant": "檔案共 {rows} 列：新入帳 {posted} 筆，此前已入帳 {again} 筆，擱置 {refused} 列。",
+    "en": "Rows: {rows}. Posted: {posted}. On file before: {again}. Kept aside: {refused}.",
+}
+_ROW = {
+    "zh-Hans": "第 {number} 行：{reason}",
+    "zh-Hant": "第 {number} 列：{reason}",
+    "en": "row {number}: {reason}",
+}
+_MORE = {
+    "zh-Hans": "另有 {more} 行；均见表 payment_file_refused。",
+    "zh-Hant": "另有 {more} 列；均見表 payment_file_refused。",
+    "en": "and {more} more; all are in the table payment_file_refused.",
+}

@@ -1,0 +1,105 @@
+"""Keeps where the ledger goes on with an account (`ledger.carry`), so that a payment of today replays nothing.
+
+A row is made from what is on file of the account, under its lock, by whoever posts; whatever else changes that drops it
+(triggers of the migration 0009). Without one the loan is replayed.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+import psycopg
+from pydantic import TypeAdapter
+from pydantic_core import from_json, to_json
+
+from forbear.ledger.carry import Carried, resume
+from forbear.ledger.models import Event, Paid, Terms, Transaction
+from forbear.ledger.state import State
+from forbear.servicing.loan import payment_key
+
+_TERMS: TypeAdapter[Terms] = TypeAdapter(Terms)
+
+
+@dataclass(slots=True)
+class Going:
+    """An account that goes on from where it was carried, with the payments that it has got in this batch.
+
+    terms: as text, which is written back as it was read. booked_at: the instant of the transaction.
+    """
+
+    id: int
+    terms: str
+    start: Carried
+    booked_at: datetime
+    payments: list[Paid]
+    now: Carried
+    state: State | None = None
+
+    def add(self, payment: Paid, as_of: date) -> State:
+        """Go on with one payment more. Its key is the ledger's."""
+        self.payments.append(payment)
+        self.state, self.now = resume(self.start, self.payments, as_of)
+        return self.state
+
+
+# The keys are looked up in the same statement; the account's lock was taken by an earlier one.
+_READ = """
+    SELECT c.account_id, c.terms::text, c.carried::text, now() FROM account_carried c
+    WHERE c.account_id = ANY(%(ids)s) AND c.account_id NOT IN (
+        SELECT p.account_id FROM unnest(%(ids)s::bigint[], %(refs)s::text[]) AS s (account_id, ref)
+        JOIN payment p ON p.account_id = s.account_id AND p.ref = s.ref)"""
+
+
+def read(connection: psycopg.Connection[Any], sent: Sequence[tuple[int, Event]], as_of: date) -> dict[int, Going]:
+    """The accounts, locked by the caller, that can go on with all that is sent to them: (account, event) each.
+
+    That is: new payments only, each after all that happened and no earlier than the day through which was posted.
+    """
+    by_account: dict[int, list[Event]] = defaultdict(list)
+    for account_id, event in sent:
+        by_account[account_id].append(event)
+    likely = [pair for pair in sent if isinstance(pair[1], Paid)]
+    ids, refs = [id_ for id_, _ in likely], [event.key for _, event in likely]
+    found = {}
+    for id_, terms, text, booked_at in connection.execute(_READ, {"ids": ids, "refs": refs}):
+        events = by_account[id_]
+        start = Carried(_TERMS.validate_json(terms), *from_json(text))
+        keys = {event.key for event in events}
+        if len(keys) == len(events) and all(_follows(start, event, as_of) for event in events):
+            found[id_] = Going(id_, terms, start, booked_at, [], start)
+    return found
+
+
+def _follows(start: Carried, event: Event, as_of: date) -> bool:
+    if not isinstance(event, Paid) or event.amount <= 0 or not start.as_of <= event.on.toordinal():
+        return False
+    return event.on <= as_of and start.precedes(Paid(payment_key(event.key), event.on, event.amount))
+
+
+def terms_text(terms: Terms) -> str:
+    """Terms as they are kept."""
+    return _TERMS.dump_json(terms).decode()
+
+
+def text(carried: Carried) -> str:
+    """A loan that was set down, as it is kept."""
+    kept = [carried.as_of, carried.last, carried.loan, carried.ahead, carried.since]
+    return to_json(kept).decode()
+
+
+def since(going: Going) -> list[tuple[Transaction, int]]:
+    """What the payments made that is not in the journal: a transaction, and how much of its first entry."""
+    assert going.state is not None
+    was: Mapping[str, int] = going.start.since
+    found, met = [], 0
+    for transaction in going.state.transactions:
+        amount = transaction.entries[0].amount
+        posted = was.get(transaction.key, 0)
+        met += transaction.key in was
+        assert 0 <= posted <= amount or posted == amount, f"account {going.id}: {transaction.key} was more before"
+        if amount != posted:
+            found.append((transaction, amount - posted))
+    assert met == len(was), f"account {going.id}: what was posted did not come out again"
+    return found
