@@ -56,7 +56,7 @@ class Report:
     """What an import did. `rows` were read, `bad` went to quarantine; `again` where it was in already.
 
     older: rows that changed nothing, since a newer file has told of them. recorded_until: the day until which the
-    book's contacts are on record; None where none were ever taken in.
+    book is on record; None where one of the tables that a night needs was never taken in.
     """
 
     book: str
@@ -270,14 +270,22 @@ def _latest(mapping: BookMapping, started_at: datetime) -> tuple[datetime, date]
     return min(started_at, datetime.combine(snapshot + timedelta(days=1), time(), UTC) + _BEHIND), snapshot
 
 
+#: What a night must know up to its day: who may not be contacted, what is in dispute, what was paid, what was done.
+_RECORD = ["borrowers", "loans", "payments", "contacts"]
+
+
 def _finish(connection: psycopg.Connection[Any], import_id: int) -> None:
-    """The import is whole; if it held contacts, the book's are now on record until the day of its picture."""
+    """The import is whole: the book is on record until the day by which each table that nights need has come."""
     connection.execute("UPDATE import SET finished_at = now() WHERE id = %s", (import_id,))
     connection.execute(
-        "UPDATE book SET recorded_from = least(recorded_from, taken_on),"
-        " recorded_until = greatest(recorded_until, taken_on)"
-        " FROM import WHERE import.id = %s AND book.id = book_id AND 'contacts' = ANY (tables)",
-        (import_id,),
+        "UPDATE book SET recorded_from ="
+        "  CASE WHEN 'contacts' = ANY (mine.tables) THEN least(recorded_from, mine.taken_on) ELSE recorded_from END,"
+        " recorded_until = (SELECT CASE WHEN count(newest) = count(*) THEN min(newest) END FROM ("
+        "  SELECT max(i.taken_on) AS newest FROM unnest(%s::text[]) AS wanted (name)"
+        "  LEFT JOIN import i ON i.book_id = book.id AND i.finished_at IS NOT NULL AND wanted.name = ANY (i.tables)"
+        "  GROUP BY wanted.name) AS of_table)"
+        " FROM import mine WHERE mine.id = %s AND book.id = mine.book_id",
+        (_RECORD, import_id),
     )
 
 

@@ -261,8 +261,11 @@ def _instalments(connection: psycopg.Connection[Any], book_id: int, batch: Batch
         wrong = connection.execute(
             "DELETE FROM incoming_instalments i WHERE EXISTS (SELECT FROM incoming_instalments j"
             " WHERE j.account_id = i.account_id AND j.n < i.n AND j.due_on >= i.due_on)"
+            # What is on file counts as far as this batch does not bring it anew.
             " OR EXISTS (SELECT FROM instalment j"
-            " WHERE j.account_id = i.account_id AND j.n < i.n AND j.due_on >= i.due_on) RETURNING row_number"
+            " WHERE j.account_id = i.account_id AND j.n < i.n AND j.due_on >= i.due_on AND NOT EXISTS"
+            " (SELECT FROM incoming_instalments k WHERE k.account_id = j.account_id AND k.n = j.n))"
+            " RETURNING row_number"
         ).fetchall()
         refused += _bad(wrong, "instalments", batch, _OUT_OF_ORDER)
     connection.execute(
