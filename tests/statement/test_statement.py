@@ -47,9 +47,9 @@ DAY = date(2026, 3, 20)
 def taken_in(folder: Path, lender: str = "bank", place: str = "cn") -> None:
     folder.mkdir()
     (folder / "book.toml").write_text(BOOK.format(lender=lender, place=place), "utf-8")
+    clock = {"cn": "Asia/Shanghai", "gb": "Europe/London"}[place]
     for table, text in TABLES.items():
-        here = text if place == "cn" else text.replace("Asia/Shanghai", "Europe/London")
-        (folder / f"{table}.csv").write_text(here, "utf-8")
+        (folder / f"{table}.csv").write_text(text.replace("Asia/Shanghai", clock), "utf-8")
     assert import_book(folder, "forbear").bad == 0
 
 
@@ -124,6 +124,7 @@ def test_statement_posting_and_night_agree(book: None, fresh_db: str) -> None:
     with psycopg.connect(fresh_db) as connection:
         dpd = connection.execute("SELECT dpd FROM decision WHERE account_id = 1").fetchone()
     assert dpd == (stood.dpd,) == (told(fresh_db).today.dpd,)
+    assert told(fresh_db).today.due == stood.owed
 
 
 @pytest.mark.parametrize(
