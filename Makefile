@@ -5,7 +5,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 # The system's certificates, where Debian keeps them: behind a company's proxy uv's own list is not enough.
 CERTS := $(if $(wildcard /etc/ssl/certs/ca-certificates.crt),UV_SYSTEM_CERTS=1)
-UV := UV_PYTHON_DOWNLOADS=never UV_NO_CONFIG=1 $(CERTS) $(BIN)/uv
+# Where HOME can't be written to, what would lie there lies beside the environment.
+HOMELESS := $(shell test -w "$${XDG_CACHE_HOME:-$$HOME}" || echo yes)
+CACHE := $(if $(UV_CACHE_DIR),,$(if $(HOMELESS),UV_CACHE_DIR=$(CURDIR)/$(VENV)/.uv-cache))
+UV := UV_PYTHON_DOWNLOADS=never UV_NO_CONFIG=1 $(CERTS) $(CACHE) $(BIN)/uv
 PIP := --quiet --python $(BIN)/python --require-hashes
 
 # The environment is ours: each command starts several times faster from kept bytecode.
@@ -37,7 +40,7 @@ $(VENV)/.dev: $(VENV)/.base requirements/dev.txt
 	@touch $@
 
 demo: setup
-	@$(BIN)/forbear demo $(DEMO_ARGS)
+	@$(if $(HOMELESS),FORBEAR_HOME=$${FORBEAR_HOME:-$(CURDIR)/$(VENV)/.forbear}) $(BIN)/forbear demo $(DEMO_ARGS)
 
 test: $(VENV)/.dev
 	@command -v chromium >/dev/null || sh scripts/apt.sh chromium fonts-noto-cjk

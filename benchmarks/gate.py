@@ -1,18 +1,22 @@
 """The gate's throughput at 16 connections, against a bare "lock a row, count, insert" transaction, in turns.
 
-    .venv/bin/python benchmarks/gate.py [--seconds 5] [--rounds 6] [--accounts 60000]
+    .venv/bin/python benchmarks/gate.py [--rounds 8] [--accounts 60000]
 
-The gate is asked for the contacts that a night has planned over a synthetic book, as channels ask it. Both are done
-by the same 16 processes, over the same connections, on the same server and book, with the same client in the same
-shape: one round trip that locks and reads, one that writes and commits. The gate reads the person's whole record,
-asks the whole rulebook, and keeps its answer with its reasons; the bare one counts the person's contacts and inserts
-one narrow row. Both commit durably (the server's defaults), over the same persons in the same order, and before the
-first round every row of a person and of a loan has been locked once, so that neither is the one that pays for the
-first write to a page after the checkpoint. What is printed is also written to benchmarks/results/gate.md.
+A round has three turns, in each of which 16 threads of two processes, over a connection each, go through every contact
+that a night has planned over a synthetic book: the bare transaction; the gate, which grants nearly all; the gate
+again, which refuses nearly all, since what it has just granted is outstanding, and says when each becomes lawful.
+Between rounds what was granted is taken away again. All is done by the same threads over the same
+connections with the same client, in the same shape: one round trip that locks and reads, one that writes and commits
+durably (the server's defaults), over the same persons in the same order. The gate reads the person's whole record,
+asks the whole rulebook, and keeps its answer with its reasons; the bare transaction counts the person's contacts and
+inserts one narrow row. Before the first round every row of a person and of a loan has been locked once, so that
+neither is the one that pays for the first write to a page after the checkpoint. What is printed is also written to
+benchmarks/results/gate.md.
 """
 
 import argparse
-import itertools
+import contextlib
+import gc
 import os
 import platform
 import random
@@ -20,14 +24,18 @@ import statistics
 import tempfile
 import time
 import uuid
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import psycopg
 
 CONNECTIONS = 16
+#: As a server runs: a process for each core, with a thread for each connection. Both sides are the faster for it.
+PROCESSES = 2
 AS_OF = date(2026, 6, 30)
 NOON = "2026-06-30T12:00:00+08:00"
 FACTS: dict[str, bool | int | str] = {
@@ -53,22 +61,40 @@ _COUNT = """
 _INSERT = "INSERT INTO bare (id, account_id, n, at) VALUES (%s, %s, %s, clock_timestamp())"
 
 
+class Turn(NamedTuple):
+    """What one turn of all processes came to: requests, seconds, CPU seconds of the clients and of the server's own."""
+
+    count: int
+    seconds: float
+    client: float
+    server: float
+    answers: dict[str, int]
+
+    @property
+    def rate(self) -> float:
+        """Requests a second."""
+        return self.count / self.seconds
+
+    @property
+    def cpu(self) -> tuple[float, float]:
+        """Microseconds of CPU a request: the client's and the server's."""
+        return 1e6 * self.client / self.count, 1e6 * self.server / self.count
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=5)
-    parser.add_argument("--rounds", type=int, default=6)
+    parser.add_argument("--rounds", type=int, default=8)
     parser.add_argument("--accounts", type=int, default=60_000)
     args = parser.parse_args()
+    args.load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory(prefix="forbear-bench-", ignore_cleanup_errors=True) as folder:
         os.chmod(folder, 0o755)
         os.environ["FORBEAR_HOME"] = folder
         os.environ.pop("FORBEAR_DATABASE_URL", None)
         url, law = _prepared(args.accounts)
-        rows = _measured(url, law, args.rounds, args.seconds)
-        with psycopg.connect(url) as connection:
-            verdicts = connection.execute("SELECT verdict, count(*) FROM gate_request GROUP BY 1 ORDER BY 1").fetchall()
-    _report(args, rows, verdicts, len(law.rules))
+        rounds = _measured(url, law, args.rounds)
+    _report(args, rounds, len(law.rules))
 
 
 def _prepared(accounts: int) -> tuple[str, Any]:
@@ -107,8 +133,11 @@ def _prepared(accounts: int) -> tuple[str, Any]:
     return url, law
 
 
-def _measured(url: str, law: Any, rounds: int, seconds: float) -> list[tuple[float, float]]:
-    """Transactions a second of the gate and of the bare one, for each round; a round of warming up goes before."""
+TURNS = ("bare", "granted", "refused")
+
+
+def _measured(url: str, law: Any, rounds: int) -> list[dict[str, Turn]]:
+    """The turns of each round; a round of warming up goes before."""
     from forbear.contact.models import WRITTEN, Request
     from forbear.contact.reads import OPTIONS
     from forbear.contact.services import ask_on
@@ -118,7 +147,7 @@ def _measured(url: str, law: Any, rounds: int, seconds: float) -> list[tuple[flo
             "SELECT account_id, step FROM decision WHERE step NOT IN ('none', 'hardship_hold') ORDER BY account_id"
         ).fetchall()
 
-    def gate(connection: Any, account_id: int, step: str) -> None:
+    def gate(connection: Any, account_id: int, step: str) -> str:
         request = Request(
             key=uuid.uuid4(),
             account_id=account_id,
@@ -127,79 +156,117 @@ def _measured(url: str, law: Any, rounds: int, seconds: float) -> list[tuple[flo
             facts=FACTS,
             text_sha256="0" * 64 if step in WRITTEN else None,
         )
-        ask_on(connection, law, request)
+        return ask_on(connection, law, request).verdict
 
-    with psycopg.connect(url) as connection:
-        # The rules are compiled once, before the processes part, as a server does when it starts.
-        for account_id, step in planned[:300]:
-            gate(connection, account_id, step)
-        planned = planned[300:]
-    with psycopg.connect(url, autocommit=True) as connection:
-        # Neither is the first to write a page after the checkpoint, which costs that whole page.
-        connection.execute("SELECT count(*) FROM (SELECT 1 FROM borrower FOR NO KEY UPDATE) locked")
-        connection.execute("SELECT count(*) FROM (SELECT 1 FROM account FOR KEY SHARE) locked")
-        connection.execute("VACUUM ANALYZE gate_request")
-    many = get_context("fork")
-    barrier = many.Barrier(CONNECTIONS + 1)
-    done = many.Array("q", CONNECTIONS)
-
-    def bare(connection: Any, account_id: int, _: str) -> None:
+    def bare(connection: Any, account_id: int, _: str) -> str:
         with connection.pipeline():
             connection.execute(_LOCK, (account_id,), prepare=True)
             (n,) = connection.execute(_COUNT, (account_id,), prepare=True).fetchone()
             connection.execute(_INSERT, (uuid.uuid4(), account_id, n), prepare=True)
             connection.commit()
+        return "inserted"
+
+    # The rules are compiled once, before the processes part, as a server does when it starts.
+    with psycopg.connect(url, options=OPTIONS) as connection:
+        for account_id, step in planned[:300]:
+            gate(connection, account_id, step)
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("SELECT count(*) FROM (SELECT 1 FROM borrower FOR NO KEY UPDATE) locked")
+        connection.execute("SELECT count(*) FROM (SELECT 1 FROM account FOR KEY SHARE) locked")
+    many = get_context("fork")
+    barrier, told = many.Barrier(PROCESSES + 1), many.SimpleQueue()
 
     def worker(number: int) -> None:
-        # Each planned contact is asked for once, by one of them.
-        mine = planned[number::CONNECTIONS]
-        random.Random(number).shuffle(mine)
-        turn_of = {gate: itertools.cycle(mine), bare: itertools.cycle(mine)}
-        with psycopg.connect(url, options=OPTIONS) as connection:
-            for turn in range(2 * (rounds + 1)):
-                one = (gate, bare)[turn % 2]
-                barrier.wait()
-                count, until = 0, time.monotonic() + (seconds if turn > 1 else 1)
-                while time.monotonic() < until:
-                    one(connection, *next(turn_of[one]))
-                    count += 1
-                done[number] = count
-                barrier.wait()
+        shares = [planned[k::CONNECTIONS] for k in range(number, CONNECTIONS, PROCESSES)]
+        for k, share in enumerate(shares):
+            random.Random(k).shuffle(share)
+        gc.freeze()
+        with contextlib.ExitStack() as stack:
+            threads = stack.enter_context(ThreadPoolExecutor(len(shares)))
+            connections = [stack.enter_context(psycopg.connect(url, options=OPTIONS)) for _ in shares]
+            backends = [connection.info.backend_pid for connection in connections]
+            for _ in range(rounds + 1):
+                for name in TURNS:
+                    one = bare if name == "bare" else gate
 
-    running = [many.Process(target=worker, args=(n,)) for n in range(CONNECTIONS)]
+                    def turn(connection: Any, share: list[Any], one: Any = one) -> Counter[str]:
+                        return Counter(one(connection, account_id, step) for account_id, step in share)
+
+                    barrier.wait()
+                    client, server = time.process_time(), sum(map(_cpu, backends))
+                    answers = sum(threads.map(turn, connections, shares), Counter[str]())
+                    client, server = time.process_time() - client, sum(map(_cpu, backends)) - server
+                    barrier.wait()
+                    told.put((client, server, answers))
+
+    running = [many.Process(target=worker, args=(n,)) for n in range(PROCESSES)]
     for each in running:
         each.start()
-    rates = []
-    for turn in range(2 * (rounds + 1)):
-        barrier.wait()
-        begun = time.monotonic()
-        barrier.wait()
-        if turn > 1:
-            rates.append(sum(done) / (time.monotonic() - begun))
+    found = []
+    with psycopg.connect(url, autocommit=True) as connection:
+        for _ in range(rounds + 1):
+            # Nothing is outstanding when a round begins, and neither table grows from round to round.
+            for table in ("gate_request", "bare"):
+                connection.execute(f"DELETE FROM {table}")
+            found.append({name: _turn(barrier, told) for name in TURNS})
     for each in running:
         each.join()
-    return list(zip(rates[::2], rates[1::2], strict=True))
+    return found[1:]
 
 
-def _report(args: Any, rows: list[tuple[float, float]], verdicts: list[Any], rules: int) -> None:
-    ratio = statistics.median(gate / bare for gate, bare in rows)
+def _turn(barrier: Any, told: Any) -> Turn:
+    barrier.wait()
+    begun = time.monotonic()
+    barrier.wait()
+    seconds = time.monotonic() - begun
+    client, server, answers = zip(*(told.get() for _ in range(PROCESSES)), strict=True)
+    both = sum(answers, Counter[str]())
+    return Turn(both.total(), seconds, sum(client), sum(server), dict(sorted(both.items())))
+
+
+def _cpu(pid: int) -> float:
+    """The CPU seconds of a process, as Linux has them in /proc."""
+    return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / 1e9
+
+
+def _report(args: Any, rounds: list[dict[str, Turn]], rules: int) -> None:
+    ratios = {name: [turns[name].rate / turns["bare"].rate for turns in rounds] for name in TURNS[1:]}
+    rates = {name: [turns[name].rate for turns in rounds] for name in TURNS}
     lines = [
         "# The gate, measured",
         "",
-        f"By `python benchmarks/gate.py --seconds {args.seconds:g} --rounds {args.rounds} --accounts {args.accounts}`:"
-        f" {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}; {CONNECTIONS} connections;"
-        f" {rules} rules on file; load of the machine when it ended {os.getloadavg()[0]:.0f}.",
+        f"By `python benchmarks/gate.py --rounds {args.rounds} --accounts {args.accounts}`:"
+        f" {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}; {CONNECTIONS} connections"
+        f" of {PROCESSES} processes, on the cores of the server; {rules} rules on file; load of the machine"
+        f" before it began {args.load:.1f}. Requests a second; each ratio is to the bare transactions of its round.",
         "",
-        "| round | gate, requests a second | bare, transactions a second | ratio |",
-        "|---:|---:|---:|---:|",
-        *(f"| {k} | {gate:,.0f} | {bare:,.0f} | {gate / bare:.2f} |" for k, (gate, bare) in enumerate(rows, start=1)),
-        "",
-        f"Median ratio: {ratio:.2f}. Answers: " + ", ".join(f"{n:,} {verdict}" for verdict, n in verdicts) + ".",
+        "| round | bare: lock, count, insert | gate, granted | ratio | gate, refused | ratio |",
+        "|---|---:|---:|---:|---:|---:|",
     ]
+    rows = [
+        (str(k + 1), *([x[name][k] for x in (rates, ratios) if name in x] for name in TURNS))
+        for k in range(args.rounds)
+    ]
+    rows.append(("**median**", *([statistics.median(x[name]) for x in (rates, ratios) if name in x] for name in TURNS)))
+    for label, (bare,), granted, refused in rows:
+        lines.append(
+            f"| {label} | {bare:,.0f} | {granted[0]:,.0f} | {granted[1]:.2f} | {refused[0]:,.0f} | {refused[1]:.2f} |"
+        )
+    lines += [
+        "",
+        "| | answers | client's CPU a request, µs | server's | both, to the bare |",
+        "|---|---|---:|---:|---:|",
+    ]
+    base = None
+    for name in TURNS:
+        client, server = map(statistics.median, zip(*(turns[name].cpu for turns in rounds), strict=True))
+        base = base or client + server
+        answers = sum((Counter(turns[name].answers) for turns in rounds), Counter[str]())
+        words = ", ".join(f"{n:,} {answer}" for answer, n in sorted(answers.items()))
+        lines.append(f"| {name} | {words} | {client:.0f} | {server:.0f} | {(client + server) / base:.2f} |")
     text = "\n".join(lines) + "\n"
     print(text)
-    path = Path(__file__).parent / "results" / "gate.md"
-    path.write_text(text, "utf-8")
+    (Path(__file__).parent / "results" / "gate.md").write_text(text, "utf-8")
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ import zen
 from engines import Syntax, _hours, _said, _zen, facts_of
 
 from forbear.nightly.run import reasons
+from forbear.rulebook.answer import _said as _said_again
 from forbear.rulebook.compile import Compiled, compile_for
 from forbear.rulebook.hours import instant, local_day
 from forbear.rulebook.load import load
@@ -79,7 +80,8 @@ def _fact(fact: Fact, chance: random.Random) -> FactValue:
 # ---- one contact ------------------------------------------------------------------------------------
 
 _TABLE = (
-    f"One contact ({STEP}) at the gate; zen-engine is given only the rules that govern it.",
+    f"One contact ({STEP}) at the gate; zen-engine is given only the rules that govern it. What was said of the same",
+    "findings before is forgotten before each turn, so that no explanation is one that was kept.",
     "",
     "| place | rules | of them asked | answer, µs | with every rule that spoke | with all facts, too | zen-engine, µs |"
     " with its trace | zen / answer | traced / spoken |",
@@ -103,8 +105,12 @@ def _one_contact(place: str, zones: str) -> str:
         found = theirs(case)
         assert found == (answer.verdict, answer.forbids, answer.unknown), (found, answer.verdict, case)
     bare = _median(lambda c: compiled.answer(STEP, c[0], c[1], zones, c[2]), asked)
-    spoken = _median(lambda c: compiled.answer(STEP, c[0], c[1], zones, c[2]).spoke, asked)
-    whole = _median(lambda c: [s.facts for s in compiled.answer(STEP, c[0], c[1], zones, c[2]).spoke], asked)
+    spoken = _median(lambda c: compiled.answer(STEP, c[0], c[1], zones, c[2]).spoke, asked, _said_again.cache_clear)
+    whole = _median(
+        lambda c: [s.facts for s in compiled.answer(STEP, c[0], c[1], zones, c[2]).spoke],
+        asked,
+        _said_again.cache_clear,
+    )
     zens, traced = _median(theirs, cases), _median(_zen_contact(compiled, trace=True), cases)
     governing = sum(STEP in rule.steps for rule in compiled.rules)
     return (
@@ -120,12 +126,18 @@ def _zen_contact(compiled: Compiled, trace: bool = False) -> Callable[[dict[str,
     said = {name: text for name, (text, _) in _said(compiled, say).items() if int(name[1:]) in governing}
     opens, closes = _hours(compiled, say)[STEP]
     lines = {name: text for name, text in said.items()}
+    # Its numbers are exact up to 2^53 only, so that the bits of many rules are two numbers.
     for key, letter in (("forbids", "f"), ("unknown", "u")):
-        terms = [f"($.{name} ? {1 << int(name[1:])} : 0)" for name in said if name[0] == letter]
-        lines[key] = " + ".join(terms) or "0"
+        for half in (0, 1):
+            terms = [(name, int(name[1:]) - 40 * half) for name in said if name[0] == letter]
+            words = [f"($.{name} ? {1 << bit} : 0)" for name, bit in terms if 0 <= bit < 40]
+            lines[f"{key}{half}"] = " + ".join(words) or "0"
     lines |= {"opens": f"{opens} + first_min", "closes": f"{closes} + last_min"}
     lines["off"] = "at_min < $.opens or at_min >= $.closes"
-    lines["verdict"] = '$.forbids > 0 or $.off ? "forbidden" : $.unknown > 0 ? "needs_human" : "permitted"'
+    lines["verdict"] = (
+        '$.forbids0 > 0 or $.forbids1 > 0 or $.off ? "forbidden"'
+        ' : $.unknown0 > 0 or $.unknown1 > 0 ? "needs_human" : "permitted"'
+    )
     expressions = [{"id": key, "key": key, "value": text.replace("'", '"')} for key, text in lines.items()]
     nodes = [
         {"id": "in", "name": "in", "type": "inputNode"},
@@ -139,15 +151,18 @@ def _zen_contact(compiled: Compiled, trace: bool = False) -> Callable[[dict[str,
 
     def ask(case: dict[str, Any]) -> tuple[str, int, int]:
         found = decision.evaluate({name: case[name] for name in names}, {"trace": trace})["result"]
-        return found["verdict"], int(found["forbids"]), int(found["unknown"])
+        forbids, unknown = (int(found[f"{key}0"]) + (int(found[f"{key}1"]) << 40) for key in ("forbids", "unknown"))
+        return found["verdict"], forbids, unknown
 
     return ask
 
 
-def _median(ask: Callable[[Any], Any], cases: list[Any]) -> float:
-    """Microseconds of one answer: the median over the cases, each the best of some turns."""
+def _median(ask: Callable[[Any], Any], cases: list[Any], forget: Callable[[], None] | None = None) -> float:
+    """Microseconds of one answer: the median over the cases, each the best of some turns; `forget` begins a turn."""
     best = [float("inf")] * len(cases)
     for _ in range(TURNS):
+        if forget is not None:
+            forget()
         for k, case in enumerate(cases):
             begun = time.perf_counter_ns()
             ask(case)

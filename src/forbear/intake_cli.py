@@ -13,7 +13,7 @@ from rich.progress import MofNCompleteColumn, Progress
 from forbear.errors import WordedError
 from forbear.intake.books import books as books_on_file
 from forbear.intake.books import remove
-from forbear.intake.models import Refused, told
+from forbear.intake.models import Refused, columns_of, told
 from forbear.intake.services import Kept, Report, drop, import_book, mend, nothing_waits, quarantined
 from forbear.law_cli import Lang, UserError, say
 from forbear.locale import LANGUAGES
@@ -56,13 +56,25 @@ def import_(
 
 def take_in(file: Path, mapping: str, lang: str) -> Report:
     """Take a book in behind a progress bar."""
-    with in_words(lang) as _, _bar(transient=True) as bar:
-        task = bar.add_task(_("rows"), total=None)
-        return import_book(file, mapping, lambda done, rows: bar.update(task, completed=done, total=rows))
+    bar = _bar(transient=True)
+
+    def progress(done: int, rows: int) -> None:
+        bar.start()  # not before something is taken in: a refusal is one line
+        bar.update(task, completed=done, total=rows)
+
+    try:
+        with in_words(lang) as _:
+            task = bar.add_task(_("rows"), total=None)
+            return import_book(file, mapping, progress)
+    finally:
+        bar.stop()
 
 
 def _bar(transient: bool) -> Progress:
     return Progress(*Progress.get_default_columns(), MofNCompleteColumn(), console=err, transient=transient)
+
+
+_ENCODINGS = {"utf-8-sig": "UTF-8", "gb18030": "GB18030", "parquet": "Parquet"}
 
 
 def print_import(report: Report, lang: str) -> None:
@@ -77,7 +89,8 @@ def print_import(report: Report, lang: str) -> None:
             "%(book)s: %(n)s rows read (%(encodings)s), %(bad)s kept aside.",
             report.rows,
         )
-        told = {"book": report.book, "encodings": ", ".join(report.encodings), "bad": count(report.bad)}
+        encodings = ", ".join(_ENCODINGS[each] for each in report.encodings)
+        told = {"book": report.book, "encodings": encodings, "bad": count(report.bad)}
         say(read % (told | {"n": count(report.rows)}))
     if report.older:
         older = ngettext(
@@ -87,9 +100,14 @@ def print_import(report: Report, lang: str) -> None:
         )
         say(older % {"n": count(report.older)})
     if report.recorded_until is None:
-        say(_("No contacts were ever taken in, so nobody is contacted. A heading alone says that none were made."))
+        say(
+            _(
+                "Borrowers, loans, payments and contacts were not all taken in yet, so nobody is contacted. A heading"
+                " alone says that there is nothing to tell."
+            )
+        )
     else:
-        until = _("Contacts are on record until %(day)s: nights of later days contact nobody.")
+        until = _("The book is on record until %(day)s: nights of later days contact nobody.")
         say(until % {"day": report.recorded_until})
     if report.without_schedule:
         without = ngettext(
@@ -117,7 +135,7 @@ def quarantine_list(lang: Lang = "en") -> None:
             place = {"book": kept.book, "table": kept.table, "row": kept.row_number, "field": kept.field}
             at_row = _("%(book)s, %(table)s row %(row)s, %(field)s")
             at = at_row if kept.row_number > 0 else _("%(book)s, %(table)s on file, %(field)s")
-            say(f"{kept.id}: {at % place}: {_told(kept, _)}")
+            say(f"{kept.id}: {at % place}{_told(kept, _)}")
 
 
 @quarantine.command("show")
@@ -130,8 +148,9 @@ def quarantine_show(kept_id: KeptId, lang: Lang = "en") -> None:
             raise nothing_waits(kept_id)
         if not found[0].row:
             say(_("The row could not be read: it has more or fewer fields than the heading."))
-        for name, value in found[0].row.items():
-            say(f"{name} = {value}")
+        order = columns_of(found[0].table)  # the database keeps no order of a row's fields
+        for name in sorted(found[0].row, key=lambda name: order.index(name) if name in order else len(order)):
+            say(f"{name} = {found[0].row[name]}")
 
 
 def _waiting() -> list[Kept]:
@@ -152,9 +171,7 @@ def quarantine_mend(
         if any(not sign for _name, sign, _value in pairs):
             raise UserError(_("Write each change as field=value."))
         if still := mend(kept_id, {name: value for name, _sign, value in pairs}):
-            for bad in still:
-                say(f"{bad.refused.field}: {_told(bad.refused, _)}")
-            raise UserError(_("It waits as before; nothing of it was taken in."))
+            raise UserError("\n".join(f"{bad.refused.field}{_told(bad.refused, _)}" for bad in still))
         say(_("Taken in."))
 
 
@@ -168,8 +185,9 @@ def quarantine_drop(kept_id: KeptId, lang: Lang = "en") -> None:
 
 
 def _told(refused: Refused | Kept, gettext: Gettext) -> str:
-    reason = told(refused.reason, gettext)
-    return f"{reason}{'. ' if reason == refused.reason else '。'}{told(refused.remedy, gettext)}"
+    """What is said of a field, behind its name."""
+    reason, remedy = told(refused.reason, gettext), told(refused.remedy, gettext)
+    return f": {reason}. {remedy}" if reason == refused.reason else f"：{reason}。{remedy}"
 
 
 # ---- books ------------------------------------------------------------------------------------------
@@ -186,7 +204,7 @@ def books_list(lang: Lang = "en") -> None:
             say(_("No book is on file."))
         for each in found:
             said = {"book": each.name, "place": each.jurisdiction, "loans": f"{each.loans:,}"}
-            line = _("%(book)s (%(place)s): %(loans)s loans, %(bad)s rows kept aside, contacts on record until %(day)s")
+            line = _("%(book)s (%(place)s): %(loans)s loans, %(bad)s rows kept aside, on record until %(day)s")
             say(line % {**said, "bad": f"{each.kept_aside:,}", "day": each.recorded_until or _("no day")})
             if each.synthetic:
                 say("  " + _("Synthetic: no such person exists."))

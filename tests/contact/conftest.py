@@ -27,6 +27,7 @@ FACTS: dict[str, bool | int | str] = {
     "message_suit": False,
     "time_barred": False,
     "message_overshadows": False,
+    "message_validates": False,
     "agent_announced": True,
     "staff_approved": True,
     "third_party_refused": False,

@@ -733,3 +733,141 @@ def test_an_answer_from_before_its_basis_was_kept_is_refused_in_words(
         replay_request(answer.request_id, book)
     with pytest.raises(NoDecision, match="no request of that number"):
         replay_request(uuid.uuid4(), book)
+
+
+# ---- what an agency owes a consumer in the United States ------------------------------------------------
+
+NOON_US = "2026-06-30T12:00:00-04:00"
+
+
+def _in_new_york(store: Any, **given: Any) -> int:
+    """A loan at an agency in New York, opened after its contacts began to be recorded, at noon."""
+    store.clock(NOON_US)
+    return int(store.lend(store.book("us"), zones="America/New_York", **given))
+
+
+@pytest.mark.parametrize(
+    ("first", "outcome", "sent", "verdict"),
+    [
+        (None, "", None, "permitted"),  # nobody has heard of it yet: the notice may follow
+        ("2026-06-25", "delivered", None, "permitted"),  # the fifth day
+        ("2026-06-24", "delivered", None, "needs_human"),
+        ("2026-06-24", "failed", None, "permitted"),  # what failed told nobody of the debt
+        ("2026-06-24", "delivered", "2026-06-26", "permitted"),
+    ],
+)
+def test_after_five_days_without_the_validation_notice_nothing_is_demanded(
+    store: Any, law: Rulebook, wanted: Wanted, first: str | None, outcome: str, sent: str | None, verdict: str
+) -> None:
+    # 15 U.S.C. 1692g(a): within five days after the initial communication. Whether it was sent, no record denies.
+    loan = _in_new_york(store, validation_sent_on=sent)
+    if first:
+        store.contacted(loan, "sms", f"{first}T12:00:00-04:00", outcome)
+    call, letter = ask(law, wanted(loan)), ask(law, wanted(loan, "letter"))
+    assert call.verdict == letter.verdict == verdict
+    if verdict == "needs_human":
+        assert call.spoke["unknown"] == ("us.fdcpa.validation",)
+        # The notice itself may go out, late as it is.
+        assert ask(law, wanted(loan, "letter", facts=FACTS | {"message_validates": True})).granted
+        assert _lifted(law, wanted, loan).granted  # as another person found it in the file
+
+
+def test_where_contacts_before_the_record_can_t_be_excluded_the_first_is_unknown(
+    store: Any, law: Rulebook, wanted: Wanted
+) -> None:
+    loan = _in_new_york(store, validation_sent_on=None)
+    store.sql("UPDATE book SET history_from = '2026-06-28'")
+    answer = ask(law, wanted(loan))
+    assert (answer.verdict, answer.facts["days_since_first_contact"]) == ("needs_human", None)
+
+
+def test_a_message_that_hides_the_right_to_dispute_waits_for_the_end_of_a_period_that_is_known(
+    store: Any, law: Rulebook, wanted: Wanted
+) -> None:
+    # 12 CFR 1006.38(b)(1)
+    hides = FACTS | {"message_overshadows": True}
+    for sent, verdict in ((None, "needs_human"), ("2026-05-21", "forbidden"), ("2026-05-20", "permitted")):
+        assert ask(law, wanted(_in_new_york(store, validation_sent_on=sent), facts=hides)).verdict == verdict
+
+
+@pytest.mark.parametrize(("to", "granted"), [("attorney", True), ("debtor", False), ("spouse", False)])
+def test_the_attorney_is_contacted_and_the_consumer_is_not(
+    store: Any, law: Rulebook, wanted: Wanted, to: str, granted: bool
+) -> None:
+    # 15 U.S.C. 1692c(a)(2), (b) and (d); 12 CFR 1006.6(b)(2)
+    answer = ask(law, wanted(_in_new_york(store, attorney=True), facts=FACTS | {"to_whom": to}))
+    assert answer.granted is granted
+    assert granted or answer.spoke["forbids"] == ("us.attorney", "us.fdcpa.attorney")
+
+
+# ---- house rules --------------------------------------------------------------------------------------
+
+
+def _visitable(store: Any, **given: Any) -> int:
+    """A loan after texts, calls, a letter, a plan offer and notice of a visit."""
+    loan = store.lend(dpd=40, **given)
+    for day, step in ((1, "sms"), (3, "sms"), (5, "call"), (10, "letter"), (20, "plan_offer"), (25, "visit_notice")):
+        store.contacted(loan, step, f"2026-06-{day:02}T10:00:00+08:00", "no_answer" if step == "call" else "delivered")
+    return int(loan)
+
+
+@pytest.mark.parametrize(
+    ("at", "agreed", "appointed", "granted"),
+    [
+        ("12:00", None, False, True),
+        ("20:00", None, True, False),  # no hour was agreed
+        ("20:00", (19, 21), True, True),
+        ("20:00", (19, 21), False, False),  # hours of contact were agreed, this visit was not
+        ("18:00", (19, 21), True, False),  # another hour was agreed
+        ("06:30", (6, 8), True, False),  # never before seven
+        ("22:30", (20, 24), True, False),
+    ],
+)
+def test_a_visit_at_an_agreed_hour_is_permitted_within_the_outer_hours(
+    store: Any, book: Rulebook, wanted: Wanted, at: str, agreed: tuple[int, int] | None, appointed: bool, granted: bool
+) -> None:
+    # GB/T 45251-2025: none from 22:00 to 08:00 where no other time was agreed; house rules 6.1, 6.3 and 6.4.
+    hours = {"agreed_from_min": agreed[0] * 60, "agreed_to_min": agreed[1] * 60} if agreed else {}
+    loan = _visitable(store, **hours)
+    store.clock(f"2026-06-30T{at}:00+08:00")
+    answer = ask(book, wanted(loan, "visit", facts=FACTS | {"visit_appointed": appointed}))
+    assert answer.granted is granted, answer.spoke
+
+
+def test_nobody_is_visited_on_a_public_holiday(store: Any, book: Rulebook, wanted: Wanted) -> None:
+    # The Dragon Boat Festival of 2026 is 19 June; the calendar of 2031 is not published.
+    loan = _visitable(store)
+    store.sql("DELETE FROM contact; UPDATE book SET history_from = '2020-01-01'")
+    for day, verdict in (("2026-06-19", "forbidden"), ("2031-06-19", "needs_human")):
+        store.clock(f"{day}T12:00:00+08:00")
+        says = {rule: word for word, rules in ask(book, wanted(loan, "visit")).spoke.items() for rule in rules}
+        assert says["policy.visit.holiday"] == ("forbids" if verdict == "forbidden" else "unknown")
+
+
+def test_three_e_mails_in_an_episode_are_enough(store: Any, book: Rulebook, wanted: Wanted) -> None:
+    loan, other = store.lend(dpd=20), store.lend(dpd=20)
+    for day in ("12", "15"):
+        store.contacted(loan, "email", f"2026-06-{day}T10:00:00+08:00", "delivered")
+        store.contacted(other, "email", f"2026-06-{day}T10:00:00+08:00", "delivered")
+    assert ask(book, wanted(other, "email")).granted
+    store.contacted(loan, "email", "2026-06-18T10:00:00+08:00", "delivered")
+    assert ask(book, wanted(loan, "email")).spoke["forbids"] == ("policy.email-spent",)
+
+
+@pytest.mark.parametrize(
+    ("on_file", "facts", "rule"),
+    [
+        ({"respite_until": "2026-07-30"}, {}, "policy.respite"),
+        ({"bankrupt": True}, {}, "policy.insolvency"),
+        ({}, {"to_whom": "employer"}, "policy.others-only-if-lost"),
+        ({}, {"bad_occasion": True}, "policy.bad-occasion"),
+        ({"workplace_forbidden": True}, {"at_workplace": True}, "policy.workplace"),
+    ],
+)
+def test_what_no_decent_lender_does_is_forbidden_where_the_law_on_file_is_silent(
+    store: Any, book: Rulebook, wanted: Wanted, on_file: dict[str, Any], facts: dict[str, Any], rule: str
+) -> None:
+    # CONC 7 names none of these for a creditor's call, but the house does, in every place.
+    store.clock("2026-06-30T12:00:00+01:00")
+    loan = store.lend(store.book("gb", collector="creditor"), dpd=20, zones="Europe/London", **on_file)
+    assert rule in ask(book, wanted(loan, facts=FACTS | facts)).spoke["forbids"]

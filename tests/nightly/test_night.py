@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from forbear.nightly.errors import NoDecision, NothingToDecide, RulebookChanged
 from forbear.nightly.explain import explain
 from forbear.nightly.history import preview, replay
 from forbear.nightly.run import DECISION_COLUMNS, nightly
+from forbear.nightly.why import why
 from forbear.rulebook.load import load
 from forbear.store.engine import engine
 
@@ -385,3 +386,48 @@ def test_a_killed_night_has_written_nothing_and_the_next_is_whole(fresh_db: str)
                 # Nothing, or (killed after its commit) all: never a part.
                 assert left in ([(0,), (0,)], [(1,), (60_001,)])
     assert nightly(DAY, BOOK).accounts == 60_001
+
+
+def test_the_night_plans_contacts_with_the_debtor_and_so_none_where_an_attorney_acts(fresh_db: str) -> None:
+    # 15 U.S.C. 1692c(a)(2): the rule asks who is contacted, which the night takes to be the debtor.
+    row = decided(
+        fresh_db, lend(fresh_db, "us", dpd=3, zones="America/New_York", attorney=True, validation_sent_on=DAY)
+    )
+    assert row["step"] == "none"
+
+
+def test_the_rules_of_a_run_are_those_of_its_rulebook_not_of_its_list(fresh_db: str) -> None:
+    lend(fresh_db, dpd=3)
+    run_id = nightly(DAY, BOOK).run_id
+    assert replay(run_id, BOOK).differ == ()
+    with psycopg.connect(fresh_db) as connection:
+        connection.execute("UPDATE run SET rule_bits = jsonb_set(rule_bits, '{cn,0}', '\"cn.debtor-only\"')")
+    with pytest.raises(RulebookChanged, match="list of rules"):
+        replay(run_id, BOOK)
+
+
+@pytest.mark.parametrize(
+    ("place", "lender", "collector", "known"),
+    [
+        ("cn", "bank", "creditor", True),
+        ("cn", "private", "creditor", None),  # GB/T 45251 is not written for loans between persons
+        ("us", "other", "agency", True),
+        ("us", "bank", "creditor", None),  # 15 U.S.C. 1692a(6): not those who collect their own debts
+        ("tw", "micro_lender", "creditor", None),  # card and outsourcing regulations are the banks'
+        ("zz", "bank", "creditor", False),
+    ],
+)
+def test_the_law_s_silence_about_a_lender_or_collector_permits_nothing(
+    fresh_db: str, place: str, lender: str, collector: str, known: bool | None
+) -> None:
+    zone = {"cn": "Asia/Shanghai", "tw": "Asia/Taipei"}.get(place, "America/New_York")
+    loan = lend(fresh_db, place, dpd=3, zones=zone, validation_sent_on=DAY, opted_out_sms=False)
+    with psycopg.connect(fresh_db) as connection:
+        connection.execute("UPDATE book SET lender_type = %s, collector = %s", (lender, collector))
+    row = decided(fresh_db, loan)
+    assert row["law_known"] is known and (row["step"] != "none") is bool(known)
+    # The gate says the same, and nobody lifts it.
+    facts = {"to_whom": "debtor"}
+    answer = why(loan, "sms", datetime(2026, 6, 30, 4, tzinfo=UTC), facts, BOOK).answer
+    said = {spoken.rule.id: spoken.says for spoken in answer.spoke}
+    assert said["policy.law-known"] == {True: "permits", None: "unknown", False: "forbids"}[known]

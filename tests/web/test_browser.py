@@ -21,6 +21,14 @@ AXE = (Path(__file__).parents[1] / "vendor" / "axe.min.js").read_text("utf-8")
 CHROMIUM = "/usr/bin/chromium"
 Asked = Callable[..., list[Any]]
 PHONE = {"width": 360, "height": 740}
+#: What a page hides of its content at its right edge, unless the keyboard can scroll to it in a region with a name.
+CUT = """
+    [...document.querySelectorAll("main *, header *")]
+      .filter((each) => each.scrollWidth > each.clientWidth + 1 && getComputedStyle(each).overflowX !== "visible")
+      .filter((each) => each.clientWidth > 1 && !each.matches("input, .hidden"))
+      .filter((each) => !each.closest("[role=region][tabindex='0']:is([aria-label], [aria-labelledby]), pre"))
+      .map((each) => each.outerHTML.slice(0, 80))
+"""
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +92,7 @@ def test_every_page_suits_a_phone_a_screen_reader_and_its_language(
         page.evaluate("document.querySelectorAll('details').forEach(each => { each.open = true })")
         assert page.locator("html").get_attribute("lang") == tag
         assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"], path
+        assert page.evaluate(CUT) == [], path
         page.evaluate(AXE)
         found = page.evaluate("axe.run().then(r => r.violations.map(v => [v.id, v.impact, v.nodes[0].html]))")
         assert [v for v in found if v[1] in ("serious", "critical")] == [], path

@@ -1,7 +1,10 @@
 """The languages: every text is translated whole, in the right script, and the reader's wish is heard."""
 
 import re
+from collections.abc import Callable
+from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 from babel.messages.catalog import Catalog, Message
@@ -9,8 +12,10 @@ from babel.messages.extract import extract_from_dir
 from babel.messages.frontend import parse_mapping_cfg
 from babel.messages.pofile import read_po
 from starlette.testclient import TestClient
+from typer.testing import CliRunner
 
 from forbear import locale
+from forbear.cli import app
 from forbear.locale import LANGUAGES, SOURCE, catalogue_file, negotiate
 from forbear.rulebook.models import LANGUAGES as RULEBOOK_LANGUAGES
 
@@ -114,6 +119,105 @@ def test_the_links_to_other_languages_keep_the_readers_choices(nights: tuple[int
     html = reader.get(f"/work?run={nights[1]}&step=sms&lang=en").text
 
     assert f'href="/work?run={nights[1]}&amp;step=sms&amp;lang=zh-Hant" lang="zh-Hant" hreflang="zh-Hant"' in html
+
+
+# ---- nothing in another language ----------------------------------------------------------------------
+
+#: What a reader of Chinese reads in Latin letters: names, codes, units, and what is to be typed.
+LATIN = re.compile(
+    r"Forbear|English|UTC|PDF|LPR|sha256|utf-8(-sig)?|FORBEAR_[A-Z_]+|GB/T|paid-total|CN¥|US\$|\([A-Z]{3}\)|（[a-z]{2}）"
+    r"|forbear [a-z-]+( --[a-z-]+( [A-Z-]+)?)*|--[a-z-]+( [a-z_]+=\S+)?|YYYY-MM-DD|lendingclub-\d+|synthetic-[a-z0-9-]+"
+    r"|\(?[ivx]+\)|(?<![A-Za-z])[IVX]+(?![A-Za-z])|\d[\w.]*(\([\w-]+\))*"
+)
+#: Pages of each kind; {call} and {held} are accounts.
+WALK = (
+    "/", "/work", "/accounts/{call}", "/accounts/{held}", "/accounts/{call}/statement", "/accounts/{held}/statement",
+    "/law", "/law?place=us&on=2026-11-24", "/law?place=tw&on=2026-11-24", "/law?place=in&on=2026-11-24",
+    "/law/rules/us.hours", "/law/rules/cn.cap.bank", "/law/rules/us.call.week", "/law/try?place=cn&step=visit",
+    "/law/try?place=us&step=call", "/nothing",
+)  # fmt: skip
+
+
+class Shown(HTMLParser):
+    """What a page shows or says aloud in its own language: not code, not what is marked as another language's."""
+
+    SPOKEN = frozenset({"aria-label", "placeholder", "data-label", "title", "alt"})
+    VOID = frozenset({"meta", "link", "input", "img", "br", "hr"})
+
+    def __init__(self, tag: str) -> None:
+        super().__init__()
+        self.tag, self.skipped, self.texts = tag, [False], list[str]()
+
+    def handle_starttag(self, name: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        skip = self.skipped[-1] or name in ("script", "style", "code", "pre") or given.get("lang", self.tag) != self.tag
+        if not skip:
+            self.texts += [value or "" for key, value in attrs if key in self.SPOKEN]
+        if name not in self.VOID:
+            self.skipped.append(skip)
+
+    def handle_endtag(self, name: str) -> None:
+        self.skipped.pop()
+
+    def handle_data(self, data: str) -> None:
+        if not self.skipped[-1]:
+            self.texts.append(data)
+
+
+def strange(text: str, tag: str) -> list[str]:
+    """The words and characters of a text that a reader of a language's script would stumble over."""
+    words = re.findall(r"[A-Za-z]{2,}", LATIN.sub(" ", text))
+    return words + [c for c in text if "\u4e00" <= c <= "\u9fff" and not c.encode(CHARSETS[tag], "ignore")]
+
+
+@pytest.mark.parametrize("tag", CHARSETS)
+def test_no_page_speaks_another_language(
+    nights: tuple[int, int], reader: TestClient, asked: Callable[..., list[Any]], tag: str
+) -> None:
+    [(call, held)] = asked("SELECT max(account_id) FILTER (WHERE step = 'call'), min(account_id) FROM decision")
+    found = {}
+    for path in WALK:
+        shown = Shown(tag)
+        shown.feed(reader.get(path.format(call=call, held=held), headers={"Accept-Language": tag}).text)
+        assert len("".join(shown.texts)) > 100
+        found |= {(path, text.strip()): strange(text, tag) for text in shown.texts if strange(text, tag)}
+    assert found == {}
+
+
+@pytest.mark.parametrize("tag", CHARSETS)
+def test_no_command_speaks_another_language(
+    nights: tuple[int, int], asked: Callable[..., list[Any]], tag: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORBEAR_HOME", str(tmp_path))
+    [(ref,)] = asked("SELECT max(ref) FROM account JOIN decision ON account_id = account.id WHERE step = 'call'")
+    found = {}
+    for typed in (
+        ["explain", ref],
+        ["why", ref, "--step", "call", "--at", "2026-06-30T10:00:00+08:00", "--all"],
+        ["nightly", "--as-of", "2026-06-30"],
+        ["replay", str(nights[1])],
+        ["law", "preview", "--as-of", "2027-01-31"],
+        ["law", "as-of", "2026-11-24"],
+        ["law", "show", "--place", "in"],
+        ["law", "diff", "2025-01-01", "2026-12-31", "--place", "cn"],
+        ["law", "lint"],
+        ["gate", "ask", ref, "--step", "call", "--by", "s1"],
+        ["books", "list"],
+        ["quarantine", "list"],
+        ["statement", ref, "--as-of", "2026-07-01"],
+    ):
+        done = CliRunner().invoke(app, [*typed, "--lang", tag], terminal_width=400)
+        assert isinstance(done.exception, SystemExit | None) and len(done.output) > 5, done.output
+        lines = map(plain, done.output.splitlines())
+        found |= {(typed[0], line): strange(line, tag) for line in lines if strange(line, tag)}
+    assert found == {}
+
+
+def plain(line: str) -> str:
+    """A line of a command without what stands there as a pack has it: ids, conditions, how its place cites it."""
+    if re.match(r" {4}(当地引称|當地引稱|来源|來源|适用于|適用於|禁止，若|除非|其中|收紧|收緊)[:： ]", line):
+        return ""
+    return re.sub(r"--fact \S+|\b[a-z]+(\.[a-z0-9-]+)+|\b[a-z]+(_[a-z]+)+\b|\b[a-z]+ = |^    [a-z]+(?=[ ,])", "", line)
 
 
 def test_a_further_language_is_a_further_catalogue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,12 +1,14 @@
 """The facts of one contact on one local day, out of the record: as `nightly.facts` has them for a book. Pure."""
 
+import bisect
 import functools
-from collections.abc import Mapping
-from datetime import date
+from collections.abc import Callable, Mapping
+from datetime import date, timedelta
 from typing import NamedTuple
 
 from forbear.contact.models import CALLS, CONNECTED, CONVERSED, HEARD, MADE, TEXTS, TRIES, Loan, Record
-from forbear.ledger.position import Standing, position, standing
+from forbear.ledger.allocate import order_of
+from forbear.ledger.position import HORIZON_DAYS, Position, Standing, position, standing
 from forbear.rulebook.book import Rulebook
 from forbear.rulebook.calendar import public_holiday
 from forbear.rulebook.cap import find_cap
@@ -35,9 +37,13 @@ class Setting(NamedTuple):
     """What the law of a place is on one day."""
 
     compiled: Compiled
-    law_known: bool
+    written_for: frozenset[tuple[str, str]] | None  # None: no law of the place is on file
     public_holiday: bool | None
     reads_owed: bool
+
+    def known(self, lender_type: str, collector: str) -> bool | None:
+        """Is there law for such a lender and collector? None: of the place, but not written for them."""
+        return self.written_for is not None and ((lender_type, collector) in self.written_for or None)
 
 
 @functools.lru_cache(maxsize=8192)
@@ -46,7 +52,7 @@ def setting(book: Rulebook, jurisdiction: str, day: date) -> Setting:
     compiled = compile_for(book, jurisdiction, day, "gate")
     read = frozenset().union(*(rule.facts_read() for rule in compiled.rules))
     holiday = public_holiday(book.calendars, jurisdiction, day) if "public_holiday" in read else None
-    return Setting(compiled, jurisdiction in book.lawful_places(day), holiday, "owed" in read)
+    return Setting(compiled, book.law_for(day).get(jurisdiction), holiday, "owed" in read)
 
 
 _cap = functools.lru_cache(maxsize=65_536)(find_cap)
@@ -83,16 +89,18 @@ def facts_on(
     law = setting(book, asked.jurisdiction, day)
     cap = _cap(book, asked.jurisdiction, asked.lender_type, asked.opened_on)
     owes = asked.status == "open"
+    collector = "agency" if agency else asked.collector
     sent_on = asked.days["validation_sent_on"]
     sent = sent_on is not None and sent_on <= day
     facts: dict[str, FactValue] = {
         **asked.plain,
         **_counts(record, own.oldest_due_on, day, never),
-        "law_known": law.law_known and asked.country in (None, asked.jurisdiction),
+        # Where the borrower's country is not the book's, it is not known whose law binds.
+        "law_known": asked.country in (None, asked.jurisdiction) and law.known(asked.lender_type, collector),
         "place_known": place(asked.zones, day) is not None,
         "status": asked.status,
         "lender_type": asked.lender_type,
-        "collector": "agency" if agency else asked.collector,
+        "collector": collector,
         "dpd": own.dpd if owes else 0,
         "arrears": own.arrears if owes else 0,
         "days_to_due": own.days_to_due if owes and own.days_to_due is not None else never,
@@ -106,7 +114,6 @@ def facts_on(
         "respite_open": _still(asked, "respite_until", day),
         "history_days": max(0, (day - max(begins)).days) if recorded else 0,
         "rows_waiting": any(x.waits for x in kept),
-        "penalty_rate_ppm": asked.late.penalty_rate_ppm,
         "validation_sent": True if sent else None,
         "days_since_validation": (day - sent_on).days if sent and sent_on else never,
         "public_holiday": law.public_holiday,
@@ -114,7 +121,7 @@ def facts_on(
     if not recorded or max(begins) > asked.opened_on:
         facts["days_since_first_contact"] = None  # there may have been one before those on record
     if charges or law.reads_owed:
-        owed = position(asked.schedule, _paid(asked, day), asked.late, day).owed if owes and asked.schedule else 0
+        owed = _whole(asked, day).owed if owes and asked.schedule else 0
         facts["owed"] = owed
     facts.update(given)
     return facts
@@ -125,6 +132,49 @@ def _recorded(record: Record, loans: list[Loan]) -> bool:
     zones = record.asked.zones
     today = local_date(zones if place(zones, record.at.date()) is not None else None, record.at)
     return all(x.recorded_until is not None and x.recorded_until >= today for x in loans)
+
+
+def quiet_days(record: Record, book: Rulebook, ahead: int) -> Callable[[date], int]:
+    """For how many days after a day, at most `ahead`, the facts of a record change by the passing of days alone.
+
+    That is until the day before something falls due or is paid, a time agreed ends, a contact of before leaves a week,
+    and so on. Not foreseen (0): days where the record is not kept up, where offsets of the zones change, or where a
+    rule reads what is owed, which grows by day.
+    """
+    asked = record.asked
+    days: set[int] = set()
+    for loan in record.loans:
+        days.add(loan.opened_on.toordinal())
+        for line in loan.schedule:
+            due = line.due_on.toordinal()
+            days |= {due + 1, due - HORIZON_DAYS}
+        for on, _, back in loan.paid:
+            days.add(on.toordinal())
+            if back is not None:
+                days.add(back.toordinal())
+    for name, until in asked.days.items():
+        if until is not None:
+            days.add(until.toordinal() + (name != "validation_sent_on"))
+    places = {loan.zones: place(loan.zones, record.at.date()) for loan in record.loans}
+    for loan in record.loans:
+        local = places[loan.zones]
+        for touch in loan.touches:
+            for shift in (local.latest_date, local.earliest_date) if local else (0, 0):
+                made = (touch.second + shift * 60) // _DAY_SECONDS + _EPOCH
+                days |= {made, made + 1, made + 7}
+    events = sorted(days)
+    steady = _recorded(record, list(record.loans))
+
+    def after(day: date) -> int:
+        then = day + timedelta(days=ahead)
+        if not steady or setting(book, asked.jurisdiction, day).reads_owed:
+            return 0
+        if any(place(zones, day) != local or place(zones, then) != local for zones, local in places.items()):
+            return 0
+        k = bisect.bisect_right(events, day.toordinal())
+        return min(ahead, events[k] - day.toordinal() - 1) if k < len(events) else ahead
+
+    return after
 
 
 def _still(loan: Loan, name: str, day: date) -> bool:
@@ -138,7 +188,15 @@ def _paid(loan: Loan, day: date) -> list[tuple[date, int]]:
 
 
 def _position(loan: Loan, day: date) -> Standing:
+    if loan.schedule and not order_of(loan.order).instalments_first and loan.late.accrues:
+        found = _whole(loan, day)
+        return Standing(found.dpd, found.oldest_due_on, found.arrears, found.days_to_due)
     return standing(loan.schedule, sum(amount for _, amount in _paid(loan, day)), day)
+
+
+def _whole(loan: Loan, day: date) -> Position:
+    """With every charge: by the loan's whole history."""
+    return position(loan.schedule, _paid(loan, day), loan.late, day, loan.order)
 
 
 def _lead(record: Record, where: Mapping[int, Standing]) -> int:

@@ -20,7 +20,7 @@ from pydantic_core import to_json
 
 from forbear.contact import reads
 from forbear.contact.errors import Misasked, NoSuchPermission, NotUsable
-from forbear.contact.facts import STILL, facts_on, place, setting
+from forbear.contact.facts import STILL, facts_on, place, quiet_days, setting
 from forbear.contact.models import (
     OUTCOMES,
     OUTCOMES_OF_A_CALL,
@@ -267,7 +267,8 @@ def _earliest(
         assert local is not None
         at = max(at, instant(days[-1], local.first))  # from when it is one day everywhere
         assert local_date(zones, at) == days[-1]
-    return earliest_lawful(book, here.jurisdiction, step, known, at, zones, here.agreed, reads.AHEAD_DAYS)
+    quiet = quiet_days(record, book, reads.AHEAD_DAYS)
+    return earliest_lawful(book, here.jurisdiction, step, known, at, zones, here.agreed, reads.AHEAD_DAYS, quiet)
 
 
 def _row(request: Request, asked: bytes, decision: Decision, at_use_of: UUID | None = None) -> tuple[Any, ...]:

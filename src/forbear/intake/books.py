@@ -58,10 +58,10 @@ def remove(name: str) -> None:
             )
         for table in _RECORDS:
             query = f"SELECT FROM {table} r JOIN account a ON a.id = r.account_id WHERE a.book_id = %s LIMIT 1"
-            if connection.execute(query, (book_id,)).fetchone():
+            if connection.execute(query, (book_id,)).fetchone() is not None:
                 raise _on_record(name)
         joined = "SELECT FROM borrower o JOIN borrower b ON b.id = o.same_as WHERE b.book_id = %s AND o.book_id <> %s"
-        if connection.execute(joined, (book_id, book_id)).fetchone():
+        if connection.execute(joined, (book_id, book_id)).fetchone() is not None:
             raise _on_record(name)
         # That nothing refers to its rows was just asked by set; the server need not look it up for each.
         may = "SELECT has_parameter_privilege('session_replication_role', 'SET')"

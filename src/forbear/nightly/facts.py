@@ -167,7 +167,7 @@ def facts(
     caps: ir.Table,
     as_of: date,
     never: int,
-    lawful_places: frozenset[str],
+    law: Mapping[str, frozenset[tuple[str, str]]],
     public_holidays: Mapping[str, bool | None],
 ) -> ir.Table:
     """The facts of each account on `as_of`: what `rulebook.compile` and `strategy.ladder` read.
@@ -210,7 +210,7 @@ def facts(
         "first_min",
         "last_min",
         # Where the borrower's country is not the book's, it is not known whose law binds.
-        law_known=_known_law(t, lawful_places),
+        law_known=known_law(t, (t.country == t.jurisdiction).fill_null(True), law),
         place_known=t.first_min.notnull(),
         status=t.status,
         lender_type=t.lender_type,
@@ -275,10 +275,20 @@ def facts(
     )
 
 
-def _known_law(t: ir.Table, lawful_places: frozenset[str]) -> ir.BooleanValue:
-    if not lawful_places:
-        return ibis.literal(False)
-    return t.jurisdiction.isin(sorted(lawful_places)) & (t.country == t.jurisdiction).fill_null(True)
+def known_law(t: ir.Table, of_the_place: ir.BooleanValue, law: Mapping[str, frozenset[tuple[str, str]]]) -> ir.Value:
+    """Is there law for the lender and collector of each account? NULL: of the place, but not written for them.
+
+    Args:
+        of_the_place: is the borrower of the book's place?
+        law: as `Rulebook.law_for` has it.
+    """
+    cases = [(~(of_the_place & t.jurisdiction.isin(sorted(law))) if law else ibis.literal(True), ibis.literal(False))]
+    for place, written in sorted(law.items()):
+        for who in sorted({collector for _, collector in written}):
+            lenders = sorted(lender for lender, collector in written if collector == who)
+            bound = (t.jurisdiction == place) & (t.collector == who) & t.lender_type.isin(lenders)
+            cases.append((bound, ibis.literal(True)))
+    return ibis.cases(*cases)
 
 
 def _by_place(place: ir.StringValue, known: Mapping[str, bool | None]) -> ir.BooleanValue:

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 
 from forbear.contact import replay as replaying
 from forbear.nightly.errors import NoDecision, RulebookChanged
+from forbear.nightly.facts import known_law
 from forbear.nightly.report import NEWEST_FIRST
 from forbear.rulebook.changes import Change, changes
 from forbear.rulebook.compile import Compiled, compile_for
@@ -218,9 +219,9 @@ def preview(then: date, book: Rulebook, most: int = 100) -> Preview:
         total += int(rows.count().execute())
         both = []
         # Where the borrower's own country is in doubt, no change of this place's law makes the law known.
-        doubt = ~rows.law_known & ibis.literal(place in book.lawful_places(found.as_of))
+        doubt = ~rows.law_known.fill_null(True) & ibis.literal(place in book.lawful_places(found.as_of))
         for day in (found.as_of, then):
-            law = ibis.literal(place in book.lawful_places(day)) & ~doubt
+            law = known_law(rows, ~doubt, book.law_for(day))
             compiled = compile_for(book, place, day)
             both.append(_in_local_hours(decide(compiled, rows.mutate(law_known=law)), compiled))
         old, new = (each.select("account_id", "step", "opens", "closes") for each in both)

@@ -84,8 +84,8 @@ class Answer(NamedTuple):
     @property
     def spoke(self) -> tuple[Spoken, ...]:
         """Every rule in force that governs the step: those against it, those that can't tell, the others."""
-        record = self.record
-        return tuple([Spoken(rule, says, record) for rule, says in self.said.rules])
+        record, new = self.record, tuple.__new__
+        return tuple([new(Spoken, (rule, says, record)) for rule, says in self.said.rules])
 
     @property
     def said(self) -> Said:
@@ -109,22 +109,39 @@ class Answer(NamedTuple):
         return tuple(["hours" if so else "forbids" for so in kept])
 
 
+@functools.lru_cache(maxsize=4096)
+def _said(compiled: "Compiled", step: str, forbids: int, unknown: int, bound: int, hours: tuple[Says, ...]) -> Said:
+    forbid: list[_Word] = []
+    against: list[_Word] = []
+    lacks: list[_Word] = []
+    kept: list[_Word] = []
+    silent: list[_Word] = []
+    quiet, of_hours = ~(forbids | unknown | bound), iter(hours)
+    for bit, forbidding, lacking, permitting in _governing(compiled, step):
+        if bit & quiet:
+            silent.append(permitting)
+        elif bit & forbids:
+            forbid.append(forbidding)
+        elif bit & unknown:
+            lacks.append(lacking)
+        else:
+            says = next(of_hours, _KEPT)
+            (kept if says == _KEPT else against).append((forbidding[0], says))
+    return Said((*forbid, *against, *lacks, *kept, *silent))
+
+
+_Word = tuple[Rule, Says]
 _KEPT: Says = "hours"
 
 
-@functools.lru_cache(maxsize=4096)
-def _said(compiled: "Compiled", step: str, forbids: int, unknown: int, bound: int, hours: tuple[Says, ...]) -> Said:
-    rules = compiled.rules
-    by_hours = list(zip(_bits(bound), hours, strict=True)) if hours else [(bit, _KEPT) for bit in _bits(bound)]
-    silent = compiled.step_masks[step] & ~(forbids | unknown | bound)
-    return Said(
-        (
-            *[(rules[bit], "forbids") for bit in _bits(forbids)],
-            *[(rules[bit], says) for bit, says in by_hours if says != "hours"],
-            *[(rules[bit], "unknown") for bit in _bits(unknown)],
-            *[(rules[bit], says) for bit, says in by_hours if says == "hours"],
-            *[(rules[bit], "permits") for bit in _bits(silent)],
-        )
+@functools.lru_cache(maxsize=1024)
+def _governing(compiled: "Compiled", step: str) -> tuple[tuple[int, _Word, _Word, _Word], ...]:
+    """The rules that govern a step: the bit of each, and itself with what it says where it is not of hours."""
+    mask = compiled.step_masks[step]
+    return tuple(
+        (1 << k, (rule, "forbids"), (rule, "unknown"), (rule, "permits"))
+        for k, rule in enumerate(compiled.rules)
+        if mask >> k & 1
     )
 
 

@@ -40,6 +40,17 @@ class Rulebook:
             if rule.instrument.kind == "law" and rule.steps and rule.in_force(day) and _shipped(rule)
         )
 
+    def law_for(self, day: date) -> Mapping[str, frozenset[tuple[str, str]]]:
+        """The lawful places of `day`, each with the (type of lender, who collects) for whom its law was written.
+
+        For others the law of the place is silent, not permissive: what they may do is not known.
+        """
+        found = {place: frozenset[tuple[str, str]]() for place in self.lawful_places(day)}
+        for rule in self.rules:
+            if rule.instrument.jurisdiction in found and rule.in_force(day) and _shipped(rule):
+                found[rule.instrument.jurisdiction] |= rule.instrument.written_for
+        return found
+
     def in_force(self, jurisdiction: str, day: date) -> tuple[Rule, ...]:
         """The rules that bind in a place on `day`: its law, and the policies of every place."""
         return tuple(r for r in self.rules if r.instrument.jurisdiction in (jurisdiction, "*") and r.in_force(day))

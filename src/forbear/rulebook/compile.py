@@ -29,6 +29,7 @@ from forbear.rulebook.language import (
     Logic,
     Node,
     Not,
+    assume,
     facts_read,
     with_values,
 )
@@ -76,6 +77,8 @@ class Compiled:
     asked: Asked = "night"
     #: The closures made so far; days between which no law changes share them.
     code: dict[str, Callable[..., Any]] = field(default_factory=dict, repr=False)
+    #: When each rule forbids, likewise.
+    conditions: dict[str, Node] = field(default_factory=dict, repr=False)
 
     @cached_property
     def steps(self) -> tuple[Step, ...]:
@@ -333,15 +336,24 @@ class Compiled:
         """
         if rule.forbid is None:
             return Const(False)
-        excepted = Const(True) if rule.unless is None else Not(self.exception(rule))
-        return _every([self.scope(rule), self._dated(rule, rule.forbid), excepted])
+        if rule.id not in self.conditions:
+            excepted = Const(True) if rule.unless is None else Not(self.exception(rule))
+            stands = _every([self.scope(rule), self._dated(rule, rule.forbid), excepted])
+            self.conditions[rule.id] = assume(stands, {})
+        return self.conditions[rule.id]
 
     def may_be_unknown(self, rule: Rule) -> bool:
         """May a fact that the rule reads be unknown?"""
         return any(not self.vocabulary.facts[name].known for name in facts_read(self.condition(rule)))
 
     def _dated(self, rule: Rule, node: Node) -> Node:
-        return with_values(node, lambda name: self._figure(rule, name))
+        return assume(with_values(node, lambda name: self._figure(rule, name)), self._taken)
+
+    @cached_property
+    def _taken(self) -> dict[str, bool | int | str]:
+        """What the night takes facts of the contact for."""
+        facts = self.vocabulary.facts.values() if self.asked == "night" else ()
+        return {fact.id: fact.night for fact in facts if fact.night is not None}
 
     def _figure(self, rule: Rule, name: str) -> Node:
         value = rule.values[name]
@@ -363,13 +375,21 @@ class Compiled:
 def compile_for(book: Rulebook, jurisdiction: str, day: date, asked: Asked = "night") -> Compiled:
     """The contact rules in force in a place on a day: its law, and the policies of every place.
 
-    The night is not asked rules that read a fact of the gate, nor about steps that only the gate knows.
+    The night is not asked rules that read a fact of the gate, unless it takes it for something (`Fact.night`), rules
+    that are the gate's (`asked`), nor about steps that only the gate knows.
     Made once for each span of days between which no rule of the place begins, ends, or changes a figure.
     Raises PackError where the night has more rules that forbid than a column has bits.
     """
     changes = _changes(book, jurisdiction)
     k = bisect.bisect_right(changes, day)
     return replace(_compiled(book, jurisdiction, changes[k - 1] if k else date.min, asked), day=day)
+
+
+def days_to_change(book: Rulebook, jurisdiction: str, day: date) -> int:
+    """Days from `day` to the next day on which the law of a place changes."""
+    changes = _changes(book, jurisdiction)
+    k = bisect.bisect_right(changes, day)
+    return (changes[k] - day).days if k < len(changes) else (date.max - day).days
 
 
 @functools.lru_cache(maxsize=512)
@@ -382,12 +402,15 @@ def _changes(book: Rulebook, jurisdiction: str) -> tuple[date, ...]:
 @functools.lru_cache(maxsize=512)
 def _compiled(book: Rulebook, jurisdiction: str, day: date, asked: Asked) -> Compiled:
     steps = {step.id for step in book.vocabulary.steps.values() if step.asked in ("night", asked)}
-    gate = {fact.id for fact in book.vocabulary.facts.values() if fact.asked == "gate"}
+    gate = {fact.id for fact in book.vocabulary.facts.values() if fact.asked == "gate" and fact.night is None}
     rules = [
         rule
         for rule in book.in_force(jurisdiction, day)
-        if rule.steps & steps and (asked == "gate" or not rule.facts_read() & gate)
+        if rule.steps & steps and (asked == "gate" or (rule.asked == "night" and not rule.facts_read() & gate))
     ]
+    if asked == "night":  # what is settled by whom the night plans to contact is no question
+        alone = Compiled(jurisdiction, day, book.vocabulary, ())
+        rules = [rule for rule in rules if rule.forbid is None or alone.condition(rule) != Const(False)]
     rules.sort(key=lambda rule: (rule.forbid is None, rule.id))
     forbidding = sum(rule.forbid is not None for rule in rules)
     if asked == "night" and forbidding > MAX_RULES:

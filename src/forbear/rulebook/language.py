@@ -206,6 +206,29 @@ def with_values(node: Node, value: "Callable[[str], Node]") -> Node:
             return node
 
 
+def assume(node: Node, known: Mapping[str, bool | int | str]) -> Node:
+    """The tree where these facts are known, with all that they settle folded away."""
+    match node:
+        case FactRef(id=name) if name in known:
+            return Const(known[name])
+        case Not(part=part):
+            inner = assume(part, known)
+            return Const(not inner.value) if isinstance(inner, Const) else Not(inner)
+        case Logic(op=op, parts=parts):
+            settled, neutral = Const(op == "or"), Const(op == "and")
+            left = tuple(part for each in parts if (part := assume(each, known)) != neutral)
+            if settled in left:
+                return settled
+            return Logic(op, left) if len(left) > 1 else left[0] if left else neutral
+        case Compare(op="==" | "!=" as op, left=left, right=right):
+            one, other = assume(left, known), assume(right, known)
+            if isinstance(one, Const) and isinstance(other, Const):
+                return Const((one.value == other.value) == (op == "=="))
+            return Compare(op, one, other)
+        case _:
+            return node
+
+
 def facts_read(node: Node | None) -> frozenset[str]:
     """The facts that a condition names."""
     match node:

@@ -56,6 +56,8 @@ class Fact:
     unit: str | None = None
     values: tuple[str, ...] = ()
     asked: Asked = "night"
+    #: What the night takes a fact of the contact for: it plans contacts with the debtor.
+    night: FactValue = None
     moves: Moves | None = None
 
 
@@ -95,6 +97,8 @@ class Instrument:
     file: str
     since: date | None = None
     until: date | None = None
+    #: (type of lender, who collects): whose collecting it was written to rule; none, where it rules it by the way.
+    written_for: frozenset[tuple[str, str]] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -225,6 +229,8 @@ class Rule:
     tightens: str | None = None
     conditions: Mapping[str, str] = field(default_factory=dict)
     defines: tuple[Define, ...] = ()
+    #: gate: the night is not asked, though it knows what the rule reads.
+    asked: Asked = "night"
 
     def in_force(self, day: date) -> bool:
         """Does the rule bind on `day`?"""

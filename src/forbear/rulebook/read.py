@@ -17,6 +17,7 @@ from forbear.rulebook.calendar import Calendar, read_calendar
 from forbear.rulebook.language import ConditionError, Names, Node, names_in, parse
 from forbear.rulebook.models import (
     LANGUAGES,
+    Asked,
     Cap,
     Dated,
     Define,
@@ -49,8 +50,8 @@ _KINDS: Mapping[str, str | None] = {
     "within": "deadline",
 }
 _RULE_KEYS = {"id", "governs", "article", "text", "note", "steps", "from", "to", "verified", "source", "examples"}
-_RULE_KEYS |= {"values", "values_stricter", "when", "unless", "lenders", "tightens", *_KINDS}
-_INSTRUMENT_KEYS = {"id", "jurisdiction", "kind", "citation", "title", "from", "to"}
+_RULE_KEYS |= {"values", "values_stricter", "when", "unless", "lenders", "tightens", "asked", *_KINDS}
+_INSTRUMENT_KEYS = {"id", "jurisdiction", "kind", "citation", "title", "from", "to", "written_for"}
 _TABLES = {"instrument", "define", "rule", "series"}
 _EXAMPLE_KEYS = {"facts", "says", "on", "at", "ppm", "after", "until"}
 _GOVERNS = get_args(Governs)
@@ -222,6 +223,10 @@ class _Reader:
                         f"begins on {begins}, but days up to {ends} are on file already. Give later days only.",
                     )
                     return
+                if new.values[0].since > old.known_through + timedelta(days=1):
+                    gap = old.known_through + timedelta(days=1), new.values[0].since - timedelta(days=1)
+                    self.fault(where, f"leaves {gap[0]} to {gap[1]} without a value. Give those published then, too.")
+                    return
                 new = replace(new, values=old.values + new.values)
             for one, other in itertools.pairwise(new.values):
                 if 2 * abs(other.value - one.value) > one.value:
@@ -247,10 +252,29 @@ class _Reader:
         if (place := head.get("jurisdiction")) and not _PLACE.match(str(place)):
             self.fault(where, f'jurisdiction is {place!r}. It is two small letters, as "cn", or "*" for every place.')
         title = self._told(where, "title", head.get("title", {}))
+        written_for = self._written_for(where, head["written_for"]) if "written_for" in head else frozenset()
         if len(self.found.faults) > before:
             return None
         since, until = head.get("from"), head.get("to")
-        return Instrument(head["id"], head["jurisdiction"], head["kind"], title, head["citation"], file, since, until)
+        return Instrument(
+            head["id"], head["jurisdiction"], head["kind"], title, head["citation"], file, since, until, written_for
+        )
+
+    def _written_for(self, where: str, given: Any) -> frozenset[tuple[str, str]]:
+        """Whose collecting an instrument rules: all types of lender, and all who collect, that are not narrowed."""
+        facts = {"lenders": "lender_type", "collectors": "collector"}
+        words = {key: self.vocabulary.facts[fact].values for key, fact in facts.items()}
+        told: dict[str, Any] = given if isinstance(given, dict) else {"": given}
+        for key, narrowed in told.items():
+            if key not in words or not isinstance(narrowed, list) or not narrowed or set(narrowed) - set(words[key]):
+                self.fault(
+                    where,
+                    "written_for can't be read. Write { lenders = [...], collectors = [...] }, with words of"
+                    f" vocabulary.toml: {', '.join(words['lenders'])}; {', '.join(words['collectors'])}.",
+                )
+                return frozenset()
+        lenders, collectors = (told.get(key, of_all) for key, of_all in words.items())
+        return frozenset(itertools.product(lenders, collectors))
 
     # ---- definitions -----------------------------------------------------------------------------
 
@@ -311,6 +335,9 @@ class _Reader:
             self.fault(where, "a cap of every place is not applied. Put it in a pack of its place.")
         if "cap" in entry and (narrowed := entry.keys() & {"when", "unless"}):
             self.fault(where, f"{sorted(narrowed)[0]} does not narrow a cap. Narrow it by lenders and by days alone.")
+        asked = entry.get("asked", "night")
+        if asked not in get_args(Asked):
+            self.fault(where, f"asked is {asked!r}. It is gate, or is left out: the night and the gate both ask.")
         steps = self._steps(where, entry, kinds)
         since, until = self._days(where, instrument, entry)
         lenders = tuple(entry.get("lenders", ()))
@@ -354,6 +381,7 @@ class _Reader:
             examples=examples,
             note=note,
             conditions=conditions,
+            asked=asked,
             defines=tuple(define for define in defined.values() if define.id in mentioned),
         )
 
@@ -366,7 +394,7 @@ class _Reader:
             self.fault(where, f"tightens {entry['tightens']!r}, which is no rule on file. Name the rule to tighten.")
             return
         given = {key for key in ("values", "hours", "cap", "within") if key in entry}
-        if odd := entry.keys() & ({*_KINDS, "steps", "when", "unless", "lenders", "governs"} - given):
+        if odd := entry.keys() & ({*_KINDS, "steps", "when", "unless", "lenders", "governs", "asked"} - given):
             self.fault(where, f"has {sorted(odd)[0]}, which comes from the rule that it tightens. Leave it out.")
         if not given:
             self.fault(where, "tightens nothing. Give stricter values, hours, cap or within.")

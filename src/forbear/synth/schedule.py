@@ -1,6 +1,6 @@
-"""Schedules of equal instalments for many loans at once, and their all-in yearly cost.
+"""Schedules of equal instalments, the ledger's, as the generator walks them; and their all-in yearly cost.
 
-Amounts are whole minor units; the last instalment takes what rounding left over. Arrays that hold a
+Amounts are whole minor units. Arrays that hold a
 value for each instalment have a row for each month and a column for each loan.
 """
 
@@ -8,6 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+
+from forbear.ledger import batch
+from forbear.ledger.models import Product
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -32,26 +35,11 @@ class Schedules:
 
 def schedules(principal_minor: Ints, annual_rate_ppm: Ints, term: Ints, opened: Ints, months: int) -> Schedules:
     """The schedules of loans; `months` rows, at least the longest term. Due on the opening's day, at most the 28th."""
-    share = instalment(principal_minor, annual_rate_ppm, term)
-    principal = np.zeros((months, len(term)), dtype=np.int64)
-    interest = np.zeros_like(principal)
-    balance = principal_minor.copy()
-    for m in range(months):
-        interest[m] = (2 * balance * annual_rate_ppm + _PPM_MONTHS) // (2 * _PPM_MONTHS)
-        principal[m] = np.where(term == m + 1, balance, np.minimum(share - interest[m], balance))
-        balance -= principal[m]
-    assert not balance.any() and (principal >= 0).all()
+    whole_months = np.ones((months, len(term)), dtype=np.int64)
+    lines = batch.schedules(Product.EQUAL_INSTALMENTS, principal_minor, annual_rate_ppm, term, whole_months, 12)
     through = np.zeros((months + 1, len(term)), dtype=np.int64)
-    np.cumsum(principal + interest, axis=0, out=through[1:])
-    return Schedules(principal, interest, through, _due(opened, months))
-
-
-def instalment(principal_minor: Ints, annual_rate_ppm: Ints, term: Ints) -> Ints:
-    """The equal instalment of an annuity paid monthly, to the nearest minor unit."""
-    monthly = annual_rate_ppm / _PPM_MONTHS
-    with np.errstate(divide="ignore", invalid="ignore"):
-        exact = principal_minor * monthly / (1 - (1 + monthly) ** -term.astype(np.float64))
-    return np.floor(np.where(monthly > 0, exact, principal_minor / term) + 0.5).astype(np.int64)
+    np.cumsum(lines.principal + lines.interest, axis=0, out=through[1:])
+    return Schedules(lines.principal, lines.interest, through, _due(opened, months))
 
 
 def all_in_ppm(principal_minor: Ints, made: Schedules, term: Ints) -> Ints:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from babel.core import get_global
-from babel.dates import format_date, format_datetime, get_timezone_location, get_timezone_name
+from babel.dates import format_date, format_datetime, get_timezone_name
 from babel.numbers import format_decimal, format_percent
 
 from forbear.locale import Language
@@ -53,7 +53,9 @@ class Formats:
 
     def city(self, zone: str) -> str:
         """The city that a zone is named for."""
-        return get_timezone_location(ZoneInfo(zone), locale=self._locale, return_city=True)
+        known = self._locale.time_zones
+        named = known.get(zone) or known.get(_OLDER_NAMES.get(zone, zone)) or {}
+        return str(named.get("city") or zone.split("/")[-1].replace("_", " "))
 
     def count(self, number: int) -> str:
         """A whole number."""

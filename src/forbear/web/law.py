@@ -329,7 +329,7 @@ def _try(
 
     def facts_on(then: date) -> dict[str, FactValue]:
         return moved(book.vocabulary, today, (then - day).days) | {
-            "law_known": place in book.lawful_places(then),
+            "law_known": _law_known(book, place, then, today),
             "place_known": zone is not None,
             "hours_agreed": agreed is not None,
             "public_holiday": public_holiday(book.calendars, place, then),
@@ -338,6 +338,12 @@ def _try(
     answer = compile_for(book, place, day, "gate").answer(step, facts_on(day), at, zone, agreed)
     earliest = earliest_lawful(book, place, step, facts_on, at, zone, agreed, HORIZON_DAYS)
     return Tried(at, zone, answer, earliest)
+
+
+def _law_known(book: Rulebook, place: str, day: date, facts: Mapping[str, FactValue]) -> bool | None:
+    """Is there law for the case's lender and collector? None: of the place, but not written for them."""
+    written = book.law_for(day).get(place)
+    return written is not None and ((facts["lender_type"], facts["collector"]) in written or None)
 
 
 def _clock(given: str) -> time | None:
