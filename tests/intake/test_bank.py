@@ -197,7 +197,7 @@ PAYER = """
 import datetime, sys
 from pathlib import Path
 from forbear.intake.bank import post_file
-print(post_file(Path(sys.argv[1]), as_of=datetime.date(2026, 4, 12), workers=int(sys.argv[2]), chunk=20).posted)
+print(post_file(Path(sys.argv[1]), as_of=datetime.date(2026, 4, 12), workers=int(sys.argv[2]), chunk=5).posted)
 """
 
 
@@ -205,7 +205,7 @@ print(post_file(Path(sys.argv[1]), as_of=datetime.date(2026, 4, 12), workers=int
 def test_a_killed_file_goes_on_from_there_and_nothing_is_double(
     book: Path, asked: Asked, fresh_db: str, workers: int
 ) -> None:
-    # Given a file of 600 payments in chunks of 20, when it is killed with SIGKILL, processes and all, at three moments
+    # Given a file of 600 payments in chunks of five, when it is killed with SIGKILL, processes and all, at three moments
     # and sent again, then no chunk was begun anew, and in the end each payment counts once.
     path = written(book, drawn(11, 600))
     rng = random.Random(workers)
@@ -226,7 +226,7 @@ def test_a_killed_file_goes_on_from_there_and_nothing_is_double(
         kept.append(done)
     # The killed server processes may still be at their last commit; what they keep, the next run sees.
     assert kept == sorted(kept)
-    assert post_file(path, as_of=DAY, workers=workers, chunk=20) == Posted(600, 600, 0, ())
+    assert post_file(path, as_of=DAY, workers=workers, chunk=5) == Posted(600, 600, 0, ())
     assert asked("SELECT count(*) FROM payment") == [(600,)]
     assert asked("SELECT count(*) FROM journal_transaction WHERE key LIKE 'payment:%'") == [(600,)]
     assert_the_journal_is_the_fold(fresh_db)

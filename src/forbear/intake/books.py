@@ -39,7 +39,7 @@ def books(connection: psycopg.Connection[Any]) -> list[OnFile]:
 _RECORDS = ("decision", "gate_request", "account_event", "journal_transaction", "account_state")
 #: What goes with a book, in this order: rows of a loan, loans, and what is the book's own.
 _OF_LOANS = ("payment", "contact", "instalment")
-_OF_BOOK = ("account", "borrower", "derivation", "import")
+_OF_BOOK = ("payment_file", "account", "borrower", "derivation", "import")
 
 
 def remove(name: str) -> None:
@@ -74,6 +74,10 @@ def remove(name: str) -> None:
         connection.execute(
             "DELETE FROM quarantine q USING import i WHERE i.id = q.import_id AND i.book_id = %s", (book_id,)
         )
+        for table in ("payment_file_refused", "payment_file_part"):
+            connection.execute(
+                f"DELETE FROM {table} r USING payment_file f WHERE f.id = r.file_id AND f.book_id = %s", (book_id,)
+            )
         for table in _OF_BOOK:
             connection.execute(f"DELETE FROM {table} WHERE book_id = %s", (book_id,))
         connection.execute("DELETE FROM book WHERE id = %s", (book_id,))

@@ -139,10 +139,18 @@ def restate(connection: psycopg.Connection[Any], account_ids: Iterable[int]) -> 
 
 
 def _post(connection: psycopg.Connection[Any], postings: Sequence[Posting], as_of: date) -> list[Receipt | Refusal]:
-    # In a pipeline: the commit is answered, and its error raised, where the pipeline ends.
-    with connection.pipeline(), connection.transaction():
-        answers = post_within(connection, postings, as_of)
-        return [answer or _told(connection, posting) for answer, posting in zip(answers, postings, strict=True)]
+    # The begin goes with the first statement and the commit with the last, so that a posting is two round trips.
+    try:
+        with connection.pipeline():
+            answers = post_within(connection, postings, as_of)
+            told = [answer or _told(connection, posting) for answer, posting in zip(answers, postings, strict=True)]
+            connection.commit()
+        assert connection.info.transaction_status == psycopg.pq.TransactionStatus.IDLE, "not committed"
+    except BaseException:
+        if not connection.closed:
+            connection.rollback()
+        raise
+    return told
 
 
 def post_within(
