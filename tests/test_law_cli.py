@@ -58,6 +58,12 @@ def test_the_rules_of_a_day_and_what_changes_between_two() -> None:
     assert said("law", "diff", "2025-03-01", "2025-03-02", "--place", "us").strip() == "Nothing changes between them."
 
 
+def test_what_a_published_rate_changes_is_told_too() -> None:
+    # 4 x one-year LPR: the rate went from 3.35% to 3.10% on 2024-10-21.
+    turned = said("law", "diff", "2024-10-20", "2024-10-21", "--place", "cn")
+    assert "2024-10-21  changes  cn.cap.private-2020" in turned and "= 13.4% → 4 × cn.lpr-1y = 12.4%" in turned
+
+
 def test_a_mistake_is_one_line_that_says_what_to_do() -> None:
     for typed, remedy in (
         (("law", "show", "nope"), "forbear law as-of lists the ids"),

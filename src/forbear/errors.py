@@ -13,9 +13,9 @@ class WordedError(ForbearError):
     """An expected error that can be said in every language: a text of the catalogues, and the values apart from it."""
 
     def __init__(self, text: str, **values: object) -> None:
-        super().__init__(text % values)
+        super().__init__(text % values if values else text)
         self.text, self.values = text, values
 
     def told(self, gettext: Callable[[str], str]) -> str:
         """The line in the reader's language."""
-        return gettext(self.text) % self.values
+        return gettext(self.text) % self.values if self.values else gettext(self.text)

@@ -6,6 +6,12 @@ from pathlib import Path
 import platformdirs
 
 
+def own_packs() -> tuple[Path, ...]:
+    """The folder of the lender's own packs, if there is one."""
+    own = home() / "packs"
+    return (own,) if own.is_dir() else ()
+
+
 def home() -> Path:
     """FORBEAR_HOME, or the place where this user's programs keep their data.
 

@@ -100,9 +100,14 @@ def print_import(report: Report, lang: str) -> None:
         )
         say(older % {"n": count(report.older)})
     if report.recorded_until is None:
-        say(_("No contacts were ever taken in, so nobody is contacted. A heading alone says that none were made."))
+        say(
+            _(
+                "Borrowers, loans, payments and contacts were not all taken in yet, so nobody is contacted. A heading"
+                " alone says that there is nothing to tell."
+            )
+        )
     else:
-        until = _("Contacts are on record until %(day)s: nights of later days contact nobody.")
+        until = _("The book is on record until %(day)s: nights of later days contact nobody.")
         say(until % {"day": report.recorded_until})
     if report.without_schedule:
         without = ngettext(
@@ -199,7 +204,7 @@ def books_list(lang: Lang = "en") -> None:
             say(_("No book is on file."))
         for each in found:
             said = {"book": each.name, "place": each.jurisdiction, "loans": f"{each.loans:,}"}
-            line = _("%(book)s (%(place)s): %(loans)s loans, %(bad)s rows kept aside, contacts on record until %(day)s")
+            line = _("%(book)s (%(place)s): %(loans)s loans, %(bad)s rows kept aside, on record until %(day)s")
             say(line % {**said, "bad": f"{each.kept_aside:,}", "day": each.recorded_until or _("no day")})
             if each.synthetic:
                 say("  " + _("Synthetic: no such person exists."))

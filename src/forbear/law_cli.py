@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from forbear.errors import ForbearError
-from forbear.home import home
+from forbear.home import own_packs
 from forbear.rulebook.cite import cited
 from forbear.rulebook.hours import within_reach
 from forbear.rulebook.models import LANGUAGES, Cap, Dated, Hours, Keep, Rule, Within, at
@@ -44,12 +44,6 @@ def rulebook() -> "Rulebook":
     from forbear.rulebook.load import load
 
     return load(*own_packs())
-
-
-def own_packs() -> tuple[Path, ...]:
-    """The folder of the lender's own packs, if there is one."""
-    own = home() / "packs"
-    return (own,) if own.is_dir() else ()
 
 
 def find_account(connection: "sa.Connection", ref: str, book_name: str | None) -> int:
@@ -145,6 +139,9 @@ _WORDS: Mapping[str, Mapping[str, str]] = {
     "touched": {"zh-Hans": "{day} 至 {then}：第 {run} 次运行的 {n} 个账户中，{k} 个会受影响。",
                 "zh-Hant": "{day} 至 {then}：第 {run} 次執行的 {n} 個帳戶中，{k} 個會受影響。",
                 "en": "From {day} to {then}: of the {n} accounts of run {run}, {k} would be touched."},
+    "gate_only": {"zh-Hans": "仅准入口核对，下列账户不计", "zh-Hant": "僅准入口核對，下列帳戶不計",
+                  "en": "the gate alone asks it: not in the accounts below"},
+    "unpublished": {"zh-Hans": "公布值未收录", "zh-Hant": "公布值未收錄", "en": "published value not on file"},
     "more": {"zh-Hans": "……另有 {n} 个。", "zh-Hant": "……另有 {n} 個。", "en": "… and {n} more."},
 }  # fmt: skip
 
@@ -231,7 +228,7 @@ def diff(
         say(f"{change.day}  {word(change.what, lang)}  {change.rule.id}  ({_cited(change.rule, lang)})")
         if change.what == "changes":
             eve = change.day - timedelta(days=1)
-            before, after = (_figures(change.rule, day, lang) for day in (eve, change.day))
+            before, after = (_figures(change.rule, day, lang, found) for day in (eve, change.day))
             say(f"    {before} → {after}")
         else:
             say(f"    {change.rule.text[lang]}")
@@ -271,7 +268,10 @@ def look_ahead(
     seen = preview(_day(as_of), found, most)
     steps = found.vocabulary.steps
     for change in seen.changes:
-        say(f"{change.day}  {word(change.what, lang)}  {change.rule.id}  {change.rule.text[lang]}")
+        facts = found.vocabulary.facts
+        gate = change.rule.asked == "gate" or any(facts[name].asked == "gate" for name in change.rule.facts_read())
+        mark = f"  [{word('gate_only', lang)}]" if gate else ""
+        say(f"{change.day}  {word(change.what, lang)}  {change.rule.id}{mark}  {change.rule.text[lang]}")
     say(word("touched", lang, day=seen.as_of, then=seen.then, run=seen.run_id, n=seen.decisions, k=seen.touched))
     for (step, then), count in sorted(seen.by_step.items(), key=lambda item: -item[1]):
         say(f"  {steps[step].name[lang]} → {steps[then].name[lang]}: {count:,}")
@@ -518,10 +518,14 @@ def _dated(rule: Rule, lang: str) -> list[str]:
     return lines
 
 
-def _figures(rule: Rule, day: date, lang: str) -> str:
-    """The figures of a rule on a day, in one line."""
+def _figures(rule: Rule, day: date, lang: str, found: "Rulebook") -> str:
+    """The figures of a rule on a day, in one line; a cap that follows a series with what it then comes to."""
     dated = (at(getattr(rule, key), day) for key in ("hours", "cap", "keep", "within"))
     shown = [_figure(value, lang) for value in dated if value is not None]
+    cap = at(rule.cap, day)
+    if cap is not None and cap.series is not None and (rate := at(found.series[cap.series].values, day)) is not None:
+        known = day <= found.series[cap.series].known_through
+        shown[0] += f" = {(cap.times or 0) * rate / 10_000:g}%" if known else f" ({word('unpublished', lang)})"
     for name, value in rule.values.items():
         shown.append(f"{name} = {value.on(day)}")
         shown += [f"{name} ({in_words(lender, lang)}) = {value.on(day, lender)}" for lender in value.by_lender]

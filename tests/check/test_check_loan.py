@@ -166,7 +166,8 @@ def test_the_users_own_rate_table_is_read(tmp_path: Path) -> None:
     own.parent.mkdir()
     own.write_text(
         '[[series]]\nid = "cn.lpr-1y"\nknown_through = 2025-08-19\nsource = "made up for this test"\n'
-        'title = { zh-Hans = "x", zh-Hant = "x", en = "x" }\nvalues = [{ from = 2025-07-21, ppm = 30000 }]\n',
+        'title = { zh-Hans = "x", zh-Hant = "x", en = "x" }\n'
+        "values = [{ from = 2025-06-20, ppm = 30000 }, { from = 2025-07-21, ppm = 30000 }]\n",
         "utf-8",
     )
     for home, wanted in ((tmp_path / "empty", None), (tmp_path, 120_000)):

@@ -852,3 +852,22 @@ def test_three_e_mails_in_an_episode_are_enough(store: Any, book: Rulebook, want
     assert ask(book, wanted(other, "email")).granted
     store.contacted(loan, "email", "2026-06-18T10:00:00+08:00", "delivered")
     assert ask(book, wanted(loan, "email")).spoke["forbids"] == ("policy.email-spent",)
+
+
+@pytest.mark.parametrize(
+    ("on_file", "facts", "rule"),
+    [
+        ({"respite_until": "2026-07-30"}, {}, "policy.respite"),
+        ({"bankrupt": True}, {}, "policy.insolvency"),
+        ({}, {"to_whom": "employer"}, "policy.others-only-if-lost"),
+        ({}, {"bad_occasion": True}, "policy.bad-occasion"),
+        ({"workplace_forbidden": True}, {"at_workplace": True}, "policy.workplace"),
+    ],
+)
+def test_what_no_decent_lender_does_is_forbidden_where_the_law_on_file_is_silent(
+    store: Any, book: Rulebook, wanted: Wanted, on_file: dict[str, Any], facts: dict[str, Any], rule: str
+) -> None:
+    # CONC 7 names none of these for a creditor's call, but the house does, in every place.
+    store.clock("2026-06-30T12:00:00+01:00")
+    loan = store.lend(store.book("gb", collector="creditor"), dpd=20, zones="Europe/London", **on_file)
+    assert rule in ask(book, wanted(loan, facts=FACTS | facts)).spoke["forbids"]

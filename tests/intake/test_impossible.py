@@ -126,6 +126,29 @@ def test_a_card_has_no_principal_to_pay_back(fresh_db: str, tmp_path: Path) -> N
     assert sent(tmp_path / "b", DAY, **(WORKED | {"loans": loans})).bad == 0
 
 
+def test_a_schedule_that_moves_as_a_whole_is_taken_in(fresh_db: str, tmp_path: Path) -> None:
+    # Given a schedule on file, when a newer file brings all of it two months earlier, then each line moves.
+    sent(tmp_path / "b", "2026-11-01", loans=OWN["loans"].replace("2026-01-10", "2025-10-10"))
+    moved = OWN["instalments"].replace("2026-02-10", "2025-12-10").replace("2026-03-10", "2026-01-10")
+    assert sent(tmp_path / "b", "2026-11-02", instalments=moved, loans=OWN["loans"].replace("2026", "2025", 1)).bad == 0
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"loans": LOANS.replace("1000.00", "0.00"), "instalments": OWN["instalments"].replace("500.00", "0.00")},
+        {"loans": LOANS.replace("instalment,open", "card,open")},
+        {"instalments": OWN["instalments"].replace("15.00", "150.00")},
+        {"loans": LOANS.replace("2026-01-10", "2026-02-09")},
+    ],
+)
+def test_no_way_round_the_cap_makes_a_contact(fresh_db: str, tmp_path: Path, changed: dict[str, str]) -> None:
+    # Given a loan whose yearly cost can't be told (nothing was lent, or it is called a card), or is above the 24% of
+    # 金规〔2025〕9号 (dear instalments, or the same ones after a day), then nothing is demanded.
+    sent(tmp_path / "b", DAY, **(WORKED | changed))
+    assert step(fresh_db) == "none"
+
+
 # ---- days that can't be -----------------------------------------------------------------------------
 
 

@@ -166,6 +166,23 @@ def test_contacts_are_on_record_until_the_last_picture_that_held_them(fresh_db: 
     assert import_book(folder, "forbear").recorded_until == date(2026, 11, 1)
 
 
+@pytest.mark.parametrize("table", ["borrowers", "loans", "payments", "contacts"])
+def test_a_book_is_on_record_no_further_than_each_table_that_a_night_needs(
+    fresh_db: str, tmp_path: Path, table: str
+) -> None:
+    # Given a whole picture of the 1st, when that of the 9th lacks payments (or stops, or disputes), then a night of
+    # the 9th would not know of what came since; when they come by themselves, it does.
+    folder = tmp_path / "b"
+    sent(folder, "2026-11-01")
+    (own_book(folder) / "book.toml").write_text(BOOK + "snapshot_on = 2026-11-09\n", "utf-8")
+    missing = (folder / f"{table}.csv").rename(tmp_path / f"{table}.csv")
+    assert import_book(folder, "forbear").recorded_until == date(2026, 11, 1)
+    for each in folder.glob("*.csv"):
+        each.unlink()
+    missing.rename(folder / missing.name)
+    assert import_book(folder, "forbear").recorded_until == date(2026, 11, 9)
+
+
 def test_a_dropped_row_is_settled(fresh_db: str, tmp_path: Path) -> None:
     sent(tmp_path / "b", contacts=OWN["contacts"].replace(",sms,", ",telegram,"))
     drop(waiting(fresh_db)[0].id)

@@ -176,6 +176,24 @@ def test_a_rate_is_not_extrapolated_nor_mistyped(tmp_path: Path, through: str, p
     assert found == [] if said is None else said in found[0], found
 
 
+def test_a_series_has_no_days_between_two_files(tmp_path: Path) -> None:
+    # Given the shipped rate, known through 2025-06-19, then one of August leaves two months of which nothing is known.
+    found = faults(
+        tmp_path,
+        '[[series]]\nid = "cn.lpr-1y"\nknown_through = 2025-09-19\nsource = "PBoC"\n'
+        'title = { zh-Hans = "a", zh-Hant = "b", en = "c" }\nvalues = [{ from = 2025-08-20, ppm = 30000 }]\n',
+        "",
+    )
+    assert "leaves 2025-06-20 to 2025-08-19 without a value" in found[0]
+
+
+@pytest.mark.parametrize("written", ['"banks"', '{ lenders = ["shop"] }', "{ lender = [] }", "{ lenders = [] }"])
+def test_whom_an_instrument_is_written_for_is_told_in_the_vocabulary_s_words(tmp_path: Path, written: str) -> None:
+    assert any(
+        "written_for can't be read" in each for each in faults(tmp_path, CAP, f"{HEAD}written_for = {written}\n")
+    )
+
+
 def test_a_lenders_own_law_makes_no_place_lawful(tmp_path: Path) -> None:
     # Given law of a lender's own, for a place of which none ships, and in a folder of that name, too.
     (tmp_path / "zz").mkdir()

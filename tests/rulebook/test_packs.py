@@ -1,5 +1,6 @@
 """Each rule on file, asked with its own examples, one case at a time and in a batch."""
 
+import json
 from datetime import date
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 from forbear.rulebook.calendar import add_working_days, public_holiday, working_day
 from forbear.rulebook.cap import find_cap, published
 from forbear.rulebook.compile import Compiled, compile_for
-from forbear.rulebook.errors import CalendarUnknown
+from forbear.rulebook.errors import CalendarUnknown, PackError
 from forbear.rulebook.examples import disagreement, due_on, example_facts, keep_until, plain_facts
 from forbear.rulebook.load import load
 from forbear.rulebook.models import Example, Facts, Rule
@@ -91,7 +92,7 @@ def test_the_operator_adds_a_published_rate(tmp_path: Path) -> None:
 def test_the_house_asks_of_every_place_what_the_night_cannot_know() -> None:
     # Given a place without such a rule of its own, when the night asks, the house's rules on the contact are silent.
     conduct = {rule.id for rule in BOOK.rules if rule.instrument.id == "policy.ladder" and rule.article[:2] == "7."}
-    assert len(conduct) == 12
+    assert len(conduct) == 15
     for place in ("cn", "us", "gb", "zz"):
         assert not conduct & {rule.id for rule in compile_for(BOOK, place, date(2026, 6, 30)).rules}
         assert conduct <= {rule.id for rule in compile_for(BOOK, place, date(2026, 6, 30), asked="gate").rules}
@@ -132,8 +133,15 @@ def test_a_calendar_that_is_not_published_yet_is_unknown_until_the_operator_adds
     with pytest.raises(CalendarUnknown, match=r"the calendar of 2099 is not on file. Put the published one"):
         working_day({}, "cn", date(2099, 1, 5))
     (tmp_path / "calendars").mkdir()
-    days = '[{"date": "2099-01-01", "isOffDay": true}, {"date": "2099-01-03", "isOffDay": false}]'
-    (tmp_path / "calendars" / "2099.json").write_text(f'{{"year": 2099, "days": {days}}}', "utf-8")
+    off = ["2099-01-01", "2099-04-04", "2099-05-01", "2099-10-01", "2099-10-02", "2099-10-05", "2099-10-06"]
+    days = [{"date": day, "isOffDay": True} for day in off] + [{"date": "2099-01-03", "isOffDay": False}]
+    own = tmp_path / "calendars" / "2099.json"
+    # A file of a few days is no year: every other day would be taken for a working day.
+    own.write_text(json.dumps({"year": 2099, "days": days[:1]}), "utf-8")
+    with pytest.raises(PackError, match="no whole year"):
+        load(tmp_path)
+    load.cache_clear()
+    own.write_text(json.dumps({"year": 2099, "days": days}), "utf-8")
     calendars = load(tmp_path).calendars
     assert public_holiday(calendars, "cn", date(2099, 1, 1)) is True
     assert working_day(calendars, "cn", date(2099, 1, 3)) is True  # a Saturday, worked in its stead

@@ -1,4 +1,4 @@
-"""Fixtures of servicing: a small book of three loans, taken in as any book is."""
+"""Fixtures of servicing: a small book of three loans, taken in as any book is; no ceiling cuts them."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -11,9 +11,10 @@ from forbear.intake.services import import_book
 
 BOOK = """name = "own"
 jurisdiction = "cn"
-lender_type = "bank"
+lender_type = "other"
 collector = "creditor"
 currency = "CNY"
+allocation_order = "instalments_first"
 history_from = 2026-01-01
 """
 #: L1 and L2: 1,000.00 in two instalments; L3 has no schedule on file.

@@ -11,6 +11,7 @@ from forbear.check.words import say, table
 from forbear.ledger.excess import Capped
 from forbear.ledger.models import PPM, LedgerError, minor_digits
 from forbear.ledger.provisions import Provision, provision
+from forbear.rulebook.cite import cited
 from forbear.rulebook.models import LANGUAGES
 
 
@@ -199,7 +200,7 @@ class _Words:
         return {
             "text": source.text[self.language].rstrip("。."),
             "citation": source.citation,
-            "article": source.article,
+            "article": cited(source.article, self.language),
             "state": state,
         }
 
@@ -263,7 +264,7 @@ class _Words:
                 self.say(
                     key if rule.binds else "say_excess_if",
                     citation=rule.source.citation,
-                    article=rule.source.article,
+                    article=cited(rule.source.article, self.language),
                     cap=percent(capped.cap_ppm),
                     total=self.money(capped.excess),
                     currency=self.currency,

@@ -7,7 +7,8 @@ from datetime import date, timedelta
 from typing import NamedTuple
 
 from forbear.contact.models import CALLS, CONNECTED, CONVERSED, HEARD, MADE, TEXTS, TRIES, Loan, Record
-from forbear.ledger.position import HORIZON_DAYS, Standing, position, standing
+from forbear.ledger.allocate import order_of
+from forbear.ledger.position import HORIZON_DAYS, Position, Standing, position, standing
 from forbear.rulebook.book import Rulebook
 from forbear.rulebook.calendar import public_holiday
 from forbear.rulebook.cap import find_cap
@@ -113,7 +114,6 @@ def facts_on(
         "respite_open": _still(asked, "respite_until", day),
         "history_days": max(0, (day - max(begins)).days) if recorded else 0,
         "rows_waiting": any(x.waits for x in kept),
-        "penalty_rate_ppm": asked.late.penalty_rate_ppm,
         "validation_sent": True if sent else None,
         "days_since_validation": (day - sent_on).days if sent and sent_on else never,
         "public_holiday": law.public_holiday,
@@ -121,7 +121,7 @@ def facts_on(
     if not recorded or max(begins) > asked.opened_on:
         facts["days_since_first_contact"] = None  # there may have been one before those on record
     if charges or law.reads_owed:
-        owed = position(asked.schedule, _paid(asked, day), asked.late, day).owed if owes and asked.schedule else 0
+        owed = _whole(asked, day).owed if owes and asked.schedule else 0
         facts["owed"] = owed
     facts.update(given)
     return facts
@@ -188,7 +188,15 @@ def _paid(loan: Loan, day: date) -> list[tuple[date, int]]:
 
 
 def _position(loan: Loan, day: date) -> Standing:
+    if loan.schedule and not order_of(loan.order).instalments_first and loan.late.accrues:
+        found = _whole(loan, day)
+        return Standing(found.dpd, found.oldest_due_on, found.arrears, found.days_to_due)
     return standing(loan.schedule, sum(amount for _, amount in _paid(loan, day)), day)
+
+
+def _whole(loan: Loan, day: date) -> Position:
+    """With every charge: by the loan's whole history."""
+    return position(loan.schedule, _paid(loan, day), loan.late, day, loan.order)
 
 
 def _lead(record: Record, where: Mapping[int, Standing]) -> int:

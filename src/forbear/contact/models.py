@@ -169,6 +169,7 @@ class Loan(NamedTuple):
     status: str
     opened_on: date
     late: Late
+    order: str
     zones: str | None
     agreed: Hours | None
     #: Facts that are columns of the record, as they are.

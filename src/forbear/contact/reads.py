@@ -29,7 +29,7 @@ LOCK = """
     FOR NO KEY UPDATE OF p"""
 
 _PLAIN = ("can_sms", "can_call", "can_write", "sms_consent")
-_PLAIN_OF_ACCOUNT = ("all_in_ppm", "dispute_open")
+_PLAIN_OF_ACCOUNT = ("all_in_ppm", "dispute_open", "penalty_rate_ppm")
 _DAYS_OF_ACCOUNT = ("promise_due_on", "plan_until", "validation_sent_on")
 
 #: The country of a borrower `b`, out of a place such as GB or US-NY; '' where a place is given and it can't be told.
@@ -59,7 +59,8 @@ GATHER = f"""
             SELECT FROM import o WHERE o.book_id = b.book_id AND o.finished_at IS NULL AND NOT EXISTS (
                 SELECT FROM import n WHERE n.book_id = b.book_id AND n.finished_at IS NOT NULL
                 AND (n.taken_on, n.id) > (o.taken_on, o.id) AND n.tables @> o.tables)),
-        a.status, a.opened_on, a.penalty_rate_ppm, a.late_fee_minor, a.late_fee_ppm, a.grace_days,
+        a.status, a.opened_on, a.penalty_rate_ppm - a.removed_penalty_ppm, a.late_fee_minor, a.late_fee_ppm,
+        a.grace_days, coalesce(a.allocation_order, k.allocation_order),
         b.agreed_from_min, b.agreed_to_min,
         i.due, i.principal, i.interest, p.days, p.amounts, p.back, c.seconds, c.steps, c.outcomes,
         b.zones, {COUNTRY}, {", ".join(f"b.{name}" for name in (*OF_PERSON, *DAYS_OF_PERSON, *_PLAIN))},
@@ -81,7 +82,7 @@ GATHER = f"""
                 OR (q.loan_ref IS NULL AND q.settled_how = 'dropped'))) q
     CROSS JOIN LATERAL (
         SELECT array_agg(due_on - DATE '1970-01-01') AS due, array_agg(principal_minor) AS principal,
-               array_agg(interest_minor) AS interest
+               array_agg(interest_minor - removed_minor) AS interest
         FROM (SELECT * FROM instalment WHERE account_id = a.id ORDER BY n) schedule) i
     CROSS JOIN LATERAL (
         SELECT array_agg(paid_on - DATE '1970-01-01') AS days, array_agg(amount_minor) AS amounts,
@@ -101,7 +102,7 @@ GATHER = f"""
 GATHER_AT = GATHER.replace("gate_now()", "coalesce(%(at)s::timestamptz, gate_now())")
 
 #: The columns of GATHER that are the person's: what their records say goes for all of them.
-_WHO = slice(27, 29 + len(OF_PERSON) + len(DAYS_OF_PERSON))
+_WHO = slice(28, 30 + len(OF_PERSON) + len(DAYS_OF_PERSON))
 _EPOCH = date(1970, 1, 1).toordinal()
 
 
@@ -136,8 +137,8 @@ _NAMES = (*_PLAIN, *_PLAIN_OF_ACCOUNT, *_DAYS_OF_ACCOUNT)
 
 def _loan(row: tuple[Any, ...], who: tuple[Any, ...]) -> Loan:
     (_, _, _, account_id, jurisdiction, lender_type, collector, history_from, recorded_until, waits, status, opened_on,
-     rate, fee, fee_ppm, grace, agreed_from, agreed_to, due, principal, interest, paid_on, amounts, back, seconds,
-     steps, outcomes) = row[: _WHO.start]  # fmt: skip
+     rate, fee, fee_ppm, grace, order, agreed_from, agreed_to, due, principal, interest, paid_on, amounts, back,
+     seconds, steps, outcomes) = row[: _WHO.start]  # fmt: skip
     zones, country, *of_person = who
     plain = dict(zip(_NAMES_OF_PERSON, of_person, strict=True))
     plain.update(zip(_NAMES, row[_WHO.stop :], strict=True))
@@ -154,6 +155,7 @@ def _loan(row: tuple[Any, ...], who: tuple[Any, ...]) -> Loan:
         status,
         opened_on,
         Late(rate, fee, fee_ppm, grace),
+        order,
         zones,
         None if agreed_from is None else Hours(agreed_from, agreed_to),
         plain,

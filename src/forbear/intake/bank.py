@@ -25,6 +25,7 @@ from psycopg.types.json import Jsonb
 from forbear.intake.errors import IntakeError
 from forbear.intake.source import Row, Source, open_source
 from forbear.ledger.models import Paid
+from forbear.locale import N_
 from forbear.servicing.amounts import minor
 from forbear.servicing.errors import ServicingError
 from forbear.servicing.post import Posting, Receipt, Refusal, connect, lock, post_within
@@ -81,7 +82,12 @@ def post_file(
     source = open_source(path)
     missing = [name for name in COLUMNS if name not in source.columns]
     if missing:
-        raise IntakeError(f"{path}: there is no column {', '.join(missing)}. The columns are {', '.join(COLUMNS)}.")
+        raise IntakeError(
+            N_("%(path)s: there is no column %(missing)s. The columns are %(columns)s."),
+            path=path,
+            missing=", ".join(missing),
+            columns=", ".join(COLUMNS),
+        )
     wanted = workers or (os.cpu_count() or 1 if source.rows >= LARGE else 1)
     with one_line():
         job = _begin(source, book, as_of, wanted, chunk)
@@ -102,9 +108,12 @@ def _begin(source: Source, book: str | None, as_of: date | None, workers: int, c
             "SELECT id, currency, name FROM book WHERE name = coalesce(%s, name) ORDER BY name", (book,)
         ).fetchall()
         if not books:
-            raise IntakeError("There is no such book. Take its loans in first: forbear import.")
+            raise IntakeError(N_("There is no such book. Take its loans in first: forbear import."))
         if len(books) > 1:
-            raise IntakeError(f"There are several books: add --book, one of {', '.join(name for *_, name in books)}.")
+            raise IntakeError(
+                N_("There are several books: add --book, one of %(books)s."),
+                books=", ".join(name for *_, name in books),
+            )
         book_id, currency, _ = books[0]
         connection.execute(
             "INSERT INTO payment_file (book_id, file_name, file_sha256, parts) VALUES (%s, %s, %s, %s)"

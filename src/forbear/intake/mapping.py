@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from forbear.intake.derive import SHAPES
 from forbear.intake.errors import IntakeError
 from forbear.intake.models import Day, known_currency
+from forbear.ledger.allocate import ORDERS
 from forbear.locale import N_
 from forbear.rulebook.load import load
 from forbear.rulebook.models import LANGUAGES
@@ -34,6 +35,8 @@ class Book(BaseModel):
     history_from: Day = None
     snapshot_on: Day = None
     synthetic: bool = False
+    #: An id of ledger.allocate.ORDERS; left out: what the law of the place says.
+    allocation_order: str | None = None
 
 
 class Derivation(BaseModel):
@@ -61,7 +64,9 @@ class Mapping(BaseModel):
     @property
     def sha256(self) -> str:
         """Names exactly this content."""
-        return sha256(self.model_dump_json().encode()).hexdigest()
+        # A mapping that says nothing of the order keeps the name that it had before there was one.
+        left_out = {"book": {"allocation_order"}} if self.book.allocation_order is None else None
+        return sha256(self.model_dump_json(exclude=left_out).encode()).hexdigest()
 
 
 def places() -> tuple[str, ...]:
@@ -116,6 +121,13 @@ def _check_book(path: Path, book: Book) -> None:
             N_("%(file)s: currency: %(code)s is no currency of ISO 4217. Write a code such as CNY."),
             file=path.name,
             code=book.currency,
+        )
+    if book.allocation_order is not None and book.allocation_order not in ORDERS:
+        raise IntakeError(
+            N_("%(file)s: allocation_order: %(order)s is no order of allocation. Use one of %(known)s."),
+            file=path.name,
+            order=book.allocation_order,
+            known=", ".join(ORDERS),
         )
     if book.jurisdiction not in (known := places()):
         raise IntakeError(

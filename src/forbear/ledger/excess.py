@@ -13,7 +13,7 @@ what arrived.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import ROUND_FLOOR, ROUND_HALF_UP, Decimal
 
@@ -127,15 +127,18 @@ def capped(
         raise LedgerError(
             f"schedule: its principals sum to {repaid}, the advances to {flows.advanced}; give lines that repay all"
         )
+    if flows.paid < flows.advanced:
+        raise _no_cost(flows)
     equation = Equation.of(flows, method)
-    before = _rate(flows, equation)
-    if before.ppm <= cap_ppm:
-        return None
     rate = equation.periodic(Decimal(cap_ppm) / PPM)
     given = sum((minor * equation.discount(rate, on) for on, minor in flows.advances), Decimal(0))
     worth = {on: equation.discount(rate, on) for on in {line.due_on for line in lines}}
     repaid_worth = sum((line.principal * worth[line.due_on] for line in lines), Decimal(0))
-    factor = (given - repaid_worth) / sum((line.charge * worth[line.due_on] for line in lines), Decimal(0))
+    charged_worth = sum((line.charge * worth[line.due_on] for line in lines), Decimal(0))
+    # At the ceiling's rate it is worth no more than what was advanced: most loans are told by this alone.
+    if given - repaid_worth >= charged_worth or (before := _rate(flows, equation)).ppm <= cap_ppm:
+        return None
+    factor = (given - repaid_worth) / charged_worth
     return Capped(
         cap_ppm,
         method,
@@ -166,7 +169,20 @@ def _floor(value: Decimal) -> int:
 def _rate(flows: Flows, equation: Equation) -> Rate:
     found = equation.solve() if flows.paid >= flows.advanced else None
     if found is None:
-        raise LedgerError(
-            f"flows: {flows.paid} is paid for {flows.advanced} advanced, so there is no cost; add what is missing"
-        )
+        raise _no_cost(flows)
     return found
+
+
+def _no_cost(flows: Flows) -> LedgerError:
+    return LedgerError(
+        f"flows: {flows.paid} is paid for {flows.advanced} advanced, so there is no cost; add what is missing"
+    )
+
+
+def lawful(schedule: Sequence[Instalment], held: Capped) -> tuple[Instalment, ...]:
+    """The schedule with what is removed taken off the interest, then off the fee, of each instalment."""
+    made = []
+    for line, cut in zip(schedule, held.lines, strict=True):
+        of_interest = min(line.interest, cut.excess)
+        made.append(replace(line, interest=line.interest - of_interest, fee=line.fee - (cut.excess - of_interest)))
+    return tuple(made)

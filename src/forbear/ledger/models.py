@@ -98,6 +98,11 @@ class Late:
     compounding: bool = False
     day_count: DayCount = DayCount.ACT_365
 
+    @property
+    def accrues(self) -> bool:
+        """Can being late cost anything?"""
+        return bool(self.penalty_rate_ppm or self.late_fee_minor or self.late_fee_ppm)
+
     def __post_init__(self) -> None:
         """Raises LedgerError, naming the field."""
         _bounds(

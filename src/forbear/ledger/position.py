@@ -2,9 +2,7 @@
 
 The figures that the nightly run needs, out of the ledger's own paths: `position` folds one account
 (state.py), `positions` restates a book (batch.py); a test holds them equal. A book says what was paid and
-not for what, so payments settle instalments first, the oldest first, in it interest before principal, and
-money paid ahead waits for the next instalment; late fees and penalty interest, those of instalments paid
-late among them, come last (allocate.py, "instalments_first").
+not for what: each account's order of allocation says what it settles (allocate.py).
 """
 
 from collections.abc import Sequence
@@ -13,15 +11,16 @@ from datetime import date, timedelta
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from forbear.ledger.allocate import ORDERS
-from forbear.ledger.batch import NEVER, Book, Ints, restate
+from forbear.ledger.allocate import order_of
+from forbear.ledger.batch import NEVER, Book, Ints, Owed, restate
 from forbear.ledger.models import DayCount, Disbursed, Instalment, Kind, Late, Paid, Product, Terms
-from forbear.ledger.state import fold
+from forbear.ledger.state import State, fold
 
 #: Days ahead for which the next due date is looked up; beyond, it counts as `never`.
 HORIZON_DAYS = 31
-_ORDER = "instalments_first"
+_MILDEST = "instalments_first"
 _EPOCH = date(1970, 1, 1)
 
 
@@ -42,10 +41,16 @@ class Position:
         return self.arrears + self.late_fee + self.penalty
 
 
-def position(schedule: Sequence[Instalment], paid: Sequence[tuple[date, int]], late: Late, as_of: date) -> Position:
+def position(
+    schedule: Sequence[Instalment],
+    paid: Sequence[tuple[date, int]],
+    late: Late,
+    as_of: date,
+    order: str = _MILDEST,
+) -> Position:
     """Where one account stands on `as_of`, having paid `paid` (day, minor units). Schedule in date order.
 
-    Penalty interest is counted actual/365.
+    order: an id of allocate.ORDERS. Penalty interest is counted actual/365.
     """
     opened = min([as_of, schedule[0].due_on, *(day for day, _ in paid)]) - timedelta(days=1)
     principal = sum(line.principal for line in schedule)
@@ -58,19 +63,30 @@ def position(schedule: Sequence[Instalment], paid: Sequence[tuple[date, int]], l
         schedule[0].due_on,
         len(schedule),
         late=late,
-        order=_ORDER,
+        order=order,
     )
     events = [Paid(f"{k:09}", day, amount) for k, (day, amount) in enumerate(paid)]
     state = fold(terms, schedule, [Disbursed("lent", opened, principal), *events], as_of)
-    past = [debt.due_on for debt in state.debts if debt.due and debt.unpaid and debt.due_on < as_of]
+    return of_state(schedule, state)
+
+
+def of_state(schedule: Sequence[Instalment], state: State) -> Position:
+    """Where an account stands by its fold; `schedule` is the one that was folded."""
+    past = [debt.aged_from for debt in state.debts if debt.n and debt.due and debt.unpaid and debt.due_on < state.as_of]
     return Position(
         dpd=state.dpd,
         oldest_due_on=min(past, default=None),
         arrears=state.arrears,
         late_fee=state.owed(Kind.LATE_FEE),
         penalty=state.owed(Kind.PENALTY),
-        days_to_due=_days_to_due(schedule, sum(amount for day, amount in paid if day <= as_of), as_of),
+        days_to_due=_days_to_due(schedule, _settled(schedule, state), state.as_of),
     )
+
+
+def _settled(schedule: Sequence[Instalment], state: State) -> int:
+    """What has gone to instalments, with what waits for the next: charges may have taken the rest."""
+    fallen_due = sum(line.amount for line in schedule if line.due_on <= state.as_of)
+    return fallen_due - sum(debt.unpaid for debt in state.debts if debt.n and debt.due) + state.credit
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +102,8 @@ class Standing:
 def standing(schedule: Sequence[Instalment], paid: int, as_of: date) -> Standing:
     """What of `position` rests on the schedule and on how much was paid, in one walk: for who has to answer at once.
 
-    The order settles instalments before any charge, so that the days of the payments make no difference.
+    For an order that has `instalments_first`, or a loan on which nothing can accrue: the days of the payments make
+    no difference then.
     """
     oldest: date | None = None
     arrears = through = 0
@@ -120,11 +137,22 @@ def positions(instalments: pa.Table, payments: pa.Table, accounts: pa.Table, as_
         instalments: account_id, n, due_on, principal_minor, interest_minor; lines due later than
             HORIZON_DAYS after `as_of` may be left out.
         payments: account_id, paid_on, amount_minor; those after `as_of` left out.
-        accounts: account_id, principal_minor, penalty_rate_ppm, late_fee_minor, late_fee_ppm, grace_days.
+        accounts: account_id, principal_minor, penalty_rate_ppm, late_fee_minor, late_fee_ppm, grace_days,
+            allocation_order.
 
     Returns: account_id, dpd, oldest_due_on, arrears, late_fee, penalty, next_due_on; a row for each account
         that has an instalment, in the order of the ids.
     """
+    orders = accounts["allocation_order"].unique().to_pylist()
+    if len(orders) > 1:
+        parts = [_of_order(instalments, payments, accounts, order, as_of) for order in sorted(orders)]
+        return pa.concat_tables(parts).sort_by("account_id")
+    return _of_order(instalments, payments, accounts, orders[0] if orders else _MILDEST, as_of)
+
+
+def _of_order(instalments: pa.Table, payments: pa.Table, accounts: pa.Table, id: str, as_of: date) -> pa.Table:
+    """The positions of the accounts with that order of allocation."""
+    accounts = accounts.filter(pc.equal(accounts["allocation_order"], id))
     known = _ints(accounts, "account_id")
     by_id = np.argsort(known, kind="stable")
     owner = _ints(instalments, "account_id")
@@ -153,7 +181,7 @@ def positions(instalments: pa.Table, payments: pa.Table, accounts: pa.Table, as_
     # A schedule of which not all principal is here goes on beyond the horizon.
     more = np.add.reduceat(principal, book.first[:-1]) < _ints(accounts, "principal_minor")[rows] if len(ids) else None
     today = (as_of - _EPOCH).days
-    owed = restate(book, today, ORDERS[_ORDER], DayCount.ACT_365, more=more)
+    owed = restate(book, today, order_of(id), DayCount.ACT_365, more=more)
     return pa.table(
         {
             "account_id": ids,
@@ -162,17 +190,19 @@ def positions(instalments: pa.Table, payments: pa.Table, accounts: pa.Table, as_
             "arrears": owed.arrears,
             "late_fee": owed.late_fee,
             "penalty": owed.penalty,
-            "next_due_on": _dates(_next_due(book, today)),
+            "next_due_on": _dates(_next_due(book, owed, today)),
         }
     )
 
 
-def _next_due(book: Book, today: int) -> Ints:
+def _next_due(book: Book, owed: Owed, today: int) -> Ints:
     """The due date of the first instalment, due today or later, that is not yet paid in full."""
     amount = book.principal + book.interest
-    through, paid = (np.concatenate([[0], np.cumsum(values)]) for values in (amount, book.paid))
-    total = np.diff(paid[book.paid_first]) + through[book.first[:-1]]
-    open_ = (book.due_on >= today) & (through[1:] > np.repeat(total, np.diff(book.first))) & (amount > 0)
+    through = np.concatenate([[0], np.cumsum(amount)])
+    fallen_due = np.add.reduceat(amount * (book.due_on <= today), book.first[:-1]) if len(amount) else amount
+    # As in _settled: what has gone to instalments, with what waits for the next.
+    settled = fallen_due - (owed.principal + owed.interest + owed.fee) + owed.credit + through[book.first[:-1]]
+    open_ = (book.due_on >= today) & (through[1:] > np.repeat(settled, np.diff(book.first))) & (amount > 0)
     if not len(open_):
         return np.zeros(0, dtype=np.int64)
     found: Ints = np.minimum.reduceat(np.where(open_, book.due_on, NEVER), book.first[:-1])

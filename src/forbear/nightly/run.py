@@ -27,6 +27,7 @@ from psycopg import sql
 from forbear.contact.reads import COUNTRY
 from forbear.ledger.position import HORIZON_DAYS, positions
 from forbear.nightly import facts as f
+from forbear.nightly.apart import set_apart
 from forbear.nightly.errors import NothingToDecide
 from forbear.nightly.history import files_of
 from forbear.rulebook.calendar import public_holiday
@@ -34,6 +35,7 @@ from forbear.rulebook.cap import find_cap
 from forbear.rulebook.compile import Compiled, compile_for
 from forbear.rulebook.hours import local_day, within_reach
 from forbear.rulebook.load import Rulebook
+from forbear.servicing.demand import keep_lawful
 from forbear.store.engine import arrow_connection, copy_connection
 from forbear.store.errors import one_line
 from forbear.store.tables import FACT_COLUMNS
@@ -52,10 +54,12 @@ QUERIES = {
     "accounts": """
         SELECT id AS account_id, borrower_id, status, opened_on, principal_minor, penalty_rate_ppm, late_fee_minor,
                late_fee_ppm, grace_days, all_in_ppm, dispute_open, promise_due_on, plan_until, validation_sent_on,
-               book_id
+               book_id, penalty_rate_ppm - removed_penalty_ppm AS demanded_penalty_ppm,
+               coalesce(allocation_order, (SELECT b.allocation_order FROM book b WHERE b.id = book_id))
+                   AS allocation_order
         FROM account WHERE id >= {lo} AND id < {hi} AND opened_on <= {as_of} ORDER BY id""",
     "instalments": f"""
-        SELECT account_id, n, due_on, principal_minor, interest_minor FROM instalment
+        SELECT account_id, n, due_on, principal_minor, interest_minor - removed_minor AS interest_minor FROM instalment
         WHERE account_id >= {{lo}} AND account_id < {{hi}} AND due_on <= {{as_of}} + {HORIZON_DAYS}""",
     "payments": """
         SELECT account_id, paid_on, amount_minor FROM payment
@@ -138,6 +142,7 @@ def nightly(as_of: date, book: Rulebook, threads: int | None = None, real_only: 
     within_reach(as_of)
     stages = Stages()
     started = datetime.now(UTC)
+    keep_lawful(book)
     with (
         one_line(),
         tempfile.TemporaryDirectory(prefix="forbear-night-") as folder,
@@ -208,17 +213,22 @@ def _read(connection: psycopg.Connection[Any], duck: Any, as_of: date, stages: S
 
         for number, chunk in enumerate(chunks(QUERIES, bounds[0], bounds[1])):
             with stages.timed("decide"):
-                _keep(duck, _positioned(chunk, as_of), first=number == 0)
+                lo = bounds[0] + number * CHUNK_ACCOUNTS
+                made = _positioned(chunk, as_of)
+                where = set_apart(connection, made["position"], lo, lo + CHUNK_ACCOUNTS, as_of)
+                _keep(duck, {n: ibis.memtable(t) for n, t in (made | {"position": where}).items()}, first=number == 0)
         for number, chunk in enumerate(chunks(BORROWER_QUERIES, bounds[2], bounds[3])):
             with stages.timed("decide"):
                 _keep(duck, {name: ibis.memtable(rows) for name, rows in chunk.items()}, first=number == 0)
 
 
-def _positioned(chunk: dict[str, pa.Table], as_of: date) -> dict[str, ir.Table]:
+def _positioned(chunk: dict[str, pa.Table], as_of: date) -> dict[str, pa.Table]:
     """The tables of the night that a chunk of accounts adds to: the schedule as positions only, the rest as it is."""
-    where = positions(chunk["instalments"], chunk["payments"], chunk["accounts"], as_of)
-    made = {"account_row": chunk["accounts"], "position": where, "contact": _utc(chunk["contacts"])}
-    return {name: ibis.memtable(rows) for name, rows in made.items()}
+    accounts = chunk["accounts"]
+    # The fact is the contract's penalty rate; what accrues is what is demanded.
+    demanded = accounts.drop_columns("penalty_rate_ppm").rename_columns({"demanded_penalty_ppm": "penalty_rate_ppm"})
+    where = positions(chunk["instalments"], chunk["payments"], demanded, as_of)
+    return {"account_row": chunk["accounts"], "position": where, "contact": _utc(chunk["contacts"])}
 
 
 def _keep(duck: Any, made: Mapping[str, ir.Table], first: bool) -> None:

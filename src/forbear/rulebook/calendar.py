@@ -12,6 +12,8 @@ import holidays
 from forbear.rulebook.errors import CalendarUnknown
 
 _SATURDAY = 5
+#: A year's calendar has more days off than this anywhere; a file with fewer would call the others working days.
+_FEWEST_DAYS_OFF = 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +32,10 @@ def read_calendar(content: bytes) -> tuple[int, Calendar]:
     """A year's calendar in the JSON of holiday-cn: {year, days: [{date, isOffDay}]}. Raises ValueError, KeyError."""
     data = json.loads(content)
     days = [(date.fromisoformat(each["date"]), bool(each["isOffDay"])) for each in data["days"]]
-    if not days:
-        raise ValueError("no day is listed")
-    return int(data["year"]), Calendar(
-        frozenset(day for day, off in days if off), frozenset(day for day, off in days if not off)
-    )
+    year, off_days = int(data["year"]), frozenset(day for day, off in days if off)
+    if sum(day.year == year for day in off_days) < _FEWEST_DAYS_OFF:
+        raise ValueError(f"fewer than {_FEWEST_DAYS_OFF} days off of {year} are listed: it is no whole year")
+    return year, Calendar(off_days, frozenset(day for day, off in days if not off))
 
 
 def public_holiday(calendars: Calendars, place: str, day: date) -> bool | None:

@@ -1,6 +1,7 @@
 """The ceiling on a loan's all-in yearly cost: which rule sets it, and at how much, for one loan."""
 
 import functools
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 
@@ -29,7 +30,23 @@ def find_cap(book: Rulebook, jurisdiction: str, lender_type: str, opened_on: dat
     if caps and not any(not rule.lenders or lender_type in rule.lenders for rule in caps):
         return CapFound(None, None, f"no ceiling on file names the lender type {lender_type!r}: a person decides")
     found: CapFound | None = None
-    for rule in caps:
+    for here in binding(book, jurisdiction, lender_type, opened_on):
+        if here.ppm is None:
+            return here
+        if found is None or (found.ppm or 0) > here.ppm:
+            found = here
+    return found
+
+
+def lowest_known(book: Rulebook, jurisdiction: str, lender_type: str, opened_on: date) -> CapFound | None:
+    """The lowest ceiling whose figure is on file: above it nothing is demanded, whatever else may bind."""
+    known = [cap for cap in binding(book, jurisdiction, lender_type, opened_on) if cap.ppm is not None]
+    return min(known, key=lambda cap: cap.ppm or 0, default=None)
+
+
+def binding(book: Rulebook, jurisdiction: str, lender_type: str, opened_on: date) -> Iterator[CapFound]:
+    """Every ceiling that binds such a loan, by the rules' ids; `ppm` None where its figure is not on file."""
+    for rule in _caps(book, jurisdiction):
         if not rule.in_force(opened_on):
             continue
         if rule.lenders and lender_type not in rule.lenders:
@@ -38,12 +55,9 @@ def find_cap(book: Rulebook, jurisdiction: str, lender_type: str, opened_on: dat
         if cap is None:
             continue
         try:
-            here = CapFound(rule, ceiling(book, cap, opened_on))
+            yield CapFound(rule, ceiling(book, cap, opened_on))
         except CalendarUnknown as error:
-            return CapFound(rule, None, str(error))
-        if found is None or (found.ppm or 0) > (here.ppm or 0):
-            found = here
-    return found
+            yield CapFound(rule, None, str(error))
 
 
 @functools.lru_cache(maxsize=512)

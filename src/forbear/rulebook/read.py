@@ -223,6 +223,10 @@ class _Reader:
                         f"begins on {begins}, but days up to {ends} are on file already. Give later days only.",
                     )
                     return
+                if new.values[0].since > old.known_through + timedelta(days=1):
+                    gap = old.known_through + timedelta(days=1), new.values[0].since - timedelta(days=1)
+                    self.fault(where, f"leaves {gap[0]} to {gap[1]} without a value. Give those published then, too.")
+                    return
                 new = replace(new, values=old.values + new.values)
             for one, other in itertools.pairwise(new.values):
                 if 2 * abs(other.value - one.value) > one.value:

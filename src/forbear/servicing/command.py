@@ -1,5 +1,6 @@
-"""`forbear pay`, `reverse`, `charge`, `waive`, `write-off`: read options, post one event, print its receipt."""
+"""`forbear pay`, `reverse`, `charge`, `waive`, `write-off`, `grant`, `sell`: post one event; `history` reads."""
 
+import json
 from collections.abc import Callable
 from datetime import date, datetime
 from decimal import Decimal
@@ -9,12 +10,24 @@ import typer
 from babel import Locale
 from babel.numbers import format_currency
 
-from forbear.ledger.models import Charged, ChargedBack, Event, Kind, Paid, Reversed, Waived, WrittenOff
+from forbear.ledger.models import (
+    Charged,
+    ChargedBack,
+    Event,
+    Forborne,
+    Kind,
+    Paid,
+    Reversed,
+    Waived,
+    WrittenOff,
+)
 from forbear.ledger.models import minor_digits as digits
 from forbear.rulebook.models import LANGUAGES
 from forbear.servicing.amounts import minor
 from forbear.servicing.find import Found, find
+from forbear.servicing.history import history as days_on_record
 from forbear.servicing.post import Posting, Receipt, post_one
+from forbear.servicing.sale import assign
 from forbear.store.engine import migrate
 
 _DAY = ["%Y-%m-%d"]
@@ -86,9 +99,69 @@ def write_off(account: Ref, on: On, key: Key, as_of: AsOf = None, book: Book = N
     _run(account, book, as_of, lang, lambda found: WrittenOff(key, on.date()))
 
 
-def _run(ref: str, book: str | None, as_of: datetime | None, lang: str, event: Callable[[Found], Event]) -> None:
+def grant(
+    account: Ref,
+    on: On,
+    until: Annotated[datetime, typer.Option("--until", formats=_DAY, help="the last day of it")],
+    key: Key,
+    freeze: Annotated[bool, typer.Option("--freeze", help="nothing accrues meanwhile")] = False,
+    as_of: AsOf = None,
+    book: Book = None,
+    lang: Lang = "en",
+) -> None:
+    """Grant forbearance from a day until another."""
+    _run(account, book, as_of, lang, lambda found: Forborne(key, on.date(), until.date(), freeze))
+
+
+def sell(
+    account: Ref,
+    price: Amount,
+    to: Annotated[str, typer.Option("--to", help="the assignee's number or name")],
+    on: On,
+    key: Key,
+    as_of: AsOf = None,
+    book: Book = None,
+    lang: Lang = "en",
+) -> None:
+    """Sell the debt. Prints, as JSON, the fields that go to the assignee with it, and no others."""
+    _speaks(lang)
+    migrate()
+    found = find(account, book)
+    given = assign(found.id, key, on.date(), minor(price, found.currency), to, as_of.date() if as_of else found.today())
+    typer.echo(json.dumps(given, ensure_ascii=False, indent=2, default=str))
+
+
+def history(account: Ref, book: Book = None, lang: Lang = "en") -> None:
+    """Days past due, bucket and class on each day on record, the newest first; what each night decided."""
+    _speaks(lang)
+    migrate()
+    found = find(account, book)
+    for day in days_on_record(found.id):
+        parts = [
+            _said("day", lang, day=day.on, dpd=day.dpd),
+            *(word(name, lang) for name in (day.bucket, day.category) if name),
+            _said("arrears", lang, arrears=_money(day.arrears, found.currency, lang)),
+        ]
+        if day.step:
+            parts.append(_said("night", lang, step=_step(day.step, lang)))
+        if day.restated and day.dpd_first is not None:
+            parts.append(_said("restated", lang, dpd=day.dpd_first, bucket=word(day.bucket_first or "", lang)))
+        typer.echo(" · ".join(parts))
+
+
+def _step(id: str, lang: str) -> str:
+    from forbear.rulebook.load import load
+
+    return load().vocabulary.steps[id].name[lang]
+
+
+def _speaks(lang: str) -> None:
     if lang not in LANGUAGES:
         raise typer.BadParameter(f"there is no text in {lang!r}; the languages are {', '.join(LANGUAGES)}")
+
+
+def _run(ref: str, book: str | None, as_of: datetime | None, lang: str, event: Callable[[Found], Event]) -> None:
+    _speaks(lang)
     migrate()
     found = find(ref, book)
     day: date = as_of.date() if as_of else found.today()
@@ -113,6 +186,18 @@ _WORDS = {
         "zh-Hant": "{day}：逾期 {dpd} 天（{bucket}），{category}；逾期金額 {arrears}，現應付 {owed}。",
         "en": "{day}: {dpd} days past due ({bucket}), {category}; {arrears} in arrears, {owed} owed now.",
     },
+    "day": {
+        "zh-Hans": "{day}：逾期 {dpd} 天",
+        "zh-Hant": "{day}：逾期 {dpd} 天",
+        "en": "{day}: {dpd} days past due",
+    },
+    "arrears": {"zh-Hans": "逾期金额 {arrears}", "zh-Hant": "逾期金額 {arrears}", "en": "{arrears} in arrears"},
+    "night": {"zh-Hans": "当晚：{step}", "zh-Hant": "當晚：{step}", "en": "the night: {step}"},
+    "restated": {
+        "zh-Hans": "后经重述；最初为逾期 {dpd} 天（{bucket}）",
+        "zh-Hant": "後經重述；最初為逾期 {dpd} 天（{bucket}）",
+        "en": "restated since; first known as {dpd} days past due ({bucket})",
+    },
     "current": {"zh-Hans": "未逾期", "zh-Hant": "未逾期", "en": "current"},
     "normal": {"zh-Hans": "正常类", "zh-Hant": "正常類", "en": "normal"},
     "special_mention": {"zh-Hans": "关注类", "zh-Hant": "關注類", "en": "special mention"},
@@ -122,25 +207,33 @@ _WORDS = {
 }
 
 
+def word(name: str, lang: str) -> str:
+    """A bucket's or a class's name in words."""
+    return _WORDS[name][lang] if name in _WORDS else name
+
+
+def _said(name: str, lang: str, **values: object) -> str:
+    return _WORDS[name][lang].format(**values)
+
+
+def _money(amount: int, currency: str, lang: str) -> str:
+    scaled = Decimal(amount).scaleb(-digits(currency))
+    return str(format_currency(scaled, currency, locale=Locale.parse(lang, sep="-")))
+
+
 def told(receipt: Receipt, currency: str, lang: str) -> list[str]:
     """A receipt in words: what was posted, and where the account stood after it."""
     stood = receipt.standing
-
-    def word(name: str) -> str:
-        return _WORDS[name][lang] if name in _WORDS else name
-
-    def money(amount: int) -> str:
-        scaled = Decimal(amount).scaleb(-digits(currency))
-        return str(format_currency(scaled, currency, locale=Locale.parse(lang, sep="-")))
-
     return [
-        word("again" if receipt.again else "posted").format(key=receipt.key, on=receipt.value_on),
-        word("stands").format(
+        _said("again" if receipt.again else "posted", lang, key=receipt.key, on=receipt.value_on),
+        _said(
+            "stands",
+            lang,
             day=stood.as_of,
             dpd=stood.dpd,
-            bucket=word(stood.bucket),
-            category=word(stood.category),
-            arrears=money(stood.arrears),
-            owed=money(stood.owed),
+            bucket=word(stood.bucket, lang),
+            category=word(stood.category, lang),
+            arrears=_money(stood.arrears, currency, lang),
+            owed=_money(stood.owed, currency, lang),
         ),
     ]

@@ -5,7 +5,7 @@ of an event within the ledger tells which, so that numbers of both can never mee
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -15,6 +15,7 @@ from pydantic import TypeAdapter
 from forbear.ledger.models import (
     Charged,
     ChargedBack,
+    DayCount,
     Disbursed,
     Event,
     Forborne,
@@ -87,6 +88,8 @@ def event_of(key: str, kind: str, value_on: date, kept: Mapping[str, Any]) -> Ev
 class Loan:
     """An account with all that happened to it.
 
+    schedule: what is demanded: the contract's less `removed`, what the ceiling on the yearly cost takes off the
+    interest of each line (demand.py); `numbers` are the lines' own.
     terms: None where it has no schedule on file, so that what it owes is not known. posted_to: the last day
     for which its state was derived, None where it is not in the journal; no transaction has a later value
     date. booked_at: the instant of the reading transaction, which is that of the booking of all that it writes.
@@ -100,15 +103,29 @@ class Loan:
     events: tuple[Event, ...]
     posted_to: date | None
     booked_at: datetime
+    numbers: tuple[int, ...]
+    removed: tuple[int, ...]
+
+    @property
+    def contract(self) -> tuple[Instalment, ...]:
+        """The schedule as it was contracted."""
+        return tuple(
+            replace(line, interest=line.interest + minor)
+            for line, minor in zip(self.schedule, self.removed, strict=True)
+        )
 
 
 _READ = """
-    SELECT a.id, a.ref, a.opened_on, coalesce(a.annual_rate_ppm, 0), a.penalty_rate_ppm, a.late_fee_minor,
-           a.late_fee_ppm, a.grace_days, b.currency, i.due, i.principal, i.interest, p.refs, p.days, p.amounts, e.rows,
-           (SELECT max(as_of) FROM account_state s WHERE s.account_id = a.id), now()
+    SELECT a.id, a.ref, a.opened_on, coalesce(a.annual_rate_ppm, 0),
+           a.penalty_rate_ppm - a.removed_penalty_ppm, a.late_fee_minor, a.late_fee_ppm, a.grace_days, b.currency,
+           i.due, i.principal, i.interest, p.refs, p.days, p.amounts, e.rows,
+           (SELECT max(as_of) FROM account_state s WHERE s.account_id = a.id), now(), i.numbers, i.removed,
+           coalesce(a.allocation_order, b.allocation_order)
     FROM account a JOIN book b ON b.id = a.book_id,
     LATERAL (SELECT array_agg(due_on ORDER BY n) AS due, array_agg(principal_minor ORDER BY n) AS principal,
-                    array_agg(interest_minor ORDER BY n) AS interest FROM instalment WHERE account_id = a.id) i,
+                    array_agg(interest_minor - removed_minor ORDER BY n) AS interest,
+                    array_agg(n ORDER BY n) AS numbers, array_agg(removed_minor ORDER BY n) AS removed
+             FROM instalment WHERE account_id = a.id) i,
     LATERAL (SELECT array_agg(ref) AS refs, array_agg(paid_on) AS days, array_agg(amount_minor) AS amounts
              FROM payment WHERE account_id = a.id) p,
     LATERAL (SELECT jsonb_agg(jsonb_build_array(key, kind, value_on, detail)) AS rows
@@ -124,7 +141,7 @@ def read(connection: psycopg.Connection[Any], account_ids: Sequence[int]) -> dic
 
 def _loan(row: Sequence[Any]) -> Loan:
     id_, ref, opened_on, rate, penalty, fee, fee_ppm, grace, currency, due, principal, interest = row[:12]
-    refs, days, amounts, others, posted_to, now = row[12:]
+    refs, days, amounts, others, posted_to, now, numbers, removed, order = row[12:]
     schedule = tuple(map(Instalment, due or (), principal or (), interest or ()))
     lent = sum(line.principal for line in schedule)
     events: list[Event] = []
@@ -140,12 +157,17 @@ def _loan(row: Sequence[Any]) -> Loan:
             opened_on,
             schedule[0].due_on,
             len(schedule),
+            # Repaid early, a line that was cut owes its own interest by days, not the contract's rate.
+            day_count=DayCount.MONTHLY if any(removed) else DayCount.ACT_365,
             late=Late(penalty, fee, fee_ppm, grace),
+            order=order,
         )
         events.append(Disbursed(OPENED, opened_on, lent))
     events += map(Paid, map(payment_key, refs or ()), days or (), amounts or ())
     events += [event_of(key, kind, date.fromisoformat(on), kept) for key, kind, on, kept in others or ()]
-    return Loan(id_, ref, currency, terms, schedule, tuple(events), posted_to, now)
+    return Loan(
+        id_, ref, currency, terms, schedule, tuple(events), posted_to, now, tuple(numbers or ()), tuple(removed or ())
+    )
 
 
 def no_schedule(loan: Loan) -> LedgerError:

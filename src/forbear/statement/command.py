@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from forbear.home import home
+from forbear.home import own_packs
 from forbear.locale import LANGUAGES
 from forbear.rulebook.load import load
 from forbear.servicing.find import find
@@ -38,9 +38,8 @@ def statement(
     found = find(account, book)
     day: date = as_of.date() if as_of else found.today()
     then = pay_on.date() if pay_on else day
-    own = home() / "packs"
     with one_line(), copy_connection() as connection:
-        told = work_out(connection, found.id, day, then, load(own) if own.is_dir() else load())
+        told = work_out(connection, found.id, day, then, load(*own_packs()))
     words = document(told, LANGUAGES[lang])
     if pdf is None:
         typer.echo(text(words))

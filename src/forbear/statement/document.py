@@ -1,5 +1,6 @@
 """A statement in words: one document of plain text values, which the page, the PDF and the command each set."""
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from decimal import Decimal
 from typing import Any
@@ -179,22 +180,34 @@ class _Writer:
     def removed(self) -> Table:
         _, found = self.language.catalogue.gettext, self.found
         rows: list[tuple[str, ...]] = []
-        if found.removed:
-            for n, line in enumerate(found.removed.lines, 1):
-                figures = map(self.money, (line.contracted, line.lawful, line.excess))
-                rows.append((f"{n} · {self.to.day(line.due_on)}", *figures))
-            lines = found.removed.lines
-            sums = (sum(x.contracted for x in lines), sum(x.lawful for x in lines), found.removed.excess)
+        for n, line in enumerate(found.removed, 1):
+            figures = map(self.money, (line.contracted, line.lawful, line.excess))
+            rows.append((f"{n} · {self.to.day(line.due_on)}", *figures))
+        if rows:
+            sums = (sum(getattr(line, name) for line in found.removed) for name in ("contracted", "lawful", "excess"))
             rows.append((_("In all"), *map(self.money, sums)))
         head = (_("Instalment"), _("By the contract"), _("Lawful"), _("Removed"))
         notes = tuple(self.ceiling(each) for each in found.ceilings) or (_("No ceiling is on file for this place."),)
-        if found.removed is None:
-            notes = (_("Nothing was removed."), *notes)
-        else:
-            notes = (_("What is removed is never demanded."), *notes)
+        notes = (*self.what_was_removed(), *notes)
         return Table(
             "removed", _("What the ceiling on the yearly cost removed"), head, tuple(rows), 3, bool(rows), notes
         )
+
+    def what_was_removed(self) -> Iterator[str]:
+        _, found = self.language.catalogue.gettext, self.found
+        if found.removed_penalty_ppm:
+            rates = (found.penalty_rate_ppm, found.penalty_rate_ppm - found.removed_penalty_ppm)
+            whole, left = (f"{Decimal(rate).scaleb(-4).normalize():f}%" for rate in rates)
+            words = {"whole": whole, "left": left}
+            yield _("Penalty interest runs at %(left)s a year, not at the contract's %(whole)s.") % words
+        if found.removed or found.removed_penalty_ppm:
+            yield _("What is removed is never demanded. What was paid of it counts towards what is owed otherwise.")
+        else:
+            yield _("Nothing was removed.")
+        if found.changed:
+            yield _("The ceilings on file have changed since: the next night works out anew what is removed.")
+        if found.unknown:
+            yield _("A ceiling that may bind can't be told, so more may have to be removed than is shown here.")
 
     def ceiling(self, each: Ceiling) -> str:
         _, tag = self.language.catalogue.gettext, self.language.tag

@@ -1,11 +1,9 @@
-"""Works out a statement: the ledger's fold of what is on file, held to the ceiling that binds the loan.
+"""Works out a statement: the ledger's fold of what is demanded, and beside it what a ceiling removed of the contract.
 
-What a ceiling removes is not demanded: the fold runs over the lawful instalments, and the excess of each is
-shown beside it. Nothing is written.
+What is demanded is on file (servicing/demand.py), the same for journal, night and statement. Nothing is written.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
@@ -15,12 +13,13 @@ from forbear.check.ceilings import Ceiling, ceilings
 from forbear.ledger.allocate import Order, order_of
 from forbear.ledger.arrears import Category, category_on
 from forbear.ledger.early import payoff
-from forbear.ledger.excess import Capped, capped, of_schedule
-from forbear.ledger.models import Instalment, Kind, LedgerError, Line, Paid
+from forbear.ledger.excess import Line as Cut
+from forbear.ledger.models import Kind, LedgerError, Line, Paid
 from forbear.ledger.provisions import Provision, provision
 from forbear.ledger.state import State, fold
 from forbear.rulebook.load import Rulebook
-from forbear.servicing.loan import OPENED, Loan, payment_ref, read
+from forbear.servicing.demand import ceiling_of
+from forbear.servicing.loan import Loan, payment_ref, read
 from forbear.statement.errors import StatementError
 
 #: The place whose provisions are on file, and the concept that each kind of charge rests on there.
@@ -78,8 +77,9 @@ class Day:
 class Statement:
     """All that a statement tells of an account; amounts in minor units of `currency`.
 
-    ceilings: all on file for the loan's day and place. removed: by the lowest that binds, None where none does
-    or nothing is above it. unknown: a ceiling that may bind can't be told.
+    ceilings: all on file for the loan's day and place. removed: each instalment's part that is not demanded, empty
+    where nothing is; removed_penalty_ppm: what is taken off the contract's penalty rate. changed: by the rulebook of
+    today it would be others; the next night writes them. unknown: a ceiling that may bind can't be told.
     """
 
     account_id: int
@@ -99,7 +99,10 @@ class Statement:
     early: Provision | None
     ceilings: tuple[Ceiling, ...]
     binding: Ceiling | None
-    removed: Capped | None
+    removed: tuple[Cut, ...]
+    removed_penalty_ppm: int
+    penalty_rate_ppm: int
+    changed: bool
     unknown: bool
 
 
@@ -114,7 +117,8 @@ def statement(
         raise StatementError(f"The day of paying, {pay_on}, lies before {as_of}. Choose that day or a later one.")
     loan = read(connection, [account_id]).get(account_id)
     row = connection.execute(
-        "SELECT b.name, b.synthetic, b.jurisdiction, b.lender_type, a.opened_on FROM account a"
+        "SELECT b.name, b.synthetic, b.jurisdiction, b.lender_type, a.opened_on, a.removed_penalty_ppm,"
+        " a.penalty_rate_ppm FROM account a"
         " JOIN book b ON b.id = a.book_id WHERE a.id = %s",
         (account_id,),
     ).fetchone()
@@ -122,17 +126,20 @@ def statement(
         raise StatementError("There is no such account. The console's work list shows those on file.")
     if loan.terms is None:
         raise StatementError("The account has no instalment on file, so what it owes is not known. Import them first.")
-    book, synthetic, jurisdiction, lender_type, opened_on = row
+    book, synthetic, jurisdiction, lender_type, opened_on, removed_penalty, penalty = row
     if as_of < loan.terms.opened_on:
         raise StatementError(f"The loan was opened on {loan.terms.opened_on}, after {as_of}. Choose a later day.")
     found = ceilings(rulebook, jurisdiction, lender_type, opened_on, as_of)
+    binding = next((each for each in found if each.binds and each.ppm is not None), None)
     try:
-        binding, removed = _lowest(loan, found)
-        lawful = loan if removed is None else replace(loan, schedule=_lawful(loan.schedule, removed))
-        now, then = _fold(lawful, as_of), _fold(lawful, pay_on)
+        now, then = _fold(loan, as_of), _fold(loan, pay_on)
     except LedgerError as error:
         raise StatementError(f"account {account_id}: {error}.") from error
-    excess = {n: line.excess for n, line in enumerate(removed.lines, 1)} if removed else {}
+    excess = {n: minor for n, minor in enumerate(loan.removed, 1) if minor}
+    cuts = tuple(
+        Cut(line.due_on, line.principal, line.amount + minor, line.amount)
+        for line, minor in zip(loan.schedule, loan.removed, strict=True)
+    )
     return Statement(
         account_id=account_id,
         ref=loan.ref,
@@ -142,16 +149,19 @@ def statement(
         currency=loan.currency,
         opened_on=opened_on,
         lent=loan.terms.principal,
-        today=_day(lawful, now),
-        then=_day(lawful, then),
+        today=_day(loan, now),
+        then=_day(loan, then),
         category=Category(category_on(now, as_of)).name.lower(),
         charges=tuple(_charge(line, jurisdiction, excess) for line in _lines(now, as_of)),
-        payments=tuple(_payments(lawful, now)),
+        payments=tuple(_payments(loan, now)),
         order=order_of(loan.terms.order),
         early=provision(_EARLY[jurisdiction], as_of) if jurisdiction in _EARLY else None,
         ceilings=found,
         binding=binding,
-        removed=removed,
+        removed=cuts if excess else (),
+        removed_penalty_ppm=removed_penalty,
+        penalty_rate_ppm=penalty,
+        changed=_changed(loan, binding, removed_penalty, penalty),
         unknown=any(each.binds is not False and each.ppm is None for each in found),
     )
 
@@ -161,23 +171,12 @@ def _fold(loan: Loan, as_of: date) -> State:
     return fold(loan.terms, loan.schedule, loan.events, as_of)
 
 
-def _lowest(loan: Loan, found: Sequence[Ceiling]) -> tuple[Ceiling | None, Capped | None]:
-    """The lowest ceiling that binds the loan, and the schedule held to it."""
-    assert loan.terms is not None
-    advances = [(event.on, loan.terms.principal) for event in loan.events if event.key == OPENED]
-    for ceiling in found:  # those that bind first, the lowest first
-        if ceiling.binds and ceiling.ppm is not None:
-            return ceiling, capped(advances, of_schedule(loan.schedule), ceiling.ppm)
-    return None, None
-
-
-def _lawful(schedule: Sequence[Instalment], held: Capped) -> tuple[Instalment, ...]:
-    """The schedule with what is removed taken off the interest, then off the fee, of each instalment."""
-    made = []
-    for line, cut in zip(schedule, held.lines, strict=True):
-        of_interest = min(line.interest, cut.excess)
-        made.append(replace(line, interest=line.interest - of_interest, fee=line.fee - (cut.excess - of_interest)))
-    return tuple(made)
+def _changed(loan: Loan, binding: Ceiling | None, removed_penalty: int, penalty: int) -> bool:
+    """Would the ceiling on file now remove something else than what is on file as removed?"""
+    ppm = None if binding is None else binding.ppm
+    held = ceiling_of(loan, ppm)
+    removed = tuple(line.excess for line in held.lines) if held else (0,) * len(loan.schedule)
+    return (removed, 0 if ppm is None else max(penalty - ppm, 0)) != (loan.removed, removed_penalty)
 
 
 def _lines(state: State, as_of: date) -> list[Line]:

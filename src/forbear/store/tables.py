@@ -44,6 +44,10 @@ book = sa.Table(
     # contact that was made since.
     sa.Column("recorded_from", sa.Date),
     sa.Column("recorded_until", sa.Date),
+    # An id of ledger.allocate.ORDERS: in what order payments settle debts, where an account has none of its own.
+    _required("allocation_order", Text, server_default="instalments_first"),
+    # The rulebook by which the book was held to the ceilings on the yearly cost last; NULL: by none yet.
+    sa.Column("held_sha256", Text),
 )
 
 #: One file (or folder) taken in with one mapping; `rows_done` is where a killed import goes on.
@@ -173,7 +177,12 @@ account = sa.Table(
     _required("late_fee_minor", Money, server_default=sa.text("0")),
     _required("late_fee_ppm", Ppm, server_default=sa.text("0")),
     _required("grace_days", sa.SmallInteger, server_default=sa.text("0")),
+    # Of the contract, whatever a ceiling removes of it.
     sa.Column("all_in_ppm", Ppm),
+    # What a ceiling removes of the penalty rate: demanded is penalty_rate_ppm less this (servicing/demand.py).
+    _required("removed_penalty_ppm", Ppm, server_default=sa.text("0")),
+    # An id of ledger.allocate.ORDERS; NULL: the book's.
+    sa.Column("allocation_order", Text),
     sa.Column("dispute_open", sa.Boolean),
     sa.Column("promise_due_on", sa.Date),
     sa.Column("plan_until", sa.Date),
@@ -185,6 +194,10 @@ account = sa.Table(
     sa.UniqueConstraint("book_id", "ref"),
     sa.CheckConstraint("principal_minor >= 0", name="principal_not_negative"),
     sa.CheckConstraint("status IN ('open','paid_off','charged_off','sold')", name="status_known"),
+    sa.CheckConstraint(
+        "removed_penalty_ppm >= 0 AND removed_penalty_ppm <= penalty_rate_ppm", name="removed_of_penalty"
+    ),
+    sa.Index("account_removed", "book_id", postgresql_where=sa.text("removed_penalty_ppm > 0")),
 )
 
 instalment = sa.Table(
@@ -195,7 +208,11 @@ instalment = sa.Table(
     _required("due_on", sa.Date),
     _required("principal_minor", Money),
     _required("interest_minor", Money),
+    # What a ceiling on the yearly cost removes of the interest: demanded is interest_minor less this, by everyone.
+    _required("removed_minor", Money, server_default=sa.text("0")),
     sa.CheckConstraint("principal_minor >= 0 AND interest_minor >= 0", name="amounts_not_negative"),
+    sa.CheckConstraint("removed_minor >= 0 AND removed_minor <= interest_minor", name="removed_of_interest"),
+    sa.Index("instalment_removed", "account_id", postgresql_where=sa.text("removed_minor > 0")),
 )
 
 payment = sa.Table(

@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import sqlalchemy as sa
 
+from forbear.ledger.allocate import default_order
 from forbear.locale import N_
 from forbear.rulebook.load import load
 from forbear.store import tables
@@ -157,10 +158,12 @@ def _earlier(cursor: Any, name: str, how: str) -> int | None:
 
 def _book(cursor: Any, request: Request, name: str, lender_type: str, collector: str, how: str) -> int:
     p = request.parameters
+    order = default_order(p.jurisdiction)
     cursor.execute(
         "INSERT INTO book (name, jurisdiction, lender_type, collector, currency, synthetic, history_from, snapshot_on,"
-        " recorded_until) VALUES ($1, $2, $3, $4, $5, true, $6::date - $7::int, $6::date, $6::date) RETURNING id",
-        (name, p.jurisdiction, lender_type, collector, p.currency, request.as_of, p.history_days),
+        " recorded_until, allocation_order)"
+        " VALUES ($1, $2, $3, $4, $5, true, $6::date - $7::int, $6::date, $6::date, $8) RETURNING id",
+        (name, p.jurisdiction, lender_type, collector, p.currency, request.as_of, p.history_days, order),
     )
     book_id = int(cursor.fetchone()[0])
     cursor.execute(

@@ -347,7 +347,7 @@ def history(connection: sa.Connection, account_id: int) -> History:
     """Due dates, payments, contacts and decisions of one account."""
     due = _rows(
         connection,
-        "SELECT due_on, n, principal_minor + interest_minor FROM instalment WHERE account_id = :id"
+        "SELECT due_on, n, principal_minor + interest_minor - removed_minor FROM instalment WHERE account_id = :id"
         " ORDER BY due_on DESC",
         id=account_id,
     )

@@ -1,0 +1,56 @@
+"""Positions of the few accounts that had more than payments (fees, waivers, chargebacks, plans), each by its fold.
+
+The batch knows schedules and payments alone; for these it would differ from the journal (ledger/batch.py).
+"""
+
+from datetime import date
+from typing import Any
+
+import psycopg
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from forbear.ledger.models import LedgerError
+from forbear.ledger.position import of_state
+from forbear.ledger.state import Debt, fold
+from forbear.servicing.loan import read
+
+_EVENTFUL = (
+    "SELECT DISTINCT account_id FROM account_event WHERE kind <> 'reversed' AND account_id >= %s AND account_id < %s"
+)
+
+
+def set_apart(connection: psycopg.Connection[Any], where: pa.Table, lo: int, hi: int, as_of: date) -> pa.Table:
+    """The positions of the accounts from `lo` to before `hi`, those of eventful ones by their fold."""
+    ids = [id_ for (id_,) in connection.execute(_EVENTFUL, (lo, hi))]
+    rows = []
+    for loan in read(connection, ids).values() if ids else ():
+        if loan.terms is None or as_of < loan.terms.opened_on:
+            continue
+        try:
+            state = fold(loan.terms, loan.schedule, loan.events, as_of)
+        except LedgerError:  # not in the journal either: what is on file of it can't be
+            continue
+        # Of a loan that was rescheduled what falls due is the new schedule's.
+        coming = [debt.due_on for debt in state.debts if debt.n and debt.due_on >= as_of and _open(debt)]
+        at = of_state(loan.schedule, state)
+        rows.append(
+            {
+                "account_id": loan.id,
+                "dpd": at.dpd,
+                "oldest_due_on": at.oldest_due_on,
+                "arrears": at.arrears,
+                "late_fee": at.late_fee,
+                "penalty": at.penalty,
+                "next_due_on": min(coming, default=None),
+            }
+        )
+    if not rows:
+        return where
+    mine = pa.Table.from_pylist(rows, schema=where.schema)
+    others = where.filter(pc.invert(pc.is_in(where["account_id"], mine["account_id"].combine_chunks())))
+    return pa.concat_tables([others, mine]).sort_by("account_id")
+
+
+def _open(debt: Debt) -> bool:
+    return sum(debt.owed.values()) + sum(debt.to_come.values()) > 0
