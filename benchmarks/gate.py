@@ -3,15 +3,14 @@
     .venv/bin/python benchmarks/gate.py [--rounds 8] [--accounts 60000]
 
 A round has three turns, in each of which 16 threads of two processes, over a connection each, go through every contact
-that a night has planned over a synthetic book: the bare transaction; the gate, which grants nearly all; the gate
-again, which refuses nearly all, since what it has just granted is outstanding, and says when each becomes lawful.
-Between rounds what was granted is taken away again. All is done by the same threads over the same
-connections with the same client, in the same shape: one round trip that locks and reads, one that writes and commits
-durably (the server's defaults), over the same persons in the same order. The gate reads the person's whole record,
-asks the whole rulebook, and keeps its answer with its reasons; the bare transaction counts the person's contacts and
-inserts one narrow row. Before the first round every row of a person and of a loan has been locked once, so that
-neither is the one that pays for the first write to a page after the checkpoint. What is printed is also written to
-benchmarks/results/gate.md.
+that a night has planned over a synthetic book: the bare transaction; the gate, which grants nearly all; the gate again,
+which refuses nearly all, since what it has just granted is outstanding, and says when each becomes lawful. Between
+rounds what was granted is taken away again. All is done by the same threads over the same connections with the same
+client, in the same shape: one round trip that locks and reads, one that writes and commits durably (the server's
+defaults), over the same persons in the same order. The gate reads the person's whole record, asks the whole rulebook,
+and keeps its answer with its reasons; the bare transaction counts the person's contacts and inserts one narrow row.
+Before the first round every row of a person and of a loan has been locked once, so that neither is the one that pays
+for the first write to a page after the checkpoint. What is printed is also written to benchmarks/results/gate.md.
 """
 
 import argparse

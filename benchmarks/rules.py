@@ -83,7 +83,7 @@ _TABLE = (
     f"One contact ({STEP}) at the gate; zen-engine is given only the rules that govern it. What was said of the same",
     "findings before is forgotten before each turn, so that no explanation is one that was kept.",
     "",
-    "| place | rules | of them asked | answer, µs | with every rule that spoke | with all facts, too | zen-engine, µs |"
+    "| place | rules | of them asked | answer, µs | with every rule that spoke | and all facts read | zen-engine, µs |"
     " with its trace | zen / answer | traced / spoken |",
     "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
 )
@@ -106,11 +106,12 @@ def _one_contact(place: str, zones: str) -> str:
         assert found == (answer.verdict, answer.forbids, answer.unknown), (found, answer.verdict, case)
     bare = _median(lambda c: compiled.answer(STEP, c[0], c[1], zones, c[2]), asked)
     spoken = _median(lambda c: compiled.answer(STEP, c[0], c[1], zones, c[2]).spoke, asked, _said_again.cache_clear)
-    whole = _median(
-        lambda c: [s.facts for s in compiled.answer(STEP, c[0], c[1], zones, c[2]).spoke],
-        asked,
-        _said_again.cache_clear,
-    )
+
+    def explained(case: Any) -> tuple[Any, Any]:
+        answer = compiled.answer(STEP, case[0], case[1], zones, case[2])
+        return answer.spoke, answer.facts
+
+    whole = _median(explained, asked, _said_again.cache_clear)
     zens, traced = _median(theirs, cases), _median(_zen_contact(compiled, trace=True), cases)
     governing = sum(STEP in rule.steps for rule in compiled.rules)
     return (

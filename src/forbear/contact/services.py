@@ -187,7 +187,6 @@ def decide(book: Rulebook, request: Request, record: Record) -> Decision:
         permission = Permission(request.key, _expires(answers, record.at, days[-1], zones))
     elif not _for_good(book, answer, days[-1]):
         earliest = _earliest(book, request.step, record, zones, days, known)
-    said, facts = answer.said, answer.record
     others = {each.compiled.day.isoformat(): read_by(each) for each in answers if each is not answer}
     return Decision(
         request_id=request.key,
@@ -195,8 +194,8 @@ def decide(book: Rulebook, request: Request, record: Record) -> Decision:
         step=request.step,
         requested_at=record.at,
         verdict=answer.verdict,
-        spoke=said.ids,
-        facts={name: facts[name] for name in said.facts},
+        spoke=answer.said.ids,
+        facts=answer.facts,
         rulebook_sha256=book.sha256,
         permission=permission,
         earliest=earliest,
@@ -207,7 +206,7 @@ def decide(book: Rulebook, request: Request, record: Record) -> Decision:
 
 def read_by(answer: Answer) -> dict[str, FactValue]:
     """The facts that the rules of the step read: what asking again needs."""
-    return {name: answer.record[name] for name in answer.said.facts}
+    return answer.facts
 
 
 def days_of(zones: str | None, at: datetime) -> list[date]:

@@ -44,11 +44,6 @@ class Said:
             found.setdefault(says, []).append(rule.id)
         return {says: tuple(ids) for says, ids in found.items()}
 
-    @functools.cached_property
-    def facts(self) -> tuple[str, ...]:
-        """The facts that the rules read, in order."""
-        return tuple(sorted(frozenset().union(*(rule.facts_read() for rule, _ in self.rules))))
-
 
 class Answer(NamedTuple):
     """The rules' answer; forbidden beats needs_human, and an unknown fact never permits.
@@ -86,6 +81,12 @@ class Answer(NamedTuple):
         """Every rule in force that governs the step: those against it, those that can't tell, the others."""
         record, new = self.record, tuple.__new__
         return tuple([new(Spoken, (rule, says, record)) for rule, says in self.said.rules])
+
+    @property
+    def facts(self) -> dict[str, FactValue]:
+        """All facts that the rules which spoke read, in order, with the values that they were given."""
+        record = self.record
+        return {name: record.get(name) for name in _read(self.compiled, self.step)}
 
     @property
     def said(self) -> Said:
@@ -143,6 +144,11 @@ def _governing(compiled: "Compiled", step: str) -> tuple[tuple[int, _Word, _Word
         for k, rule in enumerate(compiled.rules)
         if mask >> k & 1
     )
+
+
+@functools.lru_cache(maxsize=1024)
+def _read(compiled: "Compiled", step: str) -> tuple[str, ...]:
+    return tuple(sorted(frozenset().union(*(word[0].facts_read() for _, word, *_ in _governing(compiled, step)))))
 
 
 def _bits(mask: int) -> list[int]:
