@@ -46,8 +46,7 @@ def remove(name: str) -> None:
     """Remove a synthetic book, whole. Raises IntakeError where it is a lender's, or a record speaks of its loans."""
     with one_line(), copy_connection() as connection:
         # No night meanwhile, and no row that would refer to the book.
-        connection.execute("SELECT pg_advisory_xact_lock(hashtext('forbear.nightly'))")
-        connection.execute("LOCK TABLE account, borrower IN EXCLUSIVE MODE")
+        connection.execute("LOCK TABLE run, account, borrower IN EXCLUSIVE MODE")
         found = connection.execute("SELECT id, synthetic FROM book WHERE name = %s", (name,)).fetchone()
         if found is None:
             raise IntakeError(N_("%(book)s: there is no such book. See forbear books list."), book=name)
