@@ -205,7 +205,7 @@ print(post_file(Path(sys.argv[1]), as_of=datetime.date(2026, 4, 12), workers=int
 def test_a_killed_file_goes_on_from_there_and_nothing_is_double(
     book: Path, asked: Asked, fresh_db: str, workers: int
 ) -> None:
-    # Given a file of 600 payments in chunks of five, when it is killed with SIGKILL, processes and all, at three times
+    # Given a file of 600 payments in chunks of five, when it is killed by SIGKILL, processes and all, at three moments
     # and sent again, then no chunk was begun anew, and in the end each payment counts once.
     path = written(book, drawn(11, 600))
     rng = random.Random(workers)
