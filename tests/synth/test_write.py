@@ -13,7 +13,9 @@ import pytest
 import sqlalchemy as sa
 
 from forbear import cli
-from forbear.store.engine import arrow_connection
+from forbear.rulebook.load import load
+from forbear.servicing.demand import hold
+from forbear.store.engine import arrow_connection, copy_connection
 from forbear.synth.draw import Request
 from forbear.synth.errors import SynthError
 from forbear.synth.parameters import parameters
@@ -252,3 +254,16 @@ def test_another_book_of_the_name_is_not_touched(fresh_db: str) -> None:
         )
     with pytest.raises(SynthError, match="Give another name"):
         write(request(), name="demo")
+
+
+def test_a_drawn_book_demands_no_more_than_the_ceiling_from_the_first(fresh_db: str) -> None:
+    # Given a synthetic Chinese book, whose contracts' penalty rates go above the ceiling of 24% (cn.cap),
+    write(request())
+    # when its book is held to the rulebook's ceilings once more, row by row,
+    with copy_connection() as connection:
+        removed = connection.execute("SELECT count(*) FROM account WHERE removed_penalty_ppm > 0").fetchone()
+        ids = [id_ for (id_,) in connection.execute("SELECT id FROM account ORDER BY id")]
+        changed = hold(connection, ids, load())
+    # then rates were cut when it was drawn, and no loan demands anything else than it did.
+    assert removed is not None and removed[0] > 0
+    assert changed == []

@@ -21,8 +21,8 @@ from forbear.servicing.post import restate
 from forbear.store.engine import copy_connection
 from forbear.store.errors import one_line
 
-#: Loans read at a time.
-_CHUNK = 2_000
+#: Loans asked about, and of these loans read, at a time.
+_PART, _CHUNK = 100_000, 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +50,10 @@ def keep_lawful(rulebook: Rulebook) -> Held:
 def hold_book(connection: psycopg.Connection[Any], book_id: int, rulebook: Rulebook) -> Held:
     """Hold the loans of a book, and restate those in the journal that now demand something else. The caller commits."""
     connection.execute("SELECT FROM book WHERE id = %s FOR NO KEY UPDATE", (book_id,))
-    ids = [id_ for (id_,) in connection.execute("SELECT id FROM account WHERE book_id = %s", (book_id,))]
-    found = hold(connection, ids, rulebook)
+    ids = [id_ for (id_,) in connection.execute("SELECT id FROM account WHERE book_id = %s ORDER BY id", (book_id,))]
+    found = [
+        id_ for start in range(0, len(ids), _PART) for id_ in hold(connection, ids[start : start + _PART], rulebook)
+    ]
     connection.execute("UPDATE book SET held_sha256 = %s WHERE id = %s", (rulebook.sha256, book_id))
     posted = connection.execute("SELECT DISTINCT account_id FROM account_state WHERE account_id = ANY(%s)", (found,))
     restate(connection, [id_ for (id_,) in posted.fetchall()])
