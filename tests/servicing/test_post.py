@@ -319,3 +319,12 @@ def test_a_killed_payer_has_lost_nothing_that_was_acknowledged(
         " ON t.account_id = p.account_id AND t.key = 'payment:' || p.ref WHERE t.id IS NULL AND p.ref LIKE 'K%'"
     )
     assert apart == []
+
+
+def test_a_card_is_no_loan_by_instalments_and_nothing_is_posted_to_it(book: Path, asked: Any, fresh_db: str) -> None:
+    # Given an account that is a card, when a payment comes, then it is refused, not settled as instalments would be.
+    with psycopg.connect(fresh_db) as connection:
+        connection.execute("UPDATE account SET product = 'card' WHERE id = 1")
+    with pytest.raises(ServicingError, match="is a card, and the journal does not hold cards yet"):
+        posted(Paid("P1", FEB, 51_500), FEB)
+    assert asked("SELECT count(*) FROM journal_transaction") == [(0,)]

@@ -90,8 +90,8 @@ class Loan:
 
     schedule: what is demanded: the contract's less `removed`, what the ceiling on the yearly cost takes off the
     interest of each line (demand.py); `numbers` are the lines' own.
-    terms: None where it has no schedule on file, so that what it owes is not known. posted_to: the last day
-    for which its state was derived, None where it is not in the journal; no transaction has a later value
+    terms: None where it has no schedule on file, so that what it owes is not known, and for a card. posted_to: the
+    last day for which its state was derived, None where it is not in the journal; no transaction has a later value
     date. booked_at: the instant of the reading transaction, which is that of the booking of all that it writes.
     """
 
@@ -105,6 +105,7 @@ class Loan:
     booked_at: datetime
     numbers: tuple[int, ...]
     removed: tuple[int, ...]
+    product: str = "instalment"
 
     @property
     def contract(self) -> tuple[Instalment, ...]:
@@ -115,12 +116,14 @@ class Loan:
         )
 
 
+CARD = "card"
+
 _READ = """
     SELECT a.id, a.ref, a.opened_on, coalesce(a.annual_rate_ppm, 0),
            a.penalty_rate_ppm - a.removed_penalty_ppm, a.late_fee_minor, a.late_fee_ppm, a.grace_days, b.currency,
            i.due, i.principal, i.interest, p.refs, p.days, p.amounts, e.rows,
            (SELECT max(as_of) FROM account_state s WHERE s.account_id = a.id), now(), i.numbers, i.removed,
-           coalesce(a.allocation_order, b.allocation_order)
+           coalesce(a.allocation_order, b.allocation_order), a.product
     FROM account a JOIN book b ON b.id = a.book_id,
     LATERAL (SELECT array_agg(due_on ORDER BY n) AS due, array_agg(principal_minor ORDER BY n) AS principal,
                     array_agg(interest_minor - removed_minor ORDER BY n) AS interest,
@@ -141,12 +144,13 @@ def read(connection: psycopg.Connection[Any], account_ids: Sequence[int]) -> dic
 
 def _loan(row: Sequence[Any]) -> Loan:
     id_, ref, opened_on, rate, penalty, fee, fee_ppm, grace, currency, due, principal, interest = row[:12]
-    refs, days, amounts, others, posted_to, now, numbers, removed, order = row[12:]
+    refs, days, amounts, others, posted_to, now, numbers, removed, order, product = row[12:]
     schedule = tuple(map(Instalment, due or (), principal or (), interest or ()))
     lent = sum(line.principal for line in schedule)
     events: list[Event] = []
     terms = None
-    if schedule and lent > 0:
+    # A card's lines are its billed months, not a schedule.
+    if product != CARD and schedule and lent > 0:
         # Some books tell the day of opening as the month's first or last; interest can't run before it.
         opened_on = min(opened_on, schedule[0].due_on - timedelta(days=1), *(days or ()))
         terms = Terms(
@@ -166,10 +170,24 @@ def _loan(row: Sequence[Any]) -> Loan:
     events += map(Paid, map(payment_key, refs or ()), days or (), amounts or ())
     events += [event_of(key, kind, date.fromisoformat(on), kept) for key, kind, on, kept in others or ()]
     return Loan(
-        id_, ref, currency, terms, schedule, tuple(events), posted_to, now, tuple(numbers or ()), tuple(removed or ())
+        id_,
+        ref,
+        currency,
+        terms,
+        schedule,
+        tuple(events),
+        posted_to,
+        now,
+        tuple(numbers or ()),
+        tuple(removed or ()),
+        product,
     )
 
 
 def no_schedule(loan: Loan) -> LedgerError:
-    """Said of an account whose schedule is not on file."""
+    """Said of an account whose schedule is not on file, and of a card, which has none."""
+    if loan.product == CARD:
+        return LedgerError(
+            "the account is a card, and the journal does not hold cards yet; import its payments instead"
+        )
     return LedgerError("the account has no instalment on file, so what it owes is not known; import its schedule first")

@@ -9,6 +9,7 @@ from forbear.check.ceilings import Ceiling
 from forbear.ledger.models import Kind, Line
 from forbear.ledger.provisions import Provision
 from forbear.locale import Language
+from forbear.rulebook.cite import cited
 from forbear.statement.services import Charge, Payment, Statement
 from forbear.web.format import Formats
 
@@ -211,7 +212,7 @@ class _Writer:
 
     def ceiling(self, each: Ceiling) -> str:
         _, tag = self.language.catalogue.gettext, self.language.tag
-        source = f"{each.title[tag]} {each.source.article}"
+        source = f"{each.title[tag]} {cited(each.source.article, tag)}"
         if not each.source.verified:
             source += " [" + _("not yet verified") + "]"
         if each.binds is False:

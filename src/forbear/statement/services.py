@@ -19,7 +19,7 @@ from forbear.ledger.provisions import Provision, provision
 from forbear.ledger.state import State, fold
 from forbear.rulebook.load import Rulebook
 from forbear.servicing.demand import ceiling_of
-from forbear.servicing.loan import Loan, payment_ref, read
+from forbear.servicing.loan import CARD, Loan, payment_ref, read
 from forbear.statement.errors import StatementError
 
 #: The place whose provisions are on file, and the concept that each kind of charge rests on there.
@@ -124,6 +124,10 @@ def statement(
     ).fetchone()
     if loan is None or row is None:
         raise StatementError("There is no such account. The console's work list shows those on file.")
+    if loan.product == CARD:
+        raise StatementError(
+            "The account is a card: its issuer's own statement says what it owes."
+        )
     if loan.terms is None:
         raise StatementError("The account has no instalment on file, so what it owes is not known. Import them first.")
     book, synthetic, jurisdiction, lender_type, opened_on, removed_penalty, penalty = row
