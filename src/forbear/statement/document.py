@@ -163,7 +163,15 @@ class _Writer:
             "instalments_first": _(
                 "Payments settle instalments first, the oldest first, in each interest before principal; then penalty"
                 " interest, late fees and costs: the lender's own policy, the mildest for the borrower."
-            )
+            ),
+            "cn_civil_code": _(
+                "Payments settle the instalment that fell due first; in it costs, fees, interest and penalty interest,"
+                " then principal, a late fee last: Civil Code, arts. 560 and 561."
+            ),
+            "us_no_pyramiding": _(
+                "Payments settle instalments first, the oldest first, so that no late fee comes of an earlier late fee"
+                " alone: 16 CFR 444.4."
+            ),
         }
         note = names.get(order.id) or _("Payments settle debts in the order of: %(source)s.") % {"source": order.source}
         head = (_("Day"), _("Payment"), _("What it settled"), _("Amount"))

@@ -125,9 +125,7 @@ def statement(
     if loan is None or row is None:
         raise StatementError("There is no such account. The console's work list shows those on file.")
     if loan.product == CARD:
-        raise StatementError(
-            "The account is a card: its issuer's own statement says what it owes."
-        )
+        raise StatementError("The account is a card: its issuer's own statement says what it owes.")
     if loan.terms is None:
         raise StatementError("The account has no instalment on file, so what it owes is not known. Import them first.")
     book, synthetic, jurisdiction, lender_type, opened_on, removed_penalty, penalty = row
