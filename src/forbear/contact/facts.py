@@ -7,8 +7,7 @@ from datetime import date, timedelta
 from typing import NamedTuple
 
 from forbear.contact.models import CALLS, CONNECTED, CONVERSED, HEARD, MADE, TEXTS, TRIES, Loan, Record
-from forbear.ledger.allocate import order_of
-from forbear.ledger.position import HORIZON_DAYS, Position, Standing, position, standing
+from forbear.ledger.position import HORIZON_DAYS, Position, Standing, position, settled, standing
 from forbear.rulebook.book import Rulebook
 from forbear.rulebook.calendar import public_holiday
 from forbear.rulebook.cap import find_cap
@@ -56,6 +55,8 @@ def setting(book: Rulebook, jurisdiction: str, day: date) -> Setting:
 
 
 _cap = functools.lru_cache(maxsize=65_536)(find_cap)
+#: A function of what was agreed and paid alone; a loan is asked about several times between two payments.
+_settled = functools.lru_cache(maxsize=16_384)(settled)
 
 
 def place(zones: str | None, day: date) -> LocalDay | None:
@@ -188,10 +189,12 @@ def _paid(loan: Loan, day: date) -> list[tuple[date, int]]:
 
 
 def _position(loan: Loan, day: date) -> Standing:
-    if loan.schedule and not order_of(loan.order).instalments_first and loan.late.accrues:
+    paid = tuple(_paid(loan, day))
+    to_instalments = _settled(loan.schedule, paid, loan.late, loan.order)
+    if to_instalments is None:
         found = _whole(loan, day)
         return Standing(found.dpd, found.oldest_due_on, found.arrears, found.days_to_due)
-    return standing(loan.schedule, sum(amount for _, amount in _paid(loan, day)), day)
+    return standing(loan.schedule, to_instalments, day)
 
 
 def _whole(loan: Loan, day: date) -> Position:

@@ -52,6 +52,12 @@ def position(
 
     order: an id of allocate.ORDERS. Penalty interest is counted actual/365.
     """
+    return of_state(schedule, _folded(schedule, paid, late, as_of, order))
+
+
+def _folded(
+    schedule: Sequence[Instalment], paid: Sequence[tuple[date, int]], late: Late, as_of: date, order: str
+) -> State:
     opened = min([as_of, schedule[0].due_on, *(day for day, _ in paid)]) - timedelta(days=1)
     principal = sum(line.principal for line in schedule)
     terms = Terms(
@@ -66,8 +72,7 @@ def position(
         order=order,
     )
     events = [Paid(f"{k:09}", day, amount) for k, (day, amount) in enumerate(paid)]
-    state = fold(terms, schedule, [Disbursed("lent", opened, principal), *events], as_of)
-    return of_state(schedule, state)
+    return fold(terms, schedule, [Disbursed("lent", opened, principal), *events], as_of)
 
 
 def of_state(schedule: Sequence[Instalment], state: State) -> Position:
@@ -102,8 +107,7 @@ class Standing:
 def standing(schedule: Sequence[Instalment], paid: int, as_of: date) -> Standing:
     """What of `position` rests on the schedule and on how much was paid, in one walk: for who has to answer at once.
 
-    For an order that has `instalments_first`, or a loan on which nothing can accrue: the days of the payments make
-    no difference then.
+    paid: what of it went to instalments or waits for the next, as `settled` tells.
     """
     oldest: date | None = None
     arrears = through = 0
@@ -117,6 +121,37 @@ def standing(schedule: Sequence[Instalment], paid: int, as_of: date) -> Standing
             arrears += unpaid
     dpd = 0 if oldest is None else (as_of - oldest).days
     return Standing(dpd, oldest, arrears, _days_to_due(schedule, paid, as_of))
+
+
+def settled(
+    schedule: Sequence[Instalment], paid: Sequence[tuple[date, int]], late: Late, order: str = _MILDEST
+) -> int | None:
+    """What of the payments (day, minor units) went to instalments or waits for the next; the rest settled charges.
+
+    It stays so until the next payment: `standing` of it is where the loan stands on any day from the last one on.
+    None for an order that settles one kind of many instalments before another: its oldest unpaid one is not told so.
+    """
+    whole = sum(amount for _, amount in paid)
+    by = order_of(order)
+    if by.instalments_first or not late.accrues or _none_late(schedule, paid):
+        return whole
+    if len(by.stages) > 1 or by.beyond is not None:
+        return None
+    last = max(day for day, _ in paid)
+    return _settled(schedule, _folded(schedule, paid, late, last, order))
+
+
+def _none_late(schedule: Sequence[Instalment], paid: Sequence[tuple[date, int]]) -> bool:
+    """Did every payment find nothing past due, so that no charge had accrued for it to settle?"""
+    so_far = due = k = 0
+    for day, amount in sorted(paid):
+        while k < len(schedule) and schedule[k].due_on < day:
+            due += schedule[k].amount
+            k += 1
+        if so_far < due:
+            return False
+        so_far += amount
+    return True
 
 
 def _days_to_due(schedule: Sequence[Instalment], paid: int, as_of: date) -> int | None:
