@@ -3,7 +3,7 @@
 import math
 import tempfile
 from collections.abc import Callable
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +12,15 @@ import psycopg
 import pytest
 
 from forbear.contact import reads
+from forbear.contact.errors import NotUsable
 from forbear.contact.facts import facts_on
 from forbear.contact.models import Request
-from forbear.contact.services import ask
+from forbear.contact.services import ask, use
 from forbear.intake.services import import_book
+from forbear.ledger.models import Charged, ChargedBack, Event, Kind, Paid, Reversed, Waived
 from forbear.nightly import run as night
 from forbear.rulebook.book import Rulebook
+from forbear.servicing.post import Posting, post_one
 from forbear.store.engine import copy_connection
 from forbear.synth.draw import Request as Draw
 from forbear.synth.parameters import parameters
@@ -153,3 +156,48 @@ def test_a_key_that_looks_like_a_number_of_a_person_is_refused(store: Any, tmp_p
     (tmp_path / "loans.csv").write_text("ref,borrower_ref,product,status,opened_on,principal\n")
     assert import_book(tmp_path, "forbear").bad == 1
     assert store.sql("SELECT field FROM quarantine") == [("person_key",)]
+
+
+def _happened(store: Any, account_id: int, *events: Event) -> None:
+    """Each is posted as any event is, and in the journal from then on."""
+    for event in events:
+        post_one(Posting(account_id, event), DAY)
+
+
+def test_the_gate_knows_what_the_journal_knows_so_nobody_is_pressed_for_what_was_waived(
+    store: Any, book: Rulebook, wanted: Callable[..., Request]
+) -> None:
+    # Given loans 20 days past due, with all that was due waived on one, a part on the next; the
+    # third is charged a fee; of the fourth a payment is charged back; of the fifth a waiver was itself reversed.
+    waived, in_part, charged, back, undone, plain = (store.lend() for _ in range(6))
+    store.sql("UPDATE account SET late_fee_minor = 500, penalty_rate_ppm = 100000 WHERE id = %s", in_part)
+    on = DAY - timedelta(days=5)
+    both = Waived("W1", on, Kind.PRINCIPAL, 10_000), Waived("W2", on, Kind.INTEREST, 500)
+    _happened(store, waived, *both)
+    _happened(store, in_part, both[1], Waived("W3", on, Kind.PENALTY, 10))
+    _happened(store, charged, Charged("C1", on, Kind.COST, 700), Paid("P1", on, 900))
+    _happened(store, back, Paid("P1", on - timedelta(days=3), 10_500), ChargedBack("X1", on, "P1"))
+    _happened(store, undone, *both, Reversed("R1", on, "W1"))
+    # When the night and the gate look at the same day, then they see the same.
+    assert _compare(store.url, book) == 6
+    facts = {id_: _by_gate(store.url, id_, book) for id_ in (waived, in_part, charged, back, undone, plain)}
+    assert {id_: (f["dpd"], f["arrears"]) for id_, f in facts.items()} == {
+        waived: (0, 0), in_part: (20, 10_000), charged: (20, 9_600), back: (20, 10_500), undone: (20, 10_000),
+        plain: (20, 10_500),
+    }  # fmt: skip
+    # Civil Code (cn) art. 575: what the creditor gave up is owed no more, and the house collects what is past due.
+    assert "policy.in-arrears" in ask(book, wanted(waived, "sms")).spoke["forbids"]
+    assert "policy.in-arrears" not in ask(book, wanted(in_part, "sms")).spoke.get("forbids", ())
+
+
+def test_a_waiver_between_the_grant_and_the_use_voids_the_permission(
+    store: Any, book: Rulebook, wanted: Callable[..., Request]
+) -> None:
+    account = store.lend(store.book(collector="creditor"), dpd=3)
+    asked = wanted(account, "sms")
+    granted = ask(book, asked)
+    assert granted.permission is not None, granted.spoke
+    _happened(store, account, Waived("W1", DAY, Kind.PRINCIPAL, 10_000), Waived("W2", DAY, Kind.INTEREST, 500))
+    with pytest.raises(NotUsable) as refused:
+        use(book, granted.permission.id, account_id=account, step="sms", text_sha256=asked.text_sha256)
+    assert refused.value.decision is not None and refused.value.decision.facts["dpd"] == 0

@@ -10,9 +10,8 @@ import psycopg
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from forbear.ledger.filed import stood
 from forbear.ledger.models import LedgerError
-from forbear.ledger.position import of_state
-from forbear.ledger.state import Debt, fold
 from forbear.servicing.loan import read
 
 _EVENTFUL = (
@@ -28,12 +27,10 @@ def set_apart(connection: psycopg.Connection[Any], where: pa.Table, lo: int, hi:
         if loan.terms is None or as_of < loan.terms.opened_on:
             continue
         try:
-            state = fold(loan.terms, loan.schedule, loan.events, as_of)
+            found = stood(loan.terms, loan.schedule, loan.events, as_of)
         except LedgerError:  # not in the journal either: what is on file of it can't be
             continue
-        # Of a loan that was rescheduled what falls due is the new schedule's.
-        coming = [debt.due_on for debt in state.debts if debt.n and debt.due_on >= as_of and _open(debt)]
-        at = of_state(loan.schedule, state)
+        at = found.position
         rows.append(
             {
                 "account_id": loan.id,
@@ -42,7 +39,7 @@ def set_apart(connection: psycopg.Connection[Any], where: pa.Table, lo: int, hi:
                 "arrears": at.arrears,
                 "late_fee": at.late_fee,
                 "penalty": at.penalty,
-                "next_due_on": min(coming, default=None),
+                "next_due_on": found.next_due_on,
             }
         )
     if not rows:
@@ -50,7 +47,3 @@ def set_apart(connection: psycopg.Connection[Any], where: pa.Table, lo: int, hi:
     mine = pa.Table.from_pylist(rows, schema=where.schema)
     others = where.filter(pc.invert(pc.is_in(where["account_id"], mine["account_id"].combine_chunks())))
     return pa.concat_tables([others, mine]).sort_by("account_id")
-
-
-def _open(debt: Debt) -> bool:
-    return sum(debt.owed.values()) + sum(debt.to_come.values()) > 0

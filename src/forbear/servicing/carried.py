@@ -15,9 +15,9 @@ from pydantic import TypeAdapter
 from pydantic_core import from_json, to_json
 
 from forbear.ledger.carry import Carried, resume
+from forbear.ledger.filed import payment_key
 from forbear.ledger.models import Event, Paid, Terms, Transaction
 from forbear.ledger.state import State
-from forbear.servicing.loan import payment_key
 
 _TERMS: TypeAdapter[Terms] = TypeAdapter(Terms)
 

@@ -17,21 +17,12 @@ from psycopg.types.json import Jsonb
 from forbear.ledger import accrual
 from forbear.ledger.arrears import MONTHLY, Category, category_on
 from forbear.ledger.carry import Carried, replay
+from forbear.ledger.filed import OPENED, detail, event_key, kind_of, payment_key, payment_ref
 from forbear.ledger.models import ChargedBack, Event, Kind, LedgerError, Paid, Reversed, Transaction
 from forbear.ledger.state import State, fold
 from forbear.servicing import carried as kept
 from forbear.servicing.errors import KeyUsed, ServicingError
-from forbear.servicing.loan import (
-    OPENED,
-    Loan,
-    detail,
-    event_key,
-    kind_of,
-    no_schedule,
-    payment_key,
-    payment_ref,
-    read,
-)
+from forbear.servicing.loan import Loan, no_schedule, read
 from forbear.store import journal
 from forbear.store.errors import one_line
 from forbear.store.journal import Draft, Posted

@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from datetime import date
 
 from forbear.ledger.arrears import assignment
+from forbear.ledger.filed import event_key
 from forbear.ledger.models import Sold
 from forbear.ledger.state import fold
 from forbear.servicing.errors import ServicingError
-from forbear.servicing.loan import event_key, no_schedule, read
+from forbear.servicing.loan import no_schedule, read
 from forbear.servicing.post import Posting, post_one
 from forbear.store.engine import copy_connection
 from forbear.store.errors import one_line
