@@ -17,7 +17,19 @@ from forbear.contact.facts import facts_on
 from forbear.contact.models import Request
 from forbear.contact.services import ask, use
 from forbear.intake.services import import_book
-from forbear.ledger.models import Charged, ChargedBack, Event, Kind, Paid, Reversed, Waived
+from forbear.ledger.models import (
+    Charged,
+    ChargedBack,
+    Event,
+    Forborne,
+    Instalment,
+    Kind,
+    Paid,
+    Reason,
+    Rescheduled,
+    Reversed,
+    Waived,
+)  # fmt: skip
 from forbear.nightly import run as night
 from forbear.rulebook.book import Rulebook
 from forbear.servicing.post import Posting, post_one
@@ -201,3 +213,40 @@ def test_a_waiver_between_the_grant_and_the_use_voids_the_permission(
     with pytest.raises(NotUsable) as refused:
         use(book, granted.permission.id, account_id=account, step="sms", text_sha256=asked.text_sha256)
     assert refused.value.decision is not None and refused.value.decision.facts["dpd"] == 0
+
+
+def test_forbearance_that_was_granted_holds_collection_until_its_last_day_by_night_and_at_the_gate(
+    store: Any, book: Rulebook, wanted: Callable[..., Request]
+) -> None:
+    # Given two loans past due: forbearance is granted on one through tomorrow, on the other it ended yesterday.
+    # (FCA CONC 7.3.4: forbearance for who is in arrears difficulties; policy.hardship: nobody is pressed meanwhile.)
+    held, ended, taken_back = store.lend(), store.lend(), store.lend()
+    on, tomorrow = DAY - timedelta(days=10), DAY + timedelta(days=1)
+    _happened(store, held, Forborne("F1", on, tomorrow))
+    _happened(store, ended, Forborne("F1", on, DAY - timedelta(days=1)))
+    _happened(store, taken_back, Forborne("F1", on, tomorrow), Reversed("R1", DAY, "F1"))
+    store.set_aside(held)  # a row that waits of the same loan does not hide what was granted
+    assert _compare(store.url, book) == 3
+    facts = [_by_gate(store.url, id_, book) for id_ in (held, ended, taken_back)]
+    assert [each["hardship_open"] for each in facts] == [True, False, False]
+    assert "policy.hardship" in ask(book, wanted(held, "sms")).spoke["forbids"]
+    assert "policy.hardship" not in ask(book, wanted(ended, "sms")).spoke.get("forbids", ())
+
+
+def test_a_plan_that_is_kept_holds_collection_and_one_that_is_broken_no_longer(
+    store: Any, book: Rulebook, wanted: Callable[..., Request]
+) -> None:
+    # Given loans put on a plan (cn: Measures on Credit Card Business 2011 art. 70, collection stops unless the plan is
+    # not kept). The first line was due ten days ago: one borrower paid it, the other one did not.
+    kept, broken, reaged = store.lend(), store.lend(), store.lend()
+    on = DAY - timedelta(days=15)
+    lines = (Instalment(DAY - timedelta(days=10), 5_000, 0), Instalment(DAY + timedelta(days=20), 15_000, 0))
+    for account in (kept, broken):
+        _happened(store, account, Rescheduled("S1", on, lines, Reason.PLAN))
+    _happened(store, kept, Paid("P1", DAY - timedelta(days=11), 5_500))
+    _happened(store, reaged, Rescheduled("S1", on, lines, Reason.PLAN), Rescheduled("S2", DAY, lines[1:], Reason.REAGE))
+    # When both are looked at, then the night and the gate see the same: one is held, the other is not.
+    assert _compare(store.url, book) == 3
+    assert [_by_gate(store.url, id_, book)["plan_active"] for id_ in (kept, broken, reaged)] == [True, False, False]
+    assert "policy.promise" in ask(book, wanted(kept, "sms")).spoke["forbids"]
+    assert "policy.promise" not in ask(book, wanted(broken, "sms")).spoke.get("forbids", ())

@@ -90,6 +90,7 @@ def facts_on(
     begins = [x.history_from for x in kept if x.history_from is not None]
     recorded = len(begins) == len(kept) and _recorded(record, kept)
     own = where.get(asked.account_id) or _position(asked, day, apart)
+    granted = apart.get(asked.account_id)
     law = setting(book, asked.jurisdiction, day)
     cap = _cap(book, asked.jurisdiction, asked.lender_type, asked.opened_on)
     owes = asked.status == "open"
@@ -112,9 +113,11 @@ def facts_on(
         "cap_ppm": None if cap is None else cap.ppm,
         "lead_account": len(where) < 2 or _lead(record, where) == asked.account_id,
         "hours_agreed": asked.agreed is not None,
-        "hardship_open": _still(asked, "hardship_until", day),
+        # What was granted on the loan itself holds as what is on file of the person does.
+        "hardship_open": _still(asked, "hardship_until", day)
+        or _through(granted.forborne_until if granted else None, day),
         "promise_open": _still(asked, "promise_due_on", day),
-        "plan_active": _still(asked, "plan_until", day),
+        "plan_active": _still(asked, "plan_until", day) or _through(granted.plan_until if granted else None, day),
         "respite_open": _still(asked, "respite_until", day),
         "history_days": max(0, (day - max(begins)).days) if recorded else 0,
         # What the ledger can't fold is not known, and waits for a person too.
@@ -183,7 +186,10 @@ def quiet_days(record: Record, book: Rulebook, ahead: int) -> Callable[[date], i
 
 
 def _still(loan: Loan, name: str, day: date) -> bool:
-    until = loan.days[name]
+    return _through(loan.days[name], day)
+
+
+def _through(until: date | None, day: date) -> bool:
     return until is not None and until >= day
 
 

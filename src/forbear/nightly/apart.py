@@ -1,4 +1,4 @@
-"""Positions of the few accounts that had more than payments (fees, waivers, chargebacks, plans), each by its fold.
+"""Where the few accounts stand that had more than payments (fees, waivers, chargebacks, plans), each by its fold.
 
 The batch knows schedules and payments alone; for these it would differ from the journal (ledger/batch.py).
 """
@@ -19,10 +19,16 @@ _EVENTFUL = (
 )
 
 
-def set_apart(connection: psycopg.Connection[Any], where: pa.Table, lo: int, hi: int, as_of: date) -> pa.Table:
-    """The positions of the accounts from `lo` to before `hi`, those of eventful ones by their fold."""
+#: What holds collection for an account: days through which forbearance and a plan that is kept bind, NULL where none.
+HOLDS = pa.schema([("account_id", pa.int64()), ("forborne_until", pa.date32()), ("planned_until", pa.date32())])
+
+
+def set_apart(
+    connection: psycopg.Connection[Any], where: pa.Table, lo: int, hi: int, as_of: date
+) -> tuple[pa.Table, pa.Table]:
+    """The positions of the accounts from `lo` to before `hi`, those of eventful ones by their fold; and their HOLDS."""
     ids = [id_ for (id_,) in connection.execute(_EVENTFUL, (lo, hi))]
-    rows = []
+    rows, holds = [], []
     for loan in read(connection, ids).values() if ids else ():
         if loan.terms is None or as_of < loan.terms.opened_on:
             continue
@@ -31,6 +37,7 @@ def set_apart(connection: psycopg.Connection[Any], where: pa.Table, lo: int, hi:
         except LedgerError:  # not in the journal either: what is on file of it can't be
             continue
         at = found.position
+        holds.append({"account_id": loan.id, "forborne_until": found.forborne_until, "planned_until": found.plan_until})
         rows.append(
             {
                 "account_id": loan.id,
@@ -42,8 +49,9 @@ def set_apart(connection: psycopg.Connection[Any], where: pa.Table, lo: int, hi:
                 "next_due_on": found.next_due_on,
             }
         )
+    held = pa.Table.from_pylist(holds, schema=HOLDS)
     if not rows:
-        return where
+        return where, held
     mine = pa.Table.from_pylist(rows, schema=where.schema)
     others = where.filter(pc.invert(pc.is_in(where["account_id"], mine["account_id"].combine_chunks())))
-    return pa.concat_tables([others, mine]).sort_by("account_id")
+    return pa.concat_tables([others, mine]).sort_by("account_id"), held

@@ -233,9 +233,10 @@ def facts(
         bankrupt=t.bankrupt,
         incapable=t.incapable,
         dispute_open=t.dispute_open,
-        hardship_open=still(t.hardship_until),
+        # What was granted on the loan itself (apart.py) holds as what is on file of the person does.
+        hardship_open=still(t.hardship_until) | still(t.forborne_until),
         promise_open=still(t.promise_due_on),
-        plan_active=still(t.plan_until),
+        plan_active=still(t.plan_until) | still(t.planned_until),
         history_days=ibis.greatest(0, today.delta(t.complete_from, unit="day").fill_null(0)).cast("int32"),
         connected_today=counted("connected_today"),
         calls_7d=counted("calls_7d"),
