@@ -69,6 +69,11 @@ def payment_ref(key: str) -> str:
     return key.removeprefix(_PAYMENT)
 
 
+def event_ref(key: str) -> str:
+    """The key of any other event as it was sent, from the ledger's; of a payment, none."""
+    return key.removeprefix(_EVENT) if key.startswith(_EVENT) else ""
+
+
 def kind_of(event: Event) -> str:
     """The word for the kind of an event, in a row and in the journal."""
     return "payment" if isinstance(event, Paid) else _NAMES[type(event)]

@@ -37,6 +37,7 @@ class Loan:
     numbers: tuple[int, ...]
     removed: tuple[int, ...]
     product: str = "instalment"
+    status: str = "open"
 
     @property
     def contract(self) -> tuple[Instalment, ...]:
@@ -47,12 +48,18 @@ class Loan:
         )
 
 
+#: Of a row `e` of account_event: no reversal has taken it back.
+LIVE = (
+    "NOT EXISTS (SELECT FROM account_event r WHERE r.account_id = e.account_id AND r.kind = 'reversed'"
+    " AND r.detail ->> 'of' = 'event:' || e.key)"
+)
+
 _READ = """
     SELECT a.id, a.ref, a.opened_on, coalesce(a.annual_rate_ppm, 0),
            a.penalty_rate_ppm - a.removed_penalty_ppm, a.late_fee_minor, a.late_fee_ppm, a.grace_days, b.currency,
            i.due, i.principal, i.interest, p.refs, p.days, p.amounts, e.rows,
            (SELECT max(as_of) FROM account_state s WHERE s.account_id = a.id), now(), i.numbers, i.removed,
-           coalesce(a.allocation_order, b.allocation_order), a.product
+           coalesce(a.allocation_order, b.allocation_order), a.product, a.status
     FROM account a JOIN book b ON b.id = a.book_id,
     LATERAL (SELECT array_agg(due_on ORDER BY n) AS due, array_agg(principal_minor ORDER BY n) AS principal,
                     array_agg(interest_minor - removed_minor ORDER BY n) AS interest,
@@ -73,7 +80,7 @@ def read(connection: psycopg.Connection[Any], account_ids: Sequence[int]) -> dic
 
 def _loan(row: Sequence[Any]) -> Loan:
     id_, ref, opened_on, rate, penalty, fee, fee_ppm, grace, currency, due, principal, interest = row[:12]
-    refs, days, amounts, others, posted_to, now, numbers, removed, order, product = row[12:]
+    refs, days, amounts, others, posted_to, now, numbers, removed, order, product, status = row[12:]
     schedule = tuple(map(Instalment, due or (), principal or (), interest or ()))
     # A card's lines are its billed months, not a schedule.
     lines = schedule if product != CARD else ()
@@ -92,6 +99,7 @@ def _loan(row: Sequence[Any]) -> Loan:
         tuple(numbers or ()),
         tuple(removed or ()),
         product,
+        status,
     )
 
 
