@@ -250,3 +250,21 @@ def test_a_plan_that_is_kept_holds_collection_and_one_that_is_broken_no_longer(
     assert [_by_gate(store.url, id_, book)["plan_active"] for id_ in (kept, broken, reaged)] == [True, False, False]
     assert "policy.promise" in ask(book, wanted(kept, "sms")).spoke["forbids"]
     assert "policy.promise" not in ask(book, wanted(broken, "sms")).spoke.get("forbids", ())
+
+
+def test_a_loan_whose_events_contradict_each_other_is_held_for_a_person_by_night_and_at_the_gate(
+    store: Any, book: Rulebook, wanted: Callable[..., Request]
+) -> None:
+    # Given a loan of which a payment is charged back that is not on file, written past the posting, which refuses it:
+    # where it stands is not known. House rule 1.8: what is not settled in the record is settled before any contact.
+    loan, other = store.lend(), store.lend()
+    store.sql(
+        "INSERT INTO account_event (account_id, key, kind, value_on, detail)"
+        " VALUES (%s, 'X1', 'charged_back', %s, '{\"of\": \"payment:P9\"}')",
+        loan, DAY,
+    )  # fmt: skip
+    # When the night and the gate look at it, then both hold it, and the other loan is held by neither.
+    assert _compare(store.url, book) == 2
+    assert [_by_gate(store.url, id_, book)["rows_waiting"] for id_ in (loan, other)] == [True, False]
+    assert "policy.rows-waiting" in ask(book, wanted(loan, "sms")).spoke["forbids"]
+    assert "policy.rows-waiting" not in ask(book, wanted(other, "sms")).spoke.get("forbids", ())

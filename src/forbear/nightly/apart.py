@@ -19,8 +19,16 @@ _EVENTFUL = (
 )
 
 
-#: What holds collection for an account: days through which forbearance and a plan that is kept bind, NULL where none.
-HOLDS = pa.schema([("account_id", pa.int64()), ("forborne_until", pa.date32()), ("planned_until", pa.date32())])
+#: What holds collection for an account: days through which forbearance and a plan that is kept bind, NULL where none;
+#: in_doubt: what happened to it contradicts itself, so that where it stands is not known, and a person is to see to it.
+HOLDS = pa.schema(
+    [
+        ("account_id", pa.int64()),
+        ("forborne_until", pa.date32()),
+        ("planned_until", pa.date32()),
+        ("in_doubt", pa.bool_()),
+    ]
+)
 
 
 def set_apart(
@@ -28,13 +36,15 @@ def set_apart(
 ) -> tuple[pa.Table, pa.Table]:
     """The positions of the accounts from `lo` to before `hi`, those of eventful ones by their fold; and their HOLDS."""
     ids = [id_ for (id_,) in connection.execute(_EVENTFUL, (lo, hi))]
-    rows, holds = [], []
+    rows: list[dict[str, Any]] = []
+    holds: list[dict[str, Any]] = []
     for loan in read(connection, ids).values() if ids else ():
         if loan.terms is None or as_of < loan.terms.opened_on:
             continue
         try:
             found = stood(loan.terms, loan.schedule, loan.events, as_of)
-        except LedgerError:  # not in the journal either: what is on file of it can't be
+        except LedgerError:
+            holds.append({"account_id": loan.id, "in_doubt": True})
             continue
         at = found.position
         holds.append({"account_id": loan.id, "forborne_until": found.forborne_until, "planned_until": found.plan_until})

@@ -150,7 +150,7 @@ def records(accounts: ir.Table) -> ir.Table:
     """
     gap, begins = accounts.gap_until, accounts.history_from
     since = ibis.ifelse(gap > begins, gap, begins)
-    waits = accounts.book_waits | accounts.rows_waiting.fill_null(False)
+    waits = accounts.book_waits | accounts.rows_waiting.fill_null(False) | accounts.in_doubt.fill_null(False)
     return accounts.group_by("borrower_id").aggregate(
         complete_from=ibis.ifelse(since.notnull().all(), since.max(), ibis.null("date")),
         person_waits=waits.any(),
