@@ -127,18 +127,17 @@ def _zen_contact(compiled: Compiled, trace: bool = False) -> Callable[[dict[str,
     said = {name: text for name, (text, _) in _said(compiled, say).items() if int(name[1:]) in governing}
     opens, closes = _hours(compiled, say)[STEP]
     lines = {name: text for name, text in said.items()}
-    # Its numbers are exact up to 2^53 only, so that the bits of many rules are two numbers.
+    # Its numbers are exact up to 2^53 only, so that the bits of many rules are several numbers.
+    parts = range(len(compiled.rules) // 40 + 1)
     for key, letter in (("forbids", "f"), ("unknown", "u")):
-        for half in (0, 1):
-            terms = [(name, int(name[1:]) - 40 * half) for name in said if name[0] == letter]
+        for part in parts:
+            terms = [(name, int(name[1:]) - 40 * part) for name in said if name[0] == letter]
             words = [f"($.{name} ? {1 << bit} : 0)" for name, bit in terms if 0 <= bit < 40]
-            lines[f"{key}{half}"] = " + ".join(words) or "0"
+            lines[f"{key}{part}"] = " + ".join(words) or "0"
     lines |= {"opens": f"{opens} + first_min", "closes": f"{closes} + last_min"}
     lines["off"] = "at_min < $.opens or at_min >= $.closes"
-    lines["verdict"] = (
-        '$.forbids0 > 0 or $.forbids1 > 0 or $.off ? "forbidden"'
-        ' : $.unknown0 > 0 or $.unknown1 > 0 ? "needs_human" : "permitted"'
-    )
+    forbids, unknown = (" or ".join(f"$.{key}{part} > 0" for part in parts) for key in ("forbids", "unknown"))
+    lines["verdict"] = f'{forbids} or $.off ? "forbidden" : {unknown} ? "needs_human" : "permitted"'
     expressions = [{"id": key, "key": key, "value": text.replace("'", '"')} for key, text in lines.items()]
     nodes = [
         {"id": "in", "name": "in", "type": "inputNode"},
@@ -152,7 +151,9 @@ def _zen_contact(compiled: Compiled, trace: bool = False) -> Callable[[dict[str,
 
     def ask(case: dict[str, Any]) -> tuple[str, int, int]:
         found = decision.evaluate({name: case[name] for name in names}, {"trace": trace})["result"]
-        forbids, unknown = (int(found[f"{key}0"]) + (int(found[f"{key}1"]) << 40) for key in ("forbids", "unknown"))
+        forbids, unknown = (
+            sum(int(found[f"{key}{part}"]) << 40 * part for part in parts) for key in ("forbids", "unknown")
+        )
         return found["verdict"], forbids, unknown
 
     return ask
