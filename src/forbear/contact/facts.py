@@ -7,6 +7,8 @@ from datetime import date, timedelta
 from typing import NamedTuple
 
 from forbear.contact.models import CALLS, CONNECTED, CONVERSED, HEARD, MADE, TEXTS, TRIES, Loan, Record
+from forbear.ledger.filed import Stood, stood
+from forbear.ledger.models import LedgerError
 from forbear.ledger.position import HORIZON_DAYS, Position, Standing, position, settled, standing
 from forbear.rulebook.book import Rulebook
 from forbear.rulebook.calendar import public_holiday
@@ -81,12 +83,14 @@ def facts_on(
             it takes the whole of a loan's history.
     """
     asked, never = record.asked, book.vocabulary.never
-    where = {x.account_id: _position(x, day) for x in record.loans if x.opened_on <= day}
+    apart = _apart(record, day)
+    where = {x.account_id: _position(x, day, apart) for x in record.loans if x.opened_on <= day}
     # What was done to a person is on record as far as it is in the shortest of the books.
     kept = [x for x in record.loans if x.account_id in where or x is asked]
     begins = [x.history_from for x in kept if x.history_from is not None]
     recorded = len(begins) == len(kept) and _recorded(record, kept)
-    own = where.get(asked.account_id) or _position(asked, day)
+    own = where.get(asked.account_id) or _position(asked, day, apart)
+    granted = apart.get(asked.account_id)
     law = setting(book, asked.jurisdiction, day)
     cap = _cap(book, asked.jurisdiction, asked.lender_type, asked.opened_on)
     owes = asked.status == "open"
@@ -109,12 +113,15 @@ def facts_on(
         "cap_ppm": None if cap is None else cap.ppm,
         "lead_account": len(where) < 2 or _lead(record, where) == asked.account_id,
         "hours_agreed": asked.agreed is not None,
-        "hardship_open": _still(asked, "hardship_until", day),
+        # What was granted on the loan itself holds as what is on file of the person does.
+        "hardship_open": _still(asked, "hardship_until", day)
+        or _through(granted.forborne_until if granted else None, day),
         "promise_open": _still(asked, "promise_due_on", day),
-        "plan_active": _still(asked, "plan_until", day),
+        "plan_active": _still(asked, "plan_until", day) or _through(granted.plan_until if granted else None, day),
         "respite_open": _still(asked, "respite_until", day),
         "history_days": max(0, (day - max(begins)).days) if recorded else 0,
-        "rows_waiting": any(x.waits for x in kept),
+        # What the ledger can't fold is not known, and waits for a person too.
+        "rows_waiting": any(x.waits or (x.account_id in apart and not apart[x.account_id]) for x in kept),
         "validation_sent": True if sent else None,
         "days_since_validation": (day - sent_on).days if sent and sent_on else never,
         "public_holiday": law.public_holiday,
@@ -122,7 +129,7 @@ def facts_on(
     if not recorded or max(begins) > asked.opened_on:
         facts["days_since_first_contact"] = None  # there may have been one before those on record
     if charges or law.reads_owed:
-        owed = _whole(asked, day).owed if owes and asked.schedule else 0
+        owed = _whole(asked, day, apart).owed if owes and asked.schedule else 0
         facts["owed"] = owed
     facts.update(given)
     return facts
@@ -140,7 +147,7 @@ def quiet_days(record: Record, book: Rulebook, ahead: int) -> Callable[[date], i
 
     That is until the day before something falls due or is paid, a time agreed ends, a contact of before leaves a week,
     and so on. Not foreseen (0): days where the record is not kept up, where offsets of the zones change, or where a
-    rule reads what is owed, which grows by day.
+    rule reads what is owed, which grows by day; and where a loan had more than payments, such as a plan.
     """
     asked = record.asked
     days: set[int] = set()
@@ -164,7 +171,7 @@ def quiet_days(record: Record, book: Rulebook, ahead: int) -> Callable[[date], i
                 made = (touch.second + shift * 60) // _DAY_SECONDS + _EPOCH
                 days |= {made, made + 1, made + 7}
     events = sorted(days)
-    steady = _recorded(record, list(record.loans))
+    steady = _recorded(record, list(record.loans)) and all(loan.apart is None for loan in record.loans)
 
     def after(day: date) -> int:
         then = day + timedelta(days=ahead)
@@ -179,7 +186,10 @@ def quiet_days(record: Record, book: Rulebook, ahead: int) -> Callable[[date], i
 
 
 def _still(loan: Loan, name: str, day: date) -> bool:
-    until = loan.days[name]
+    return _through(loan.days[name], day)
+
+
+def _through(until: date | None, day: date) -> bool:
     return until is not None and until >= day
 
 
@@ -188,17 +198,36 @@ def _paid(loan: Loan, day: date) -> list[tuple[date, int]]:
     return [(on, amount) for on, amount, back in loan.paid if on <= day and (back is None or back > day)]
 
 
-def _position(loan: Loan, day: date) -> Standing:
+def _apart(record: Record, day: date) -> dict[int, Stood | None]:
+    """Where the loans stand that had more than payments, as `nightly.apart` has it; None: the ledger can't tell."""
+    found: dict[int, Stood | None] = {}
+    for loan in record.loans:
+        if loan.apart is not None and loan.opened_on <= day:
+            try:
+                found[loan.account_id] = stood(loan.apart.terms, loan.schedule, loan.apart.events, day)
+            except LedgerError:
+                found[loan.account_id] = None
+    return found
+
+
+def _position(loan: Loan, day: date, apart: Mapping[int, Stood | None]) -> Standing:
+    folded = apart.get(loan.account_id)
+    if folded is not None:
+        at = folded.position
+        return Standing(at.dpd, at.oldest_due_on, at.arrears, at.days_to_due)
     paid = tuple(_paid(loan, day))
     to_instalments = _settled(loan.schedule, paid, loan.late, loan.order)
     if to_instalments is None:
-        found = _whole(loan, day)
+        found = _whole(loan, day, apart)
         return Standing(found.dpd, found.oldest_due_on, found.arrears, found.days_to_due)
     return standing(loan.schedule, to_instalments, day)
 
 
-def _whole(loan: Loan, day: date) -> Position:
+def _whole(loan: Loan, day: date, apart: Mapping[int, Stood | None]) -> Position:
     """With every charge: by the loan's whole history."""
+    folded = apart.get(loan.account_id)
+    if folded is not None:
+        return folded.position
     return position(loan.schedule, _paid(loan, day), loan.late, day, loan.order)
 
 

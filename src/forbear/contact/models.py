@@ -8,7 +8,7 @@ from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from forbear.ledger.models import Instalment, Late
+from forbear.ledger.models import Event, Instalment, Late, Terms
 from forbear.rulebook.answer import Verdict
 from forbear.rulebook.models import Facts, FactValue, Hours
 
@@ -149,6 +149,13 @@ class Touch(NamedTuple):
     outcome: str
 
 
+class Apart(NamedTuple):
+    """The terms of a loan, and all that happened to it."""
+
+    terms: Terms
+    events: tuple[Event, ...]
+
+
 class Loan(NamedTuple):
     """One loan of the person, with its book, what that book alone knows, and what all records say of the person.
 
@@ -180,6 +187,8 @@ class Loan(NamedTuple):
     #: The day, the amount, and the day on which it was taken back, of each payment.
     paid: tuple[tuple[date, int, date | None], ...]
     touches: tuple[Touch, ...]
+    #: Of a loan that had more than payments (a waiver, a fee, a plan): what the ledger folds; None for all others.
+    apart: Apart | None = None
 
 
 class Record(NamedTuple):

@@ -8,7 +8,8 @@ from collections.abc import Iterable
 from datetime import UTC, date
 from typing import Any
 
-from forbear.contact.models import PENDING, Loan, Record, Touch
+from forbear.contact.models import PENDING, Apart, Loan, Record, Touch
+from forbear.ledger.filed import CARD, events_of, terms_of
 from forbear.ledger.models import Instalment, Late
 from forbear.rulebook.models import Hours
 
@@ -63,6 +64,11 @@ GATHER = f"""
         a.grace_days, coalesce(a.allocation_order, k.allocation_order),
         b.agreed_from_min, b.agreed_to_min,
         i.due, i.principal, i.interest, p.days, p.amounts, p.back, c.seconds, c.steps, c.outcomes,
+        (SELECT jsonb_build_array(k.currency, a.product, coalesce(a.annual_rate_ppm, 0),
+                EXISTS (SELECT FROM instalment WHERE account_id = a.id AND removed_minor > 0),
+                (SELECT jsonb_agg(jsonb_build_array(ref, paid_on, amount_minor)) FROM payment WHERE account_id = a.id),
+                jsonb_agg(jsonb_build_array(key, kind, value_on, detail)))
+         FROM account_event WHERE account_id = a.id HAVING bool_or(kind <> 'reversed')),
         b.zones, {COUNTRY}, {", ".join(f"b.{name}" for name in (*OF_PERSON, *DAYS_OF_PERSON, *_PLAIN))},
         {", ".join(f"a.{name}" for name in (*_PLAIN_OF_ACCOUNT, *_DAYS_OF_ACCOUNT))}
     FROM clock CROSS JOIN account one JOIN borrower self ON self.id = one.borrower_id
@@ -102,7 +108,7 @@ GATHER = f"""
 GATHER_AT = GATHER.replace("gate_now()", "coalesce(%(at)s::timestamptz, gate_now())")
 
 #: The columns of GATHER that are the person's: what their records say goes for all of them.
-_WHO = slice(28, 30 + len(OF_PERSON) + len(DAYS_OF_PERSON))
+_WHO = slice(29, 31 + len(OF_PERSON) + len(DAYS_OF_PERSON))
 _EPOCH = date(1970, 1, 1).toordinal()
 
 
@@ -138,11 +144,15 @@ _NAMES = (*_PLAIN, *_PLAIN_OF_ACCOUNT, *_DAYS_OF_ACCOUNT)
 def _loan(row: tuple[Any, ...], who: tuple[Any, ...]) -> Loan:
     (_, _, _, account_id, jurisdiction, lender_type, collector, history_from, recorded_until, waits, status, opened_on,
      rate, fee, fee_ppm, grace, order, agreed_from, agreed_to, due, principal, interest, paid_on, amounts, back,
-     seconds, steps, outcomes) = row[: _WHO.start]  # fmt: skip
+     seconds, steps, outcomes, more) = row[: _WHO.start]  # fmt: skip
     zones, country, *of_person = who
     plain = dict(zip(_NAMES_OF_PERSON, of_person, strict=True))
     plain.update(zip(_NAMES, row[_WHO.stop :], strict=True))
     days = {name: plain.pop(name) for name in (*DAYS_OF_PERSON, *_DAYS_OF_ACCOUNT)}
+    late = Late(rate, fee, fee_ppm, grace)
+    schedule = tuple(
+        [Instalment(_day(on), p, i) for on, p, i in zip(due or (), principal or (), interest or (), strict=True)]
+    )
     return Loan(
         account_id,
         jurisdiction,
@@ -154,15 +164,13 @@ def _loan(row: tuple[Any, ...], who: tuple[Any, ...]) -> Loan:
         waits,
         status,
         opened_on,
-        Late(rate, fee, fee_ppm, grace),
+        late,
         order,
         zones,
         None if agreed_from is None else Hours(agreed_from, agreed_to),
         plain,
         days,
-        tuple(
-            [Instalment(_day(on), p, i) for on, p, i in zip(due or (), principal or (), interest or (), strict=True)]
-        ),
+        schedule,
         tuple(
             [
                 (_day(on), amount, None if until is None else _day(until))
@@ -170,7 +178,17 @@ def _loan(row: tuple[Any, ...], who: tuple[Any, ...]) -> Loan:
             ]
         ),
         tuple(map(Touch, seconds or (), steps or (), outcomes or ())),
+        None if more is None else _apart(more, opened_on, late, order, schedule),
     )
+
+
+def _apart(more: list[Any], opened_on: date, late: Late, order: str, schedule: tuple[Instalment, ...]) -> Apart | None:
+    """What the ledger folds of a loan that had more than payments; None where it has no schedule on file."""
+    currency, product, rate, cut, paid, others = more
+    payments = [(ref, date.fromisoformat(on), amount) for ref, on, amount in paid or ()]
+    lines = schedule if product != CARD else ()
+    terms = terms_of(currency, rate, opened_on, late, order, lines, cut, [on for _, on, _ in payments])
+    return None if terms is None else Apart(terms, events_of(terms, payments, others))
 
 
 def _day(since_epoch: int) -> date:

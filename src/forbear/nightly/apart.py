@@ -1,4 +1,4 @@
-"""Positions of the few accounts that had more than payments (fees, waivers, chargebacks, plans), each by its fold.
+"""Where the few accounts stand that had more than payments (fees, waivers, chargebacks, plans), each by its fold.
 
 The batch knows schedules and payments alone; for these it would differ from the journal (ledger/batch.py).
 """
@@ -10,9 +10,8 @@ import psycopg
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from forbear.ledger.filed import stood
 from forbear.ledger.models import LedgerError
-from forbear.ledger.position import of_state
-from forbear.ledger.state import Debt, fold
 from forbear.servicing.loan import read
 
 _EVENTFUL = (
@@ -20,20 +19,35 @@ _EVENTFUL = (
 )
 
 
-def set_apart(connection: psycopg.Connection[Any], where: pa.Table, lo: int, hi: int, as_of: date) -> pa.Table:
-    """The positions of the accounts from `lo` to before `hi`, those of eventful ones by their fold."""
+#: What holds collection for an account: days through which forbearance and a plan that is kept bind, NULL where none;
+#: in_doubt: what happened to it contradicts itself, so that where it stands is not known, and a person is to see to it.
+HOLDS = pa.schema(
+    [
+        ("account_id", pa.int64()),
+        ("forborne_until", pa.date32()),
+        ("planned_until", pa.date32()),
+        ("in_doubt", pa.bool_()),
+    ]
+)
+
+
+def set_apart(
+    connection: psycopg.Connection[Any], where: pa.Table, lo: int, hi: int, as_of: date
+) -> tuple[pa.Table, pa.Table]:
+    """The positions of the accounts from `lo` to before `hi`, those of eventful ones by their fold; and their HOLDS."""
     ids = [id_ for (id_,) in connection.execute(_EVENTFUL, (lo, hi))]
-    rows = []
+    rows: list[dict[str, Any]] = []
+    holds: list[dict[str, Any]] = []
     for loan in read(connection, ids).values() if ids else ():
         if loan.terms is None or as_of < loan.terms.opened_on:
             continue
         try:
-            state = fold(loan.terms, loan.schedule, loan.events, as_of)
-        except LedgerError:  # not in the journal either: what is on file of it can't be
+            found = stood(loan.terms, loan.schedule, loan.events, as_of)
+        except LedgerError:
+            holds.append({"account_id": loan.id, "in_doubt": True})
             continue
-        # Of a loan that was rescheduled what falls due is the new schedule's.
-        coming = [debt.due_on for debt in state.debts if debt.n and debt.due_on >= as_of and _open(debt)]
-        at = of_state(loan.schedule, state)
+        at = found.position
+        holds.append({"account_id": loan.id, "forborne_until": found.forborne_until, "planned_until": found.plan_until})
         rows.append(
             {
                 "account_id": loan.id,
@@ -42,15 +56,12 @@ def set_apart(connection: psycopg.Connection[Any], where: pa.Table, lo: int, hi:
                 "arrears": at.arrears,
                 "late_fee": at.late_fee,
                 "penalty": at.penalty,
-                "next_due_on": min(coming, default=None),
+                "next_due_on": found.next_due_on,
             }
         )
+    held = pa.Table.from_pylist(holds, schema=HOLDS)
     if not rows:
-        return where
+        return where, held
     mine = pa.Table.from_pylist(rows, schema=where.schema)
     others = where.filter(pc.invert(pc.is_in(where["account_id"], mine["account_id"].combine_chunks())))
-    return pa.concat_tables([others, mine]).sort_by("account_id")
-
-
-def _open(debt: Debt) -> bool:
-    return sum(debt.owed.values()) + sum(debt.to_come.values()) > 0
+    return pa.concat_tables([others, mine]).sort_by("account_id"), held

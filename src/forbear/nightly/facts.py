@@ -150,7 +150,7 @@ def records(accounts: ir.Table) -> ir.Table:
     """
     gap, begins = accounts.gap_until, accounts.history_from
     since = ibis.ifelse(gap > begins, gap, begins)
-    waits = accounts.book_waits | accounts.rows_waiting.fill_null(False)
+    waits = accounts.book_waits | accounts.rows_waiting.fill_null(False) | accounts.in_doubt.fill_null(False)
     return accounts.group_by("borrower_id").aggregate(
         complete_from=ibis.ifelse(since.notnull().all(), since.max(), ibis.null("date")),
         person_waits=waits.any(),
@@ -233,9 +233,10 @@ def facts(
         bankrupt=t.bankrupt,
         incapable=t.incapable,
         dispute_open=t.dispute_open,
-        hardship_open=still(t.hardship_until),
+        # What was granted on the loan itself (apart.py) holds as what is on file of the person does.
+        hardship_open=still(t.hardship_until) | still(t.forborne_until),
         promise_open=still(t.promise_due_on),
-        plan_active=still(t.plan_until),
+        plan_active=still(t.plan_until) | still(t.planned_until),
         history_days=ibis.greatest(0, today.delta(t.complete_from, unit="day").fill_null(0)).cast("int32"),
         connected_today=counted("connected_today"),
         calls_7d=counted("calls_7d"),

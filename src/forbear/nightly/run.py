@@ -201,7 +201,7 @@ def _read(connection: psycopg.Connection[Any], duck: Any, as_of: date, stages: S
         cursor.execute(_BOOKS.format(as_of=f"DATE '{as_of}'") + (_REAL if real_only else ""))
         duck.create_table("book", ibis.memtable(cursor.fetch_arrow_table()))
         cursor.execute(_HELD)
-        duck.create_table("held", ibis.memtable(cursor.fetch_arrow_table()))
+        held = [cursor.fetch_arrow_table()]
 
         def chunks(queries: Mapping[str, str], first: int, last: int) -> Iterator[dict[str, pa.Table]]:
             for lo in range(first, last + 1, CHUNK_ACCOUNTS):
@@ -216,8 +216,13 @@ def _read(connection: psycopg.Connection[Any], duck: Any, as_of: date, stages: S
             with stages.timed("decide"):
                 lo = bounds[0] + number * CHUNK_ACCOUNTS
                 made = _positioned(chunk, as_of)
-                where = set_apart(connection, made["position"], lo, lo + CHUNK_ACCOUNTS, as_of)
+                where, holds = set_apart(connection, made["position"], lo, lo + CHUNK_ACCOUNTS, as_of)
+                held.append(holds)
                 _keep(duck, {n: ibis.memtable(t) for n, t in (made | {"position": where}).items()}, first=number == 0)
+        # An account may stand in both: what waits of it, and what was granted on it.
+        waiting, *granted = held
+        both = waiting.join(pa.concat_tables(granted), "account_id", join_type="full outer")
+        duck.create_table("held", ibis.memtable(both))
         for number, chunk in enumerate(chunks(BORROWER_QUERIES, bounds[2], bounds[3])):
             with stages.timed("decide"):
                 _keep(duck, {name: ibis.memtable(rows) for name, rows in chunk.items()}, first=number == 0)

@@ -15,9 +15,9 @@ from pydantic import TypeAdapter
 from pydantic_core import from_json, to_json
 
 from forbear.ledger.carry import Carried, resume
+from forbear.ledger.filed import payment_key
 from forbear.ledger.models import Event, Paid, Terms, Transaction
 from forbear.ledger.state import State
-from forbear.servicing.loan import payment_key
 
 _TERMS: TypeAdapter[Terms] = TypeAdapter(Terms)
 
@@ -50,6 +50,7 @@ _READ = """
     SELECT c.account_id, c.terms::text, c.carried::text, now()
     FROM account_carried c JOIN account a ON a.id = c.account_id JOIN book b ON b.id = a.book_id
     WHERE c.account_id = ANY(%(ids)s) AND c.terms ->> 'order' = coalesce(a.allocation_order, b.allocation_order)
+    AND a.status <> 'sold'
     AND c.account_id NOT IN (
         SELECT p.account_id FROM unnest(%(ids)s::bigint[], %(refs)s::text[]) AS s (account_id, ref)
         JOIN payment p ON p.account_id = s.account_id AND p.ref = s.ref)"""

@@ -4,84 +4,15 @@ A payment is a row of `payment`, under its own number; every other event is a ro
 of an event within the ledger tells which, so that numbers of both can never meet.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import Any
 
 import psycopg
-from pydantic import TypeAdapter
 
-from forbear.ledger.models import (
-    Charged,
-    ChargedBack,
-    DayCount,
-    Disbursed,
-    Event,
-    Forborne,
-    Instalment,
-    Late,
-    LedgerError,
-    Paid,
-    Product,
-    RateChanged,
-    Rescheduled,
-    Reversed,
-    Sold,
-    Terms,
-    Waived,
-    WrittenOff,
-)
-
-#: The kinds of event that a row of account_event can hold.
-KINDS: Mapping[str, type[Event]] = {
-    "charged": Charged,
-    "waived": Waived,
-    "reversed": Reversed,
-    "charged_back": ChargedBack,
-    "written_off": WrittenOff,
-    "sold": Sold,
-    "rescheduled": Rescheduled,
-    "forborne": Forborne,
-    "rate_changed": RateChanged,
-}
-_NAMES = {kind: name for name, kind in KINDS.items()}
-_CODECS: Mapping[type[Event], TypeAdapter[Any]] = {kind: TypeAdapter(kind) for kind in KINDS.values()}
-#: The key of the loan's own disbursement.
-OPENED = "opened"
-_PAYMENT, _EVENT = "payment:", "event:"
-
-
-def payment_key(ref: str) -> str:
-    """The ledger's key of a payment."""
-    return _PAYMENT + ref
-
-
-def event_key(key: str) -> str:
-    """The ledger's key of any other event."""
-    return _EVENT + key
-
-
-def payment_ref(key: str) -> str:
-    """The number of a payment, from the ledger's key."""
-    return key.removeprefix(_PAYMENT)
-
-
-def kind_of(event: Event) -> str:
-    """The word for the kind of an event, in a row and in the journal."""
-    return "payment" if isinstance(event, Paid) else _NAMES[type(event)]
-
-
-def detail(event: Event) -> Mapping[str, Any]:
-    """What a row of account_event keeps of an event beside its key, kind and value date."""
-    kept: dict[str, Any] = _CODECS[type(event)].dump_python(event, mode="json")
-    return {name: value for name, value in kept.items() if name not in ("key", "on")}
-
-
-def event_of(key: str, kind: str, value_on: date, kept: Mapping[str, Any]) -> Event:
-    """The event of a row of account_event."""
-    event: Event = _CODECS[KINDS[kind]].validate_python({"key": event_key(key), "on": value_on, **kept})
-    return event
+from forbear.ledger.filed import CARD, events_of, terms_of
+from forbear.ledger.models import Event, Instalment, Late, LedgerError, Terms
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +37,7 @@ class Loan:
     numbers: tuple[int, ...]
     removed: tuple[int, ...]
     product: str = "instalment"
+    status: str = "open"
 
     @property
     def contract(self) -> tuple[Instalment, ...]:
@@ -116,14 +48,18 @@ class Loan:
         )
 
 
-CARD = "card"
+#: Of a row `e` of account_event: no reversal has taken it back.
+LIVE = (
+    "NOT EXISTS (SELECT FROM account_event r WHERE r.account_id = e.account_id AND r.kind = 'reversed'"
+    " AND r.detail ->> 'of' = 'event:' || e.key)"
+)
 
 _READ = """
     SELECT a.id, a.ref, a.opened_on, coalesce(a.annual_rate_ppm, 0),
            a.penalty_rate_ppm - a.removed_penalty_ppm, a.late_fee_minor, a.late_fee_ppm, a.grace_days, b.currency,
            i.due, i.principal, i.interest, p.refs, p.days, p.amounts, e.rows,
            (SELECT max(as_of) FROM account_state s WHERE s.account_id = a.id), now(), i.numbers, i.removed,
-           coalesce(a.allocation_order, b.allocation_order), a.product
+           coalesce(a.allocation_order, b.allocation_order), a.product, a.status
     FROM account a JOIN book b ON b.id = a.book_id,
     LATERAL (SELECT array_agg(due_on ORDER BY n) AS due, array_agg(principal_minor ORDER BY n) AS principal,
                     array_agg(interest_minor - removed_minor ORDER BY n) AS interest,
@@ -144,43 +80,26 @@ def read(connection: psycopg.Connection[Any], account_ids: Sequence[int]) -> dic
 
 def _loan(row: Sequence[Any]) -> Loan:
     id_, ref, opened_on, rate, penalty, fee, fee_ppm, grace, currency, due, principal, interest = row[:12]
-    refs, days, amounts, others, posted_to, now, numbers, removed, order, product = row[12:]
+    refs, days, amounts, others, posted_to, now, numbers, removed, order, product, status = row[12:]
     schedule = tuple(map(Instalment, due or (), principal or (), interest or ()))
-    lent = sum(line.principal for line in schedule)
-    events: list[Event] = []
-    terms = None
     # A card's lines are its billed months, not a schedule.
-    if product != CARD and schedule and lent > 0:
-        # Some books tell the day of opening as the month's first or last; interest can't run before it.
-        opened_on = min(opened_on, schedule[0].due_on - timedelta(days=1), *(days or ()))
-        terms = Terms(
-            Product.EQUAL_INSTALMENTS,
-            currency,
-            lent,
-            rate,
-            opened_on,
-            schedule[0].due_on,
-            len(schedule),
-            # Repaid early, a line that was cut owes its own interest by days, not the contract's rate.
-            day_count=DayCount.MONTHLY if any(removed) else DayCount.ACT_365,
-            late=Late(penalty, fee, fee_ppm, grace),
-            order=order,
-        )
-        events.append(Disbursed(OPENED, opened_on, lent))
-    events += map(Paid, map(payment_key, refs or ()), days or (), amounts or ())
-    events += [event_of(key, kind, date.fromisoformat(on), kept) for key, kind, on, kept in others or ()]
+    lines = schedule if product != CARD else ()
+    late = Late(penalty, fee, fee_ppm, grace)
+    terms = terms_of(currency, rate, opened_on, late, order, lines, any(removed or ()), days or ())
+    payments = zip(refs or (), days or (), amounts or (), strict=True)
     return Loan(
         id_,
         ref,
         currency,
         terms,
         schedule,
-        tuple(events),
+        events_of(terms, payments, others or ()),
         posted_to,
         now,
         tuple(numbers or ()),
         tuple(removed or ()),
         product,
+        status,
     )
 
 

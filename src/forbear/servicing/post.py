@@ -17,21 +17,12 @@ from psycopg.types.json import Jsonb
 from forbear.ledger import accrual
 from forbear.ledger.arrears import MONTHLY, Category, category_on
 from forbear.ledger.carry import Carried, replay
-from forbear.ledger.models import ChargedBack, Event, Kind, LedgerError, Paid, Reversed, Transaction
+from forbear.ledger.filed import OPENED, detail, event_key, event_ref, kind_of, payment_key, payment_ref
+from forbear.ledger.models import ChargedBack, Event, Kind, LedgerError, Paid, Reversed, Sold, Transaction, WrittenOff
 from forbear.ledger.state import State, fold
 from forbear.servicing import carried as kept
 from forbear.servicing.errors import KeyUsed, ServicingError
-from forbear.servicing.loan import (
-    OPENED,
-    Loan,
-    detail,
-    event_key,
-    kind_of,
-    no_schedule,
-    payment_key,
-    payment_ref,
-    read,
-)
+from forbear.servicing.loan import LIVE, Loan, no_schedule, read
 from forbear.store import journal
 from forbear.store.errors import one_line
 from forbear.store.journal import Draft, Posted
@@ -247,7 +238,19 @@ def _checked(loans: Mapping[int, Loan], posting: Posting, as_of: date) -> tuple[
         raise ServicingError(f"{name}: its day {event.on} lies after {as_of}. Post it on that day.")
     if getattr(event, "amount", 1) <= 0:
         raise ServicingError(f"{name}: its amount is not more than nothing. A payment taken back is a reversal.")
+    if known is None and isinstance(event, Paid) and _is_the_assignees(loan, event.on):
+        raise ServicingError(
+            f"{name}: the debt was sold, so the payment belongs to the assignee. Pass it on to them, or give it back;"
+            " if the sale was booked by mistake, reverse it first."
+        )
     return loan, event
+
+
+def _is_the_assignees(loan: Loan, on: date) -> bool:
+    """Is what is paid on a day the assignee's? What came to light late, of the day of the sale or before, is not."""
+    gone = {event.of for event in loan.events if isinstance(event, Reversed)}
+    sold = [event.on for event in loan.events if isinstance(event, Sold) and event.key not in gone]
+    return on > sold[0] if sold else loan.status == "sold"
 
 
 def _of_what(loan: Loan, event: Reversed | ChargedBack, name: str) -> Event:
@@ -354,6 +357,16 @@ class _Work:
                 found.append((account_id, "restated", now))
         return found
 
+    def _close_or_reopen(self) -> None:
+        """A status tells what the journal tells: a debt that is sold or written off is not open, until it is again."""
+        for posting, event in self.events:
+            if isinstance(event, Sold | WrittenOff):
+                sold = isinstance(event, Sold)
+                status = "sold" if sold else "charged_off"
+                self._connection.execute(_CLOSE, {"id": posting.account_id, "status": status, "sold": sold})
+            elif isinstance(event, Reversed):
+                self._connection.execute(_REOPEN, {"id": posting.account_id, "of": event_ref(event.of)})
+
     def _put(self, drafts: Sequence[Draft], carried: Sequence[tuple[int, str, str] | tuple[int, None, None]]) -> None:
         payments, others, back = [], [], []
         for posting, event in self.events:
@@ -380,6 +393,7 @@ class _Work:
         ]
         if others:
             self._connection.execute(_WRITE_OTHERS, (Jsonb(others),))
+            self._close_or_reopen()
         self._connection.execute(_WRITE, (Jsonb(payments), Jsonb(standings)))
         for until, account_id, of in back:
             # A mistake never counted, a chargeback counted until it came.
@@ -398,9 +412,27 @@ class _Work:
             self._connection.execute(_CARRY, (list(ids), "\n".join(terms), "\n".join(texts)))
 
 
+# A sale and a write-off keep the status of before: a reversal brings it back.
 _WRITE_OTHERS = """
-    INSERT INTO account_event (account_id, key, kind, value_on, detail) SELECT account_id, key, kind, "on", detail
-    FROM jsonb_to_recordset(%s) AS r (account_id bigint, key text, kind text, "on" date, detail jsonb)"""
+    INSERT INTO account_event (account_id, key, kind, value_on, detail)
+    SELECT r.account_id, r.key, r.kind, r."on", r.detail || CASE WHEN r.kind IN ('sold', 'written_off')
+        THEN jsonb_build_object('status_before', a.status) ELSE '{}' END
+    FROM jsonb_to_recordset(%s) AS r (account_id bigint, key text, kind text, "on" date, detail jsonb)
+    JOIN account a ON a.id = r.account_id"""
+
+_CLOSE = (
+    "UPDATE account SET status = %(status)s WHERE id = %(id)s AND status <> 'sold' AND (%(sold)s OR status = 'open')"
+)
+
+_REOPEN = f"""
+    UPDATE account a SET status = coalesce(
+        (SELECT CASE WHEN bool_or(e.kind = 'sold') THEN 'sold'
+                     WHEN bool_or(e.kind = 'written_off') THEN 'charged_off' END
+         FROM account_event e WHERE e.account_id = a.id AND {LIVE}),
+        t.detail ->> 'status_before', 'open')
+    FROM account_event t
+    WHERE a.id = %(id)s AND t.account_id = a.id AND t.key = %(of)s AND t.kind IN ('sold', 'written_off')
+        AND a.status IN ('sold', 'charged_off')"""
 
 _WRITE = """
     WITH paid AS (

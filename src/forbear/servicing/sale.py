@@ -4,25 +4,23 @@ from collections.abc import Mapping
 from datetime import date
 
 from forbear.ledger.arrears import assignment
+from forbear.ledger.filed import event_key
 from forbear.ledger.models import Sold
 from forbear.ledger.state import fold
 from forbear.servicing.errors import ServicingError
-from forbear.servicing.loan import event_key, no_schedule, read
+from forbear.servicing.loan import no_schedule, read
 from forbear.servicing.post import Posting, post_one
 from forbear.store.engine import copy_connection
 from forbear.store.errors import one_line
 
 
 def assign(account_id: int, key: str, on: date, price: int, assignee: str, as_of: date) -> Mapping[str, object]:
-    """Post the sale, mark the account sold, and give what goes to the assignee (ledger.arrears.assignment).
+    """Post the sale, by which the account is sold, and give what goes to the assignee (ledger.arrears.assignment).
 
     Sent again under its key it gives the same. price in minor units. Raises ServicingError, StoreError.
     """
     post_one(Posting(account_id, Sold(key, on, price, assignee)), as_of)
     with one_line(), copy_connection() as connection:
-        # The posting is committed; should this fail, the same command again ends it.
-        connection.execute("UPDATE account SET status = 'sold' WHERE id = %s AND status <> 'sold'", (account_id,))
-        connection.commit()
         loan = read(connection, [account_id])[account_id]
     if loan.terms is None:
         raise ServicingError(str(no_schedule(loan)))

@@ -14,12 +14,13 @@ from forbear.ledger.allocate import Order, order_of
 from forbear.ledger.arrears import Category, category_on
 from forbear.ledger.early import payoff
 from forbear.ledger.excess import Line as Cut
+from forbear.ledger.filed import CARD, payment_ref
 from forbear.ledger.models import Kind, LedgerError, Line, Paid
 from forbear.ledger.provisions import Provision, provision
 from forbear.ledger.state import State, fold
 from forbear.rulebook.load import Rulebook
 from forbear.servicing.demand import ceiling_of
-from forbear.servicing.loan import CARD, Loan, payment_ref, read
+from forbear.servicing.loan import Loan, read
 from forbear.statement.errors import StatementError
 
 #: The place whose provisions are on file, and the concept that each kind of charge rests on there.

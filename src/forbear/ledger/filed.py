@@ -1,0 +1,191 @@
+"""A loan as tables keep it: its terms and events out of rows, and where one stands that had more than payments.
+
+The night and the gate both ask here, so that a waiver, a fee, a plan or forbearance says the same to each.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from forbear.ledger.models import (
+    Charged,
+    ChargedBack,
+    DayCount,
+    Disbursed,
+    Event,
+    Forborne,
+    Instalment,
+    Late,
+    Paid,
+    Product,
+    RateChanged,
+    Reason,
+    Rescheduled,
+    Reversed,
+    Sold,
+    Terms,
+    Waived,
+    WrittenOff,
+)
+from forbear.ledger.position import HORIZON_DAYS, Position, of_state
+from forbear.ledger.state import State, fold, place
+
+#: The kinds of event that a row of account_event can hold.
+KINDS: Mapping[str, type[Event]] = {
+    "charged": Charged,
+    "waived": Waived,
+    "reversed": Reversed,
+    "charged_back": ChargedBack,
+    "written_off": WrittenOff,
+    "sold": Sold,
+    "rescheduled": Rescheduled,
+    "forborne": Forborne,
+    "rate_changed": RateChanged,
+}
+_NAMES = {kind: name for name, kind in KINDS.items()}
+_CODECS: Mapping[type[Event], TypeAdapter[Any]] = {kind: TypeAdapter(kind) for kind in KINDS.values()}
+#: The product of an account whose lines on file are its billed months, not a schedule.
+CARD = "card"
+#: The key of the loan's own disbursement.
+OPENED = "opened"
+_PAYMENT, _EVENT = "payment:", "event:"
+
+
+def payment_key(ref: str) -> str:
+    """The ledger's key of a payment."""
+    return _PAYMENT + ref
+
+
+def event_key(key: str) -> str:
+    """The ledger's key of any other event."""
+    return _EVENT + key
+
+
+def payment_ref(key: str) -> str:
+    """The number of a payment, from the ledger's key."""
+    return key.removeprefix(_PAYMENT)
+
+
+def event_ref(key: str) -> str:
+    """The key of any other event as it was sent, from the ledger's; of a payment, none."""
+    return key.removeprefix(_EVENT) if key.startswith(_EVENT) else ""
+
+
+def kind_of(event: Event) -> str:
+    """The word for the kind of an event, in a row and in the journal."""
+    return "payment" if isinstance(event, Paid) else _NAMES[type(event)]
+
+
+def detail(event: Event) -> Mapping[str, Any]:
+    """What a row of account_event keeps of an event beside its key, kind and value date."""
+    kept: dict[str, Any] = _CODECS[type(event)].dump_python(event, mode="json")
+    return {name: value for name, value in kept.items() if name not in ("key", "on")}
+
+
+def event_of(key: str, kind: str, value_on: date, kept: Mapping[str, Any]) -> Event:
+    """The event of a row of account_event."""
+    event: Event = _CODECS[KINDS[kind]].validate_python({"key": event_key(key), "on": value_on, **kept})
+    return event
+
+
+def terms_of(
+    currency: str,
+    annual_rate_ppm: int,
+    opened_on: date,
+    late: Late,
+    order: str,
+    schedule: Sequence[Instalment],
+    cut: bool,
+    paid_on: Iterable[date],
+) -> Terms | None:
+    """The terms of a loan by instalments; None where it has no schedule on file.
+
+    cut: does a ceiling on the yearly cost take off interest of the schedule? late: as it is demanded.
+    """
+    lent = sum(line.principal for line in schedule)
+    if lent <= 0:
+        return None
+    return Terms(
+        Product.EQUAL_INSTALMENTS,
+        currency,
+        lent,
+        annual_rate_ppm,
+        # Some books tell the day of opening as the month's first or last; interest can't run before it.
+        min(opened_on, schedule[0].due_on - timedelta(days=1), *paid_on),
+        schedule[0].due_on,
+        len(schedule),
+        # Repaid early, a line that was cut owes its own interest by days, not the contract's rate.
+        day_count=DayCount.MONTHLY if cut else DayCount.ACT_365,
+        late=late,
+        order=order,
+    )
+
+
+def events_of(
+    terms: Terms | None,
+    payments: Iterable[tuple[str, date, int]],
+    others: Iterable[Sequence[Any]],
+) -> tuple[Event, ...]:
+    """What happened to a loan: payments are (number, day, amount), others rows of account_event, their day as text."""
+    events: list[Event] = [] if terms is None else [Disbursed(OPENED, terms.opened_on, terms.principal)]
+    events += [Paid(payment_key(ref), on, amount) for ref, on, amount in payments]
+    events += [event_of(key, kind, date.fromisoformat(on), kept) for key, kind, on, kept in others]
+    return tuple(events)
+
+
+@dataclass(frozen=True, slots=True)
+class Stood:
+    """Where a loan stands by its whole fold, and what holds collection for it.
+
+    forborne_until: the last day of the forbearance granted last. plan_until: the last due date of a repayment plan
+    that is being kept; None once a line of it is past due, since what was agreed then binds no longer.
+    next_due_on: when something falls due next, within the horizon.
+    """
+
+    position: Position
+    forborne_until: date | None
+    plan_until: date | None
+    next_due_on: date | None
+
+
+def stood(terms: Terms, schedule: Sequence[Instalment], events: Sequence[Event], as_of: date) -> Stood:
+    """Where a loan stands at the end of `as_of`. Raises LedgerError, as the fold does."""
+    state = fold(terms, schedule, events, as_of)
+    due = _next_due(state)
+    ahead = None if due is None else (due - as_of).days
+    return Stood(
+        replace(of_state(schedule, state), days_to_due=ahead), state.forborne_until, _plan_until(events, state), due
+    )
+
+
+def _next_due(state: State) -> date | None:
+    """Of a loan that was rescheduled what falls due is the new schedule's."""
+    credit = state.credit
+    for debt in sorted(state.debts, key=lambda debt: debt.due_on):
+        amount = sum(debt.owed.values()) + sum(debt.to_come.values())
+        if not debt.n or debt.due_on < state.as_of or not amount:
+            continue
+        if amount > credit:
+            return debt.due_on if (debt.due_on - state.as_of).days <= HORIZON_DAYS else None
+        credit -= amount
+    return None
+
+
+def _plan_until(events: Sequence[Event], state: State) -> date | None:
+    gone = {event.of for event in events if isinstance(event, Reversed)}
+    made = [
+        event
+        for event in events
+        if isinstance(event, Rescheduled)
+        and event.on <= state.as_of
+        and event.key not in gone
+        and event.reason in (Reason.PLAN, Reason.REAGE)
+    ]
+    if not made or max(made, key=place).reason is not Reason.PLAN or state.arrears:
+        return None
+    return max(
+        (debt.due_on for debt in state.debts if debt.n and debt.unpaid + sum(debt.to_come.values())), default=None
+    )
