@@ -145,6 +145,37 @@ def test_intake_joins_borrowers_of_one_key_and_parts_them_again(
     assert "cn.call.daily" not in ask(law, wanted(other)).spoke.get("forbids", ())
 
 
+def _people(folder: Path, name: str, people: str, place: str = "cn") -> Path:
+    """A book whose borrowers are these rows, each with one loan of the same number; not yet taken in."""
+    folder.mkdir(exist_ok=True)
+    (folder / "book.toml").write_text(
+        f'name = "{name}"\njurisdiction = "{place}"\nlender_type = "bank"\ncollector = "creditor"\ncurrency = "CNY"\n'
+        "history_from = 2024-01-01\n",
+        "utf-8",
+    )
+    (folder / "borrowers.csv").write_text(people, "utf-8")
+    refs = [line.split(",")[0] for line in people.splitlines()[1:]]
+    loans = "".join(f"L{ref},{ref},instalment,open,2026-01-01,1000\n" for ref in refs)
+    (folder / "loans.csv").write_text("ref,borrower_ref,product,status,opened_on,principal\n" + loans, "utf-8")
+    return folder
+
+
+HEX, BASE64 = "ab12" * 16, "aB+/" * 11
+
+
+@pytest.mark.parametrize(("key", "one"), [(HEX, True), (BASE64, False)])
+def test_a_hexadecimal_key_is_the_same_person_in_either_case_and_base64_is_not(
+    store: Any, law: Rulebook, wanted: Callable[..., Request], tmp_path: Path, key: str, one: bool
+) -> None:
+    # Given two lenders' books that write the same keyed hash, one in capitals, and a stop (policy.stop) in the other.
+    heading = "ref,zones,can_call,stop_contact,person_key\n"
+    for name, stop, written in (("first", "false", key), ("second", "true", key.upper())):
+        import_book(_people(tmp_path / name, name, f"{heading}{name},Asia/Shanghai,true,{stop},{written}\n"), "forbear")
+    assert (store.sql("SELECT count(DISTINCT coalesce(same_as, id)) FROM borrower") == [(1,)]) is one
+    ((loan,),) = store.sql("SELECT id FROM account WHERE ref = 'Lfirst'")
+    assert _by_gate(store.url, loan, law)["stop_contact"] is one
+
+
 def test_a_key_that_looks_like_a_number_of_a_person_is_refused(store: Any, tmp_path: Path) -> None:
     (tmp_path / "book.toml").write_text(
         'name = "x"\njurisdiction = "cn"\nlender_type = "bank"\ncollector = "creditor"\ncurrency = "CNY"\n', "utf-8"
