@@ -176,6 +176,51 @@ def test_a_hexadecimal_key_is_the_same_person_in_either_case_and_base64_is_not(
     assert _by_gate(store.url, loan, law)["stop_contact"] is one
 
 
+@pytest.mark.parametrize(
+    ("other", "held"),
+    [
+        # A row that waits, with a stop and a key that can be read, of a borrower who is on file nowhere.
+        (f"other,Asia/Shanghai,true,2026-13-01,true,{HEX.upper()}", True),
+        (f"other,Asia/Shanghai,true,2026-13-01,true,{'cd34' * 16}", False),
+        ("other,Asia/Shanghai,true,2026-13-01,true,13800000000", False),
+    ],
+)
+def test_a_row_that_waits_holds_the_person_whose_key_it_has_in_every_book(
+    store: Any, book: Rulebook, wanted: Callable[..., Request], tmp_path: Path, other: str, held: bool
+) -> None:
+    # policy.rows-waiting: nobody is contacted of whom a row waits, since it may hold a stop.
+    heading = "ref,zones,can_call,hardship_until,stop_contact,person_key\n"
+    mine = f"{heading}mine,Asia/Shanghai,true,,false,{HEX}\n"
+    import_book(_people(tmp_path / "a", "first", mine), "forbear")
+    assert import_book(_people(tmp_path / "b", "second", f"{heading}{other}\n"), "forbear").bad > 0
+    ((loan,),) = store.sql("SELECT id FROM account WHERE ref = 'Lmine'")
+    assert _by_gate(store.url, loan, book)["rows_waiting"] is held
+    assert ("policy.rows-waiting" in ask(book, wanted(loan)).spoke["forbids"]) is held
+    _compare(store.url, book)
+
+
+def test_a_row_that_waits_of_a_record_without_a_loan_holds_the_person(store: Any, book: Rulebook) -> None:
+    # Given another lender's record of the person, of whose loans none is on file, and a row of it that waits.
+    one, other, alone = store.lend(), store.lend(store.book(name="second")), store.lend()
+    store.sql("UPDATE borrower SET same_as = %s WHERE id = %s", store.borrower_of(one), store.borrower_of(other))
+    store.sql("DELETE FROM instalment WHERE account_id = %s", other)
+    store.sql("DELETE FROM account WHERE id = %s", other)
+    import_id = store.sql(
+        "INSERT INTO import (book_id, file_name, file_sha256, mapping_name, mapping_sha256, mapping, taken_on,"
+        " finished_at) SELECT id, 'f', 'f', 'm', 'm', 'm', '2026-06-20', now() FROM book WHERE name = 'second'"
+        " RETURNING id"
+    )[0][0]
+    store.sql(
+        "INSERT INTO quarantine (import_id, table_name, row_number, field, reason, remedy, row, borrower_ref)"
+        " SELECT %s, 'borrowers', 1, 'x', 'r', 'r', '{}', ref FROM borrower WHERE book_id <>"
+        " (SELECT book_id FROM account WHERE id = %s)",
+        import_id, one,
+    )  # fmt: skip
+    assert _by_gate(store.url, one, book)["rows_waiting"] is True
+    assert _by_gate(store.url, alone, book)["rows_waiting"] is False
+    assert _compare(store.url, book) == 2
+
+
 def test_a_key_that_looks_like_a_number_of_a_person_is_refused(store: Any, tmp_path: Path) -> None:
     (tmp_path / "book.toml").write_text(
         'name = "x"\njurisdiction = "cn"\nlender_type = "bank"\ncollector = "creditor"\ncurrency = "CNY"\n', "utf-8"

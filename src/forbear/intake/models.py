@@ -77,6 +77,14 @@ def _opaque(value: str | None) -> str | None:
     return value.lower() if value is not None and _HEX.fullmatch(value) else value
 
 
+def key_in(text: str) -> str | None:
+    """The keyed hash that a text is, as it is compared; None where it is none."""
+    try:
+        return _opaque(text.strip())
+    except PydanticCustomError:
+        return None
+
+
 def _language(value: str | None) -> str | None:
     try:
         if value is not None and parse_locale(value, sep="-")[0] not in _LANGUAGES:
