@@ -56,8 +56,10 @@ GATHER = f"""
         CASE WHEN coalesce(k.history_from, k.recorded_from, q.anybodys) IS NOT NULL
             THEN greatest(coalesce(k.history_from, k.recorded_from), q.anybodys, q.own) END,
         k.recorded_until,
-        coalesce(q.waits, false) OR EXISTS (
-            SELECT FROM quarantine w WHERE w.person_key = b.person_key AND w.settled_at IS NULL) OR EXISTS (
+        coalesce(q.waits, false) OR coalesce((
+            -- Not an EXISTS, for which all that waits might be hashed.
+            SELECT true FROM quarantine w WHERE w.person_key = b.person_key AND w.settled_at IS NULL LIMIT 1), false)
+        OR EXISTS (
             SELECT FROM import o WHERE o.book_id = b.book_id AND o.finished_at IS NULL AND NOT EXISTS (
                 SELECT FROM import n WHERE n.book_id = b.book_id AND n.finished_at IS NOT NULL
                 AND (n.taken_on, n.id) > (o.taken_on, o.id) AND n.tables @> o.tables)),
