@@ -626,6 +626,7 @@ def _joined(store: Any, **other: Any) -> tuple[int, int]:
         *(({name: True}, "forbidden") for name in ("stop_contact", "incapable")),
         ({"stop_contact": None}, "needs_human"),
         ({"zones": "America/Los_Angeles"}, "forbidden"),
+        ({"zones": None}, "forbidden"),  # policy.place-known: the other lender does not know where they are
         ({"place": "US-CA"}, "forbidden"),
     ],
 )

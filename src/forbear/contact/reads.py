@@ -125,12 +125,16 @@ def record(rows: list[tuple[Any, ...]], account_id: int) -> Record | None:
 
 
 def _of_all(records: Iterable[tuple[Any, ...]]) -> tuple[Any, ...]:
-    """What several records say of one person: a flag holds where one says so, and where one lacks it, is unknown."""
+    """What several records say of one person: a flag holds where one says so, and where one lacks it, is unknown.
+
+    Zones are those of all records, so that the hour is lawful wherever one of them has the person; where one lacks
+    them, they may be anywhere, and the place is unknown.
+    """
     zones, country, *columns = (tuple(column) for column in zip(*records, strict=True))
     flags, days = columns[: len(OF_PERSON)], columns[len(OF_PERSON) :]
-    known, places = [each for each in zones if each is not None], {each for each in country if each is not None}
+    places = {each for each in country if each is not None}
     return (
-        "|".join(known) if known else None,
+        None if None in zones else "|".join(zones),
         None if not places else places.pop() if len(places) == 1 else "",
         *(True if any(flag) else None if None in flag else False for flag in flags),
         *(max((day for day in each if day is not None), default=None) for each in days),

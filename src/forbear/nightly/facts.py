@@ -23,8 +23,8 @@ def one_person(borrowers: ir.Table) -> ir.Table:
     """The borrowers, each with what all records of the person say: the law protects the person, not a book's row.
 
     As the gate's GATHER has it: what one record says holds; what one does not know is not known, unless another
-    says so; days are the latest; the hour must be lawful in the zones of all. Only persons of several records are
-    summed up.
+    says so; days are the latest; the hour must be lawful in the zones of all, and where a record lacks them the place
+    is unknown. Only persons of several records are summed up.
     """
     names = [*OF_PERSON, *DAYS_OF_PERSON, "zones", "country"]
     many = borrowers.filter(borrowers.person_id != borrowers.borrower_id).select("person_id").distinct()
@@ -35,7 +35,8 @@ def one_person(borrowers: ir.Table) -> ir.Table:
         if name in DAYS_OF_PERSON:
             return column.max()
         if name == "zones":
-            return column.group_concat("|", order_by=several.borrower_id)
+            listed = column.group_concat("|", order_by=several.borrower_id)
+            return ibis.ifelse(column.notnull().all(), listed, ibis.null("string"))
         if name == "country":
             return ibis.ifelse(column.nunique() > 1, "", column.min())
         return ibis.cases((column.any(), True), (column.notnull().all(), False))
