@@ -106,6 +106,26 @@ def test_what_one_book_says_of_a_person_the_other_sees_too_by_night_and_at_the_g
     assert _by_gate(store.url, first, book)["history_days"] == 10
 
 
+@pytest.mark.parametrize(
+    ("given", "held"),
+    [
+        ({"promise_due_on": "2026-07-02"}, True),
+        ({"promise_due_on": "2026-06-29"}, False),
+        ({"promise_due_on": "2026-07-02", "status": "paid_off"}, False),
+        ({"plan_until": "2026-12-31"}, False),
+    ],
+)
+def test_a_promise_on_one_loan_holds_the_others_of_the_person_and_a_plan_does_not(
+    store: Any, book: Rulebook, wanted: Callable[..., Request], given: dict[str, Any], held: bool
+) -> None:
+    # Given loan B, which leads by its days past due, and what was agreed for loan A; then policy.promise.
+    a, b = store.lend(dpd=10, **given), store.lend(store.book(name="another"), dpd=40)
+    store.sql("UPDATE borrower SET same_as = %s WHERE id = %s", store.borrower_of(a), store.borrower_of(b))
+    assert _compare(store.url, book) == 2
+    answer = ask(book, wanted(b, "letter"))
+    assert ("policy.promise" in answer.spoke.get("forbids", ())) is held
+
+
 def test_intake_joins_borrowers_of_one_key_and_parts_them_again(
     store: Any, law: Rulebook, wanted: Callable[..., Request], tmp_path: Path
 ) -> None:

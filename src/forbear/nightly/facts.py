@@ -145,9 +145,10 @@ def lead_accounts(accounts: ir.Table, positions: ir.Table) -> ir.Table:
 
 
 def records(accounts: ir.Table) -> ir.Table:
-    """How far back contacts are on record, and whether rows wait, over all loans of each person.
+    """How far back contacts are on record, whether rows wait, until when a promise runs: over all loans of each person.
 
-    Returns: borrower_id, complete_from (NULL where one of the books has no record up to today), person_waits.
+    Returns: borrower_id, complete_from (NULL where one of the books has no record up to today), person_waits,
+    person_promise (the last day of a promise to pay on any open loan).
     """
     gap, begins = accounts.gap_until, accounts.history_from
     since = ibis.ifelse(gap > begins, gap, begins)
@@ -155,6 +156,7 @@ def records(accounts: ir.Table) -> ir.Table:
     return accounts.group_by("borrower_id").aggregate(
         complete_from=ibis.ifelse(since.notnull().all(), since.max(), ibis.null("date")),
         person_waits=waits.any(),
+        person_promise=accounts.promise_due_on.max(where=accounts.status == "open"),
     )
 
 
@@ -235,7 +237,7 @@ def facts(
         incapable=t.incapable,
         dispute_open=t.dispute_open,
         hardship_open=still(t.hardship_until),
-        promise_open=still(t.promise_due_on),
+        promise_open=still(t.promise_due_on) | still(t.person_promise),
         plan_active=still(t.plan_until),
         history_days=ibis.greatest(0, today.delta(t.complete_from, unit="day").fill_null(0)).cast("int32"),
         connected_today=counted("connected_today"),
