@@ -82,6 +82,8 @@ derivation = sa.Table(
     _required("kind", Text),  # derived: worked out of other fields; assumed: stated by the mapping
     _required("facts", ARRAY(Text)),  # the facts of the vocabulary that rest on it
     _required("text", JSONB),  # {language: sentence}
+    # Of every account of the book; else of those that have the code.
+    _required("of_all", sa.Boolean, server_default=sa.text("false")),
 )
 
 #: Rows that wait, and contacts that were left out.

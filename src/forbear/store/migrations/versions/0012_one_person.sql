@@ -37,3 +37,6 @@ FROM who w JOIN borrower self ON self.id = w.borrower_id
 	JOIN borrower b ON coalesce(b.same_as, b.id) = coalesce(self.same_as, self.id)
 	JOIN account a ON a.borrower_id = b.id
 GROUP BY a.id;
+
+-- What is assumed of every account of a book, without a code in each.
+ALTER TABLE derivation ADD COLUMN of_all BOOLEAN NOT NULL DEFAULT false;
