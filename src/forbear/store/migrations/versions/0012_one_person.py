@@ -1,4 +1,4 @@
-"""The same person under the same key, however its hexadecimal digits are written, and in what waits; what is assumed of a book."""
+"""One person under one key, however it is written, and in what waits; what is assumed of a whole book."""
 
 from pathlib import Path
 
