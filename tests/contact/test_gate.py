@@ -175,6 +175,9 @@ def test_a_person_decides_on_an_earlier_answer_about_this_very_contact_and_once(
     assert "another contact" in refused(facts=FACTS | {"recorded": False})
     # Neither who asks now nor who asked then decides.
     assert "who decides now" in refused(decided_by="dialer-1", requested_by="dialer-2")
+    assert "who decides now" in refused(decided_by="Dialer-1", requested_by="dialer-2")
+    with pytest.raises(ValueError, match="another than requested_by"):
+        wanted(loan, requested_by="alice", decided_by="Alice", reason="seen", overrides=first)
     permitted = ask(book, wanted(store.lend())).request_id
     assert "another contact" in refused(overrides=permitted)
     assert store.sql("SELECT count(*) FROM gate_request") == [(2,)]
@@ -623,6 +626,7 @@ def _joined(store: Any, **other: Any) -> tuple[int, int]:
         *(({name: True}, "forbidden") for name in ("stop_contact", "incapable")),
         ({"stop_contact": None}, "needs_human"),
         ({"zones": "America/Los_Angeles"}, "forbidden"),
+        ({"zones": None}, "forbidden"),  # policy.place-known: the other lender does not know where they are
         ({"place": "US-CA"}, "forbidden"),
     ],
 )

@@ -121,6 +121,26 @@ def test_what_one_book_says_of_a_person_the_other_sees_too_by_night_and_at_the_g
     assert _by_gate(store.url, first, book)["history_days"] == 10
 
 
+@pytest.mark.parametrize(
+    ("given", "held"),
+    [
+        ({"promise_due_on": "2026-07-02"}, True),
+        ({"promise_due_on": "2026-06-29"}, False),
+        ({"promise_due_on": "2026-07-02", "status": "paid_off"}, False),
+        ({"plan_until": "2026-12-31"}, False),
+    ],
+)
+def test_a_promise_on_one_loan_holds_the_others_of_the_person_and_a_plan_does_not(
+    store: Any, book: Rulebook, wanted: Callable[..., Request], given: dict[str, Any], held: bool
+) -> None:
+    # Given loan B, which leads by its days past due, and what was agreed for loan A; then policy.promise.
+    a, b = store.lend(dpd=10, **given), store.lend(store.book(name="another"), dpd=40)
+    store.sql("UPDATE borrower SET same_as = %s WHERE id = %s", store.borrower_of(a), store.borrower_of(b))
+    assert _compare(store.url, book) == 2
+    answer = ask(book, wanted(b, "letter"))
+    assert ("policy.promise" in answer.spoke.get("forbids", ())) is held
+
+
 def test_intake_joins_borrowers_of_one_key_and_parts_them_again(
     store: Any, law: Rulebook, wanted: Callable[..., Request], tmp_path: Path
 ) -> None:
@@ -158,6 +178,82 @@ def test_intake_joins_borrowers_of_one_key_and_parts_them_again(
     take_in("first", {"B1": own, "B2": own})
     assert persons() == [("B1", True, True), ("B2", True, False), ("C1", False, True)]
     assert "cn.call.daily" not in ask(law, wanted(other)).spoke.get("forbids", ())
+
+
+def _people(folder: Path, name: str, people: str, place: str = "cn") -> Path:
+    """A book whose borrowers are these rows, each with one loan of the same number; not yet taken in."""
+    folder.mkdir(exist_ok=True)
+    (folder / "book.toml").write_text(
+        f'name = "{name}"\njurisdiction = "{place}"\nlender_type = "bank"\ncollector = "creditor"\ncurrency = "CNY"\n'
+        "history_from = 2024-01-01\n",
+        "utf-8",
+    )
+    (folder / "borrowers.csv").write_text(people, "utf-8")
+    refs = [line.split(",")[0] for line in people.splitlines()[1:]]
+    loans = "".join(f"L{ref},{ref},instalment,open,2026-01-01,1000\n" for ref in refs)
+    (folder / "loans.csv").write_text("ref,borrower_ref,product,status,opened_on,principal\n" + loans, "utf-8")
+    return folder
+
+
+HEX, BASE64 = "ab12" * 16, "aB+/" * 11
+
+
+@pytest.mark.parametrize(("key", "one"), [(HEX, True), (BASE64, False)])
+def test_a_hexadecimal_key_is_the_same_person_in_either_case_and_base64_is_not(
+    store: Any, law: Rulebook, wanted: Callable[..., Request], tmp_path: Path, key: str, one: bool
+) -> None:
+    # Given two lenders' books that write the same keyed hash, one in capitals, and a stop (policy.stop) in the other.
+    heading = "ref,zones,can_call,stop_contact,person_key\n"
+    for name, stop, written in (("first", "false", key), ("second", "true", key.upper())):
+        import_book(_people(tmp_path / name, name, f"{heading}{name},Asia/Shanghai,true,{stop},{written}\n"), "forbear")
+    assert (store.sql("SELECT count(DISTINCT coalesce(same_as, id)) FROM borrower") == [(1,)]) is one
+    ((loan,),) = store.sql("SELECT id FROM account WHERE ref = 'Lfirst'")
+    assert _by_gate(store.url, loan, law)["stop_contact"] is one
+
+
+@pytest.mark.parametrize(
+    ("other", "held"),
+    [
+        # A row that waits, with a stop and a key that can be read, of a borrower who is on file nowhere.
+        (f"other,Asia/Shanghai,true,2026-13-01,true,{HEX.upper()}", True),
+        (f"other,Asia/Shanghai,true,2026-13-01,true,{'cd34' * 16}", False),
+        ("other,Asia/Shanghai,true,2026-13-01,true,13800000000", False),
+    ],
+)
+def test_a_row_that_waits_holds_the_person_whose_key_it_has_in_every_book(
+    store: Any, book: Rulebook, wanted: Callable[..., Request], tmp_path: Path, other: str, held: bool
+) -> None:
+    # policy.rows-waiting: nobody is contacted of whom a row waits, since it may hold a stop.
+    heading = "ref,zones,can_call,hardship_until,stop_contact,person_key\n"
+    mine = f"{heading}mine,Asia/Shanghai,true,,false,{HEX}\n"
+    import_book(_people(tmp_path / "a", "first", mine), "forbear")
+    assert import_book(_people(tmp_path / "b", "second", f"{heading}{other}\n"), "forbear").bad > 0
+    ((loan,),) = store.sql("SELECT id FROM account WHERE ref = 'Lmine'")
+    assert _by_gate(store.url, loan, book)["rows_waiting"] is held
+    assert ("policy.rows-waiting" in ask(book, wanted(loan)).spoke["forbids"]) is held
+    _compare(store.url, book)
+
+
+def test_a_row_that_waits_of_a_record_without_a_loan_holds_the_person(store: Any, book: Rulebook) -> None:
+    # Given another lender's record of the person, of whose loans none is on file, and a row of it that waits.
+    one, other, alone = store.lend(), store.lend(store.book(name="second")), store.lend()
+    store.sql("UPDATE borrower SET same_as = %s WHERE id = %s", store.borrower_of(one), store.borrower_of(other))
+    store.sql("DELETE FROM instalment WHERE account_id = %s", other)
+    store.sql("DELETE FROM account WHERE id = %s", other)
+    import_id = store.sql(
+        "INSERT INTO import (book_id, file_name, file_sha256, mapping_name, mapping_sha256, mapping, taken_on,"
+        " finished_at) SELECT id, 'f', 'f', 'm', 'm', 'm', '2026-06-20', now() FROM book WHERE name = 'second'"
+        " RETURNING id"
+    )[0][0]
+    store.sql(
+        "INSERT INTO quarantine (import_id, table_name, row_number, field, reason, remedy, row, borrower_ref)"
+        " SELECT %s, 'borrowers', 1, 'x', 'r', 'r', '{}', ref FROM borrower WHERE book_id <>"
+        " (SELECT book_id FROM account WHERE id = %s)",
+        import_id, one,
+    )  # fmt: skip
+    assert _by_gate(store.url, one, book)["rows_waiting"] is True
+    assert _by_gate(store.url, alone, book)["rows_waiting"] is False
+    assert _compare(store.url, book) == 2
 
 
 def test_a_key_that_looks_like_a_number_of_a_person_is_refused(store: Any, tmp_path: Path) -> None:

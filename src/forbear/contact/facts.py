@@ -116,7 +116,8 @@ def facts_on(
         # What was granted on the loan itself holds as what is on file of the person does.
         "hardship_open": _still(asked, "hardship_until", day)
         or _through(granted.forborne_until if granted else None, day),
-        "promise_open": _still(asked, "promise_due_on", day),
+        # Whose word is given for one loan is not called about another; a plan is of its loan alone.
+        "promise_open": any(_still(x, "promise_due_on", day) for x in kept if x is asked or x.status == "open"),
         "plan_active": _still(asked, "plan_until", day) or _through(granted.plan_until if granted else None, day),
         "respite_open": _still(asked, "respite_until", day),
         "history_days": max(0, (day - max(begins)).days) if recorded else 0,
@@ -156,6 +157,8 @@ def quiet_days(record: Record, book: Rulebook, ahead: int) -> Callable[[date], i
         for line in loan.schedule:
             due = line.due_on.toordinal()
             days |= {due + 1, due - HORIZON_DAYS}
+        if (promised := loan.days["promise_due_on"]) is not None:
+            days.add(promised.toordinal() + 1)
         for on, _, back in loan.paid:
             days.add(on.toordinal())
             if back is not None:

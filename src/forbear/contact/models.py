@@ -48,6 +48,11 @@ OUTCOMES_OF_A_CALL: tuple[Outcome, ...] = ("failed", "no_answer", "connected", "
 Number = Annotated[str, Field(pattern=r"^[A-Za-z0-9._:-]{1,64}$")]
 
 
+def same_number(one: str, other: str) -> bool:
+    """Are two such numbers one person's? `Alice` and `alice` are: who may lift a refusal is no matter of spelling."""
+    return one.strip().casefold() == other.strip().casefold()
+
+
 def _in_order(facts: dict[str, bool | int | str]) -> dict[str, bool | int | str]:
     """The same facts are the same request, whatever their order."""
     return dict(sorted(facts.items()))
@@ -83,7 +88,7 @@ class Request(BaseModel):
     def _both(self) -> "Request":
         if len({self.decided_by is None, self.reason is None, self.overrides is None}) > 1:
             raise ValueError("decided_by, reason and overrides belong together; give all or none")
-        if self.decided_by is not None and self.decided_by == self.requested_by:
+        if self.decided_by is not None and same_number(self.decided_by, self.requested_by):
             raise ValueError("decided_by must be another than requested_by: nobody lifts a refusal of their own")
         return self
 

@@ -49,14 +49,18 @@ DAYS_OF_PERSON = ("hardship_until", "respite_until")
 #: One row for each loan of the person, and for each of their records that has none. Days are sent as days since
 #: 1970-01-01, instants as seconds. A permission `mine`, which is about to be used, is not outstanding. What waits of a
 #: loan, and since when contacts are on record, is what the views book_record and account_held say, which are made for
-#: whole books: here only the rows are looked at that may be of this borrower.
+#: whole books: here only the rows are looked at that may be of this borrower, by its own number or by
+#: the person's key, which may stand in a row of any book.
 GATHER = f"""
     WITH clock AS MATERIALIZED (SELECT gate_now() AS at)
     SELECT clock.at, coalesce(b.same_as, b.id), b.id, a.id, k.jurisdiction, k.lender_type, k.collector,
         CASE WHEN coalesce(k.history_from, k.recorded_from, q.anybodys) IS NOT NULL
             THEN greatest(coalesce(k.history_from, k.recorded_from), q.anybodys, q.own) END,
         k.recorded_until,
-        coalesce(q.waits, false) OR EXISTS (
+        coalesce(q.waits, false) OR coalesce((
+            -- Not an EXISTS, for which all that waits might be hashed.
+            SELECT true FROM quarantine w WHERE w.person_key = b.person_key AND w.settled_at IS NULL LIMIT 1), false)
+        OR EXISTS (
             SELECT FROM import o WHERE o.book_id = b.book_id AND o.finished_at IS NULL AND NOT EXISTS (
                 SELECT FROM import n WHERE n.book_id = b.book_id AND n.finished_at IS NOT NULL
                 AND (n.taken_on, n.id) > (o.taken_on, o.id) AND n.tables @> o.tables)),
@@ -119,18 +123,24 @@ def record(rows: list[tuple[Any, ...]], account_id: int) -> Record | None:
     who = rows[0][_WHO]
     if any(row[2] != rows[0][2] for row in rows):
         who = _of_all(each for _, each in sorted({row[2]: row[_WHO] for row in rows}.items()))
-    loans = tuple([_loan(row, who) for row in rows if row[3] is not None])
+    # What waits of one record, though it has no loan, may be a stop of the person's.
+    waits = any(row[9] for row in rows)
+    loans = tuple([_loan(row, who, waits) for row in rows if row[3] is not None])
     asked = next(loan for loan in loans if loan.account_id == account_id)
     return Record(rows[0][0].astimezone(UTC), rows[0][1], asked, loans)
 
 
 def _of_all(records: Iterable[tuple[Any, ...]]) -> tuple[Any, ...]:
-    """What several records say of one person: a flag holds where one says so, and where one lacks it, is unknown."""
+    """What several records say of one person: a flag holds where one says so, and where one lacks it, is unknown.
+
+    Zones are those of all records, so that the hour is lawful wherever one of them has the person; where one lacks
+    them, they may be anywhere, and the place is unknown.
+    """
     zones, country, *columns = (tuple(column) for column in zip(*records, strict=True))
     flags, days = columns[: len(OF_PERSON)], columns[len(OF_PERSON) :]
-    known, places = [each for each in zones if each is not None], {each for each in country if each is not None}
+    places = {each for each in country if each is not None}
     return (
-        "|".join(known) if known else None,
+        None if None in zones else "|".join(zones),
         None if not places else places.pop() if len(places) == 1 else "",
         *(True if any(flag) else None if None in flag else False for flag in flags),
         *(max((day for day in each if day is not None), default=None) for each in days),
@@ -141,8 +151,8 @@ _NAMES_OF_PERSON = (*OF_PERSON, *DAYS_OF_PERSON)
 _NAMES = (*_PLAIN, *_PLAIN_OF_ACCOUNT, *_DAYS_OF_ACCOUNT)
 
 
-def _loan(row: tuple[Any, ...], who: tuple[Any, ...]) -> Loan:
-    (_, _, _, account_id, jurisdiction, lender_type, collector, history_from, recorded_until, waits, status, opened_on,
+def _loan(row: tuple[Any, ...], who: tuple[Any, ...], waits: bool) -> Loan:
+    (_, _, _, account_id, jurisdiction, lender_type, collector, history_from, recorded_until, _, status, opened_on,
      rate, fee, fee_ppm, grace, order, agreed_from, agreed_to, due, principal, interest, paid_on, amounts, back,
      seconds, steps, outcomes, more) = row[: _WHO.start]  # fmt: skip
     zones, country, *of_person = who

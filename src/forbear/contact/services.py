@@ -32,6 +32,7 @@ from forbear.contact.models import (
     Permission,
     Record,
     Request,
+    same_number,
 )
 from forbear.rulebook.answer import Answer, Verdict
 from forbear.rulebook.book import Rulebook
@@ -135,7 +136,7 @@ def _lacked(connection: Connection, request: Request, at: datetime) -> frozenset
             wrong = "was decided on before"
         elif not requested_at <= at <= requested_at + OVERRIDE_WITHIN:
             wrong = f"is not of the last {OVERRIDE_WITHIN.total_seconds() / 3600:g} hours"
-        elif requested_by == request.decided_by:
+        elif same_number(requested_by, request.decided_by or ""):
             wrong = "was asked for by who decides now"
     if wrong is not None:
         connection.rollback()

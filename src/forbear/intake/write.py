@@ -13,7 +13,7 @@ import psycopg
 
 from forbear.intake.draw import ACCOUNT_COLUMNS, BORROWER_COLUMNS, STANDS_TWICE, Bad, Batch
 from forbear.intake.mapping import OWN_FORMAT, Mapping
-from forbear.intake.models import Refused
+from forbear.intake.models import Refused, key_in
 from forbear.ledger.cost import all_in_yearly
 from forbear.locale import N_
 from forbear.servicing.loan import LIVE
@@ -361,8 +361,8 @@ def keep_aside(connection: psycopg.Connection[Any], import_id: int, mapping: Map
         rows.add((each.table, each.row_number))
         connection.execute(
             "INSERT INTO quarantine (import_id, table_name, row_number, field, reason, remedy, row,"
-            " loan_ref, borrower_ref, row_ref)"
-            " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",
+            " loan_ref, borrower_ref, row_ref, person_key)"
+            " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",
             (
                 import_id,
                 each.table,
@@ -372,6 +372,7 @@ def keep_aside(connection: psycopg.Connection[Any], import_id: int, mapping: Map
                 each.refused.remedy,
                 json.dumps(each.fields, ensure_ascii=False),
                 *_whose(mapping, each.table, each.fields),
+                key_in(each.fields.get("person_key", "")) if each.table == "borrowers" else None,
             ),
         )
     return len(rows)

@@ -223,13 +223,11 @@ def _reason(rule: Rule, said: Said, lang: str) -> Reason:
 
 
 def _how(connection: sa.Connection, row: Any, lang: str) -> dict[str, tuple[str, str]]:
-    """For each fact that the mapping derived or assumed: which of both, and the mapping's sentence."""
+    """For each fact that was derived or assumed: which of both, and the sentence of the mapping or the import."""
     found: dict[str, tuple[str, str]] = {}
-    if not row["derived"]:
-        return found
     query = sa.select(derivation).where(derivation.c.book_id == row["book_id"])
     for line in connection.execute(query).mappings():
-        if line["code"] in row["derived"]:
+        if line["of_all"] or line["code"] in row["derived"]:
             for fact in line["facts"]:
                 found[fact] = (line["kind"], line["text"][lang])
     return found

@@ -23,8 +23,8 @@ def one_person(borrowers: ir.Table) -> ir.Table:
     """The borrowers, each with what all records of the person say: the law protects the person, not a book's row.
 
     As the gate's GATHER has it: what one record says holds; what one does not know is not known, unless another
-    says so; days are the latest; the hour must be lawful in the zones of all. Only persons of several records are
-    summed up.
+    says so; days are the latest; the hour must be lawful in the zones of all, and where a record lacks them the place
+    is unknown. Only persons of several records are summed up.
     """
     names = [*OF_PERSON, *DAYS_OF_PERSON, "zones", "country"]
     many = borrowers.filter(borrowers.person_id != borrowers.borrower_id).select("person_id").distinct()
@@ -35,7 +35,8 @@ def one_person(borrowers: ir.Table) -> ir.Table:
         if name in DAYS_OF_PERSON:
             return column.max()
         if name == "zones":
-            return column.group_concat("|", order_by=several.borrower_id)
+            listed = column.group_concat("|", order_by=several.borrower_id)
+            return ibis.ifelse(column.notnull().all(), listed, ibis.null("string"))
         if name == "country":
             return ibis.ifelse(column.nunique() > 1, "", column.min())
         return ibis.cases((column.any(), True), (column.notnull().all(), False))
@@ -144,9 +145,10 @@ def lead_accounts(accounts: ir.Table, positions: ir.Table) -> ir.Table:
 
 
 def records(accounts: ir.Table) -> ir.Table:
-    """How far back contacts are on record, and whether rows wait, over all loans of each person.
+    """How far back contacts are on record, whether rows wait, until when a promise runs: over all loans of each person.
 
-    Returns: borrower_id, complete_from (NULL where one of the books has no record up to today), person_waits.
+    Returns: borrower_id, complete_from (NULL where one of the books has no record up to today), person_waits,
+    person_promise (the last day of a promise to pay on any open loan).
     """
     gap, begins = accounts.gap_until, accounts.history_from
     since = ibis.ifelse(gap > begins, gap, begins)
@@ -154,6 +156,7 @@ def records(accounts: ir.Table) -> ir.Table:
     return accounts.group_by("borrower_id").aggregate(
         complete_from=ibis.ifelse(since.notnull().all(), since.max(), ibis.null("date")),
         person_waits=waits.any(),
+        person_promise=accounts.promise_due_on.max(where=accounts.status == "open"),
     )
 
 
@@ -235,7 +238,7 @@ def facts(
         dispute_open=t.dispute_open,
         # What was granted on the loan itself (apart.py) holds as what is on file of the person does.
         hardship_open=still(t.hardship_until) | still(t.forborne_until),
-        promise_open=still(t.promise_due_on),
+        promise_open=still(t.promise_due_on) | still(t.person_promise),
         plan_active=still(t.plan_until) | still(t.planned_until),
         history_days=ibis.greatest(0, today.delta(t.complete_from, unit="day").fill_null(0)).cast("int32"),
         connected_today=counted("connected_today"),

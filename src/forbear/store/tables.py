@@ -82,6 +82,8 @@ derivation = sa.Table(
     _required("kind", Text),  # derived: worked out of other fields; assumed: stated by the mapping
     _required("facts", ARRAY(Text)),  # the facts of the vocabulary that rest on it
     _required("text", JSONB),  # {language: sentence}
+    # Of every account of the book; else of those that have the code.
+    _required("of_all", sa.Boolean, server_default=sa.text("false")),
 )
 
 #: Rows that wait, and contacts that were left out.
@@ -103,12 +105,18 @@ quarantine = sa.Table(
     sa.Column("loan_ref", Text),
     sa.Column("borrower_ref", Text),
     sa.Column("row_ref", Text),  # the row's own number in its table
+    sa.Column("person_key", Text),  # the row's own, where it is a borrower's: it holds the person in every book
     sa.Column("settled_at", Instant),
     sa.Column("settled_how", Text),  # mended | dropped | superseded (a newer file brought the row, good)
     sa.Index("quarantine_waiting", "import_id", postgresql_where=sa.text("settled_at IS NULL")),
     # What bears on a contact, by whose it is: the gate looks it up at each request.
     sa.Index("quarantine_of_loan", "loan_ref", "settled_how", "borrower_ref", postgresql_where=sa.text(_BEARS)),
     sa.Index("quarantine_of_borrower", "borrower_ref", postgresql_where=sa.text(_BEARS)),
+    sa.Index(
+        "quarantine_of_person",
+        "person_key",
+        postgresql_where=sa.text("settled_at IS NULL AND person_key IS NOT NULL"),
+    ),
     sa.UniqueConstraint("import_id", "table_name", "row_number", "field"),
 )
 

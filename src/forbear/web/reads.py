@@ -323,7 +323,8 @@ def origins(connection: sa.Connection, account_id: int) -> tuple[Origin, ...]:
         connection,
         """
         SELECT d.kind, d.facts, d.text FROM account a JOIN derivation d ON d.book_id = a.book_id
-        WHERE a.id = :id AND d.code = ANY(a.derived) ORDER BY array_position(a.derived, d.code)""",
+        WHERE a.id = :id AND (d.of_all OR d.code = ANY(a.derived))
+        ORDER BY array_position(a.derived, d.code), d.code""",
         id=account_id,
     )
     return tuple(Origin(row.kind, tuple(row.facts), row.text) for row in rows)
