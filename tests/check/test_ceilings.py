@@ -53,6 +53,15 @@ def test_private_lending_law_does_not_bind_licensed_lenders() -> None:
         assert all(each.exempt is not None and citation in each.exempt.citation for each in private)
 
 
+def test_one_article_is_marked_alike_as_a_ceiling_and_as_an_exemption() -> None:
+    # Given art. 1 of 法释〔2020〕27号, that gives micro-lenders their ceiling and exempts them from another: one mark.
+    reply = "法释〔2020〕27号"
+    sources = [s for each in found("micro_lender", date(2024, 1, 5)) for s in (each.source, each.exempt) if s]
+    marks = {(source.article.removeprefix("art. ").partition(",")[0], source.verified)
+             for source in sources if source.citation == reply}  # fmt: skip
+    assert marks == {("1", False)}
+
+
 def test_before_the_reply_no_exemption_is_told_for_micro_lenders() -> None:
     # 法释〔2020〕27号 is in force from 2021-01-01.
     for asked_on, exempt in ((date(2020, 12, 31), False), (date(2021, 1, 1), True)):
