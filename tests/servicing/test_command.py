@@ -1,6 +1,7 @@
 """The commands as typed: a receipt in three languages, the same key answered, what is wrong in one line."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -47,6 +48,23 @@ def test_a_payment_is_acknowledged_with_where_the_account_stands(book: Path) -> 
 def test_what_is_wrong_is_one_line(book: Path, changed: dict[int, str], said: str) -> None:
     ended = forbear(*(changed.get(k, word) for k, word in enumerate(PAY)))
     assert (ended.returncode, said in ended.stderr, ended.stderr.strip().count("\n")) == (1, True, 0), ended.stderr
+
+
+@pytest.mark.parametrize("tag", ["zh-Hans", "zh-Hant"])
+def test_what_is_refused_is_told_in_the_language_asked_for(book: Path, tag: str) -> None:
+    day = ("--on", "2026-02-15", "--as-of", "2026-02-15", "--lang", tag)
+    for typed in (
+        ("pay", "L9", "1", "--key", "P1", *day),
+        ("pay", "L1", "0", "--key", "P1", *day),
+        ("pay", "L3", "1", "--key", "P1", *day),
+        ("reverse", "L2", "P0", "--key", "R1", "--on", "2026-02-11", *day[2:]),
+        ("charge", "L1", "1", "--key", "F1", "--on", "2020-02-11", *day[2:]),
+        ("grant", "L1", "--until", "2026-02-01", "--key", "H1", *day),
+        ("statement", "L1", "--as-of", "2020-01-01", "--lang", tag),
+    ):
+        ended = forbear(*typed)
+        words = re.findall("[a-z]{2,}", ended.stderr)
+        assert (ended.returncode, words, ended.stderr.count("\n")) == (1, [], 1), (typed, ended.stderr)
 
 
 def test_fee_waiver_and_write_off_are_commands(book: Path) -> None:

@@ -29,6 +29,7 @@ from forbear.servicing.history import history as days_on_record
 from forbear.servicing.post import Posting, Receipt, post_one
 from forbear.servicing.sale import assign
 from forbear.store.engine import migrate
+from forbear.telling import told_in
 
 _DAY = ["%Y-%m-%d"]
 Ref = Annotated[str, typer.Argument(metavar="ACCOUNT", help="the lender's own number of the account")]
@@ -126,8 +127,10 @@ def sell(
     """Sell the debt. Prints, as JSON, the fields that go to the assignee with it, and no others."""
     _speaks(lang)
     migrate()
-    found = find(account, book)
-    given = assign(found.id, key, on.date(), minor(price, found.currency), to, as_of.date() if as_of else found.today())
+    with told_in(lang):
+        found = find(account, book)
+        day = as_of.date() if as_of else found.today()
+        given = assign(found.id, key, on.date(), minor(price, found.currency), to, day)
     typer.echo(json.dumps(given, ensure_ascii=False, indent=2, default=str))
 
 
@@ -135,7 +138,8 @@ def history(account: Ref, book: Book = None, lang: Lang = "en") -> None:
     """Days past due, bucket and class on each day on record, the newest first; what each night decided."""
     _speaks(lang)
     migrate()
-    found = find(account, book)
+    with told_in(lang):
+        found = find(account, book)
     for day in days_on_record(found.id):
         parts = [
             _said("day", lang, day=day.on, dpd=day.dpd),
@@ -163,9 +167,10 @@ def _speaks(lang: str) -> None:
 def _run(ref: str, book: str | None, as_of: datetime | None, lang: str, event: Callable[[Found], Event]) -> None:
     _speaks(lang)
     migrate()
-    found = find(ref, book)
-    day: date = as_of.date() if as_of else found.today()
-    receipt = post_one(Posting(found.id, event(found)), day)
+    with told_in(lang):
+        found = find(ref, book)
+        day: date = as_of.date() if as_of else found.today()
+        receipt = post_one(Posting(found.id, event(found)), day)
     for line in told(receipt, found.currency, lang):
         typer.echo(line)
 

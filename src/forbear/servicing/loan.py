@@ -32,6 +32,7 @@ from forbear.ledger.models import (
     Waived,
     WrittenOff,
 )
+from forbear.locale import N_
 
 #: The kinds of event that a row of account_event can hold.
 KINDS: Mapping[str, type[Event]] = {
@@ -65,6 +66,11 @@ def event_key(key: str) -> str:
 def payment_ref(key: str) -> str:
     """The number of a payment, from the ledger's key."""
     return key.removeprefix(_PAYMENT)
+
+
+def sent_key(key: str) -> str:
+    """The key as the sender gave it, from the ledger's."""
+    return key.removeprefix(_PAYMENT) if key.startswith(_PAYMENT) else key.removeprefix(_EVENT)
 
 
 def kind_of(event: Event) -> str:
@@ -188,6 +194,8 @@ def no_schedule(loan: Loan) -> LedgerError:
     """Said of an account whose schedule is not on file, and of a card, which has none."""
     if loan.product == CARD:
         return LedgerError(
-            "the account is a card, and the journal does not hold cards yet; import its payments instead"
+            N_("the account is a card, and the journal does not hold cards yet; import its payments instead")
         )
-    return LedgerError("the account has no instalment on file, so what it owes is not known; import its schedule first")
+    return LedgerError(
+        N_("the account has no instalment on file, so what it owes is not known; import its schedule first")
+    )

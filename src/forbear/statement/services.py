@@ -17,6 +17,7 @@ from forbear.ledger.excess import Line as Cut
 from forbear.ledger.models import Kind, LedgerError, Line, Paid
 from forbear.ledger.provisions import Provision, provision
 from forbear.ledger.state import State, fold
+from forbear.locale import N_
 from forbear.rulebook.load import Rulebook
 from forbear.servicing.demand import ceiling_of
 from forbear.servicing.loan import CARD, Loan, payment_ref, read
@@ -114,7 +115,11 @@ def statement(
     Raises StatementError where there is no such account, no schedule, or a day that can't be.
     """
     if pay_on < as_of:
-        raise StatementError(f"The day of paying, {pay_on}, lies before {as_of}. Choose that day or a later one.")
+        raise StatementError(
+            N_("The day of paying, %(pay_on)s, lies before %(day)s. Choose that day or a later one."),
+            pay_on=pay_on,
+            day=as_of,
+        )
     loan = read(connection, [account_id]).get(account_id)
     row = connection.execute(
         "SELECT b.name, b.synthetic, b.jurisdiction, b.lender_type, a.opened_on, a.removed_penalty_ppm,"
@@ -123,20 +128,26 @@ def statement(
         (account_id,),
     ).fetchone()
     if loan is None or row is None:
-        raise StatementError("There is no such account. The console's work list shows those on file.")
+        raise StatementError(N_("There is no such account. The console's work list shows those on file."))
     if loan.product == CARD:
-        raise StatementError("The account is a card: its issuer's own statement says what it owes.")
+        raise StatementError(N_("The account is a card: its issuer's own statement says what it owes."))
     if loan.terms is None:
-        raise StatementError("The account has no instalment on file, so what it owes is not known. Import them first.")
+        raise StatementError(
+            N_("The account has no instalment on file, so what it owes is not known. Import them first.")
+        )
     book, synthetic, jurisdiction, lender_type, opened_on, removed_penalty, penalty = row
     if as_of < loan.terms.opened_on:
-        raise StatementError(f"The loan was opened on {loan.terms.opened_on}, after {as_of}. Choose a later day.")
+        raise StatementError(
+            N_("The loan was opened on %(opened)s, after %(day)s. Choose a later day."),
+            opened=loan.terms.opened_on,
+            day=as_of,
+        )
     found = ceilings(rulebook, jurisdiction, lender_type, opened_on, as_of)
     binding = next((each for each in found if each.binds and each.ppm is not None), None)
     try:
         now, then = _fold(loan, as_of), _fold(loan, pay_on)
     except LedgerError as error:
-        raise StatementError(f"account {account_id}: {error}.") from error
+        raise StatementError(N_("account %(id)s: %(why)s."), id=account_id, why=error) from error
     excess = {n: minor for n, minor in enumerate(loan.removed, 1) if minor}
     cuts = tuple(
         Cut(line.due_on, line.principal, line.amount + minor, line.amount)
