@@ -14,7 +14,7 @@ from forbear.ledger.allocate import Order, order_of
 from forbear.ledger.arrears import Category, category_on
 from forbear.ledger.early import payoff
 from forbear.ledger.excess import Line as Cut
-from forbear.ledger.models import Kind, LedgerError, Line, Paid
+from forbear.ledger.models import Kind, LedgerError, Line, Paid, Waived
 from forbear.ledger.provisions import Provision, provision
 from forbear.ledger.state import State, fold
 from forbear.locale import N_
@@ -45,6 +45,15 @@ class Charge:
     line: Line
     basis: Provision | None
     excess: int
+
+
+@dataclass(frozen=True, slots=True)
+class Waiver:
+    """What the lender gave up of what was owed of a kind, in minor units."""
+
+    on: date
+    kind: Kind
+    amount: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +104,7 @@ class Statement:
     then: Day
     category: str
     charges: tuple[Charge, ...]
+    waivers: tuple[Waiver, ...]
     payments: tuple[Payment, ...]
     order: Order
     early: Provision | None
@@ -166,6 +176,7 @@ def statement(
         then=_day(loan, then),
         category=Category(category_on(now, as_of)).name.lower(),
         charges=tuple(_charge(line, jurisdiction, excess) for line in _lines(now, as_of)),
+        waivers=tuple(_waivers(loan, now)),
         payments=tuple(_payments(loan, now)),
         order=order_of(loan.terms.order),
         early=provision(_EARLY[jurisdiction], as_of) if jurisdiction in _EARLY else None,
@@ -203,6 +214,13 @@ def _charge(line: Line, jurisdiction: str, excess: dict[int, int]) -> Charge:
     concept = _PROVISIONS.get(jurisdiction, {}).get(line.kind)
     basis = provision(concept, line.end) if concept else None
     return Charge(line, basis, excess.get(line.n, 0) if line.kind is Kind.INTEREST else 0)
+
+
+def _waivers(loan: Loan, state: State) -> list[Waiver]:
+    """What each waiver that stands has really taken, which may be less than its amount; the oldest first."""
+    kinds = {event.key: event.kind for event in loan.events if isinstance(event, Waived)}
+    made = [(t, -sum(e.amount for e in t.entries if e.amount < 0)) for t in state.transactions if t.key in kinds]
+    return [Waiver(t.on, kinds[t.key], amount) for t, amount in sorted(made, key=lambda each: each[0].on) if amount]
 
 
 def _payments(loan: Loan, state: State) -> list[Payment]:
