@@ -10,7 +10,10 @@ class ForbearError(Exception):
 
 
 class WordedError(ForbearError):
-    """An expected error that can be said in every language: a text of the catalogues, and the values apart from it."""
+    """An expected error that can be said in every language: a text of the catalogues, and the values apart from it.
+
+    A value may be such an error itself: it is told in the same language.
+    """
 
     def __init__(self, text: str, **values: object) -> None:
         super().__init__(text % values if values else text)
@@ -18,4 +21,5 @@ class WordedError(ForbearError):
 
     def told(self, gettext: Callable[[str], str]) -> str:
         """The line in the reader's language."""
-        return gettext(self.text) % self.values if self.values else gettext(self.text)
+        values = {n: v.told(gettext) if isinstance(v, WordedError) else v for n, v in self.values.items()}
+        return gettext(self.text) % values if values else gettext(self.text)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import forbear.check
 from forbear.check.ceilings import Ceiling, ceilings
+from forbear.rulebook.cite import in_script
 from forbear.rulebook.load import load
 from forbear.rulebook.models import LANGUAGES
 
@@ -51,6 +52,21 @@ def test_private_lending_law_does_not_bind_licensed_lenders() -> None:
         private = [each for each in found(lender, date(2024, 1, 5)) if each.id.startswith("cn.cap.private")]
         assert private and all(each.binds is False and each.exempt is not None for each in private)
         assert all(each.exempt is not None and citation in each.exempt.citation for each in private)
+
+
+def test_every_mainland_citation_can_be_told_in_the_traditional_script() -> None:
+    citations = {rule.instrument.citation for rule in BOOK.rules}
+    told = "".join(in_script(citation, "zh-Hant") for citation in citations)
+    assert [c for c in told if "\u4e00" <= c <= "\u9fff" and not c.encode("big5", "ignore")] == []
+
+
+def test_one_article_is_marked_alike_as_a_ceiling_and_as_an_exemption() -> None:
+    # Given art. 1 of 法释〔2020〕27号, that gives micro-lenders their ceiling and exempts them from another: one mark.
+    reply = "法释〔2020〕27号"
+    sources = [s for each in found("micro_lender", date(2024, 1, 5)) for s in (each.source, each.exempt) if s]
+    marks = {(source.article.removeprefix("art. ").partition(",")[0], source.verified)
+             for source in sources if source.citation == reply}  # fmt: skip
+    assert marks == {("1", False)}
 
 
 def test_before_the_reply_no_exemption_is_told_for_micro_lenders() -> None:

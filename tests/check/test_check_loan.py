@@ -59,6 +59,13 @@ def test_the_report_in_each_language(language: str, words: list[str]) -> None:
     assert [word for word in words if word not in done.stdout] == []
 
 
+@pytest.mark.parametrize("lender", ["private", "micro_lender", "bank", "consumer_finance"])
+def test_a_reader_of_the_traditional_script_reads_nothing_in_the_simplified(lender: str) -> None:
+    done = run(*TYPED, "--received", "9000", "--lender-type", lender, "--lang", "zh-Hant")
+    strange = {c for c in done.stdout if "\u4e00" <= c <= "\u9fff" and not c.encode("big5", "ignore")}
+    assert (done.returncode, strange, "item" in done.stdout) == (0, set(), False)
+
+
 def test_no_database_is_imported() -> None:
     # Given the command as a whole, when a loan is checked, then nothing of a database, of ibis or of pyarrow is loaded.
     program = (

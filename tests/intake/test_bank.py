@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -120,9 +121,9 @@ def test_good_rows_are_posted_and_bad_ones_named_and_kept_aside(book: Path, aske
         (6, "paid_on"),
         (7, "amount"),
         (8, "amount"),
-        (9, "payment F"),
+        (9, "event F"),
         (10, "row"),
-        (12, "payment A"),
+        (12, "event A"),
     ]
     assert all("\n" not in line for line in said.values())
     assert asked("SELECT account_id, ref, amount_minor FROM payment ORDER BY 1, 2") == [
@@ -132,6 +133,9 @@ def test_good_rows_are_posted_and_bad_ones_named_and_kept_aside(book: Path, aske
     ]
     assert asked("SELECT row ->> 'amount' FROM payment_file_refused WHERE row_number = 7") == [("1.005",)]
     assert_the_journal_is_the_fold(fresh_db)
+    # Sent again in Chinese, each is named in Chinese, but for the columns' own names.
+    for _, line in post_file(path, as_of=DAY, lang="zh-Hans").refused:
+        assert not set(re.findall("[a-z_]{2,}", line)) - {"loan_ref", "ref", "paid_on", "amount"}, line
 
 
 def test_a_file_sent_again_counts_once_and_its_mended_rows_are_posted(book: Path, asked: Asked) -> None:

@@ -1,6 +1,7 @@
 """The commands as typed: a receipt in three languages, the same key answered, what is wrong in one line."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -49,10 +50,28 @@ def test_what_is_wrong_is_one_line(book: Path, changed: dict[int, str], said: st
     assert (ended.returncode, said in ended.stderr, ended.stderr.strip().count("\n")) == (1, True, 0), ended.stderr
 
 
+@pytest.mark.parametrize("tag", ["zh-Hans", "zh-Hant"])
+def test_what_is_refused_is_told_in_the_language_asked_for(book: Path, tag: str) -> None:
+    day = ("--on", "2026-02-15", "--as-of", "2026-02-15", "--lang", tag)
+    for typed in (
+        ("pay", "L9", "1", "--key", "P1", *day),
+        ("pay", "L1", "0", "--key", "P1", *day),
+        ("pay", "L3", "1", "--key", "P1", *day),
+        ("reverse", "L2", "P0", "--key", "R1", "--on", "2026-02-11", *day[2:]),
+        ("charge", "L1", "1", "--key", "F1", "--on", "2020-02-11", *day[2:]),
+        ("grant", "L1", "--until", "2026-02-01", "--key", "H1", *day),
+        ("statement", "L1", "--as-of", "2020-01-01", "--lang", tag),
+    ):
+        ended = forbear(*typed)
+        words = re.findall("[a-z]{2,}", ended.stderr)
+        assert (ended.returncode, words, ended.stderr.count("\n")) == (1, [], 1), (typed, ended.stderr)
+
+
 def test_fee_waiver_and_write_off_are_commands(book: Path) -> None:
     day = ("--on", "2026-03-20", "--as-of", "2026-03-20")
     assert "owed now" in forbear("charge", "L1", "80", "--kind", "cost", "--key", "F1", *day).stdout
-    assert "owed now" in forbear("waive", "L1", "80", "--kind", "cost", "--key", "W1", *day).stdout
+    waived = forbear("waive", "L1", "5000", "--kind", "cost", "--key", "W1", *day).stdout
+    assert "Given up: CN¥80.00, not CN¥5,000.00: no more was owed of it." in waived and "owed now" in waived
     assert "owed now" in forbear("write-off", "L1", "--key", "X1", *day).stdout
 
 

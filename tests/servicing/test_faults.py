@@ -108,6 +108,19 @@ def test_the_history_of_buckets_is_kept_and_what_was_known_first_beside_it(book:
         assert told.exit_code == 0 and word in told.output and len(told.output.splitlines()) == 3
 
 
+def test_a_day_that_a_night_alone_tells_of_is_restated_by_a_payment_that_comes_to_light(
+    book: Path, asked: Asked
+) -> None:
+    # Given the night of 2 March, when a payment of that day is posted a day later, then the day shows what is known
+    # now, and what the night held.
+    night(asked, on(20))
+    assert (history(1)[0].arrears, history(1)[0].restated) == (51_500, 0)
+    posted(Paid("P1", on(20), 51_500), on(21))
+    found = {day.on: day for day in history(1)}[on(20)]
+    assert (found.dpd, found.arrears, found.restated, found.dpd_first, found.bucket_first) == (0, 0, 1, 20, "1-30")
+    assert found.bucket == "current" and found.step is not None
+
+
 def test_a_sale_hands_over_what_the_claim_takes_and_no_more(book: Path, asked: Asked) -> None:
     # PIPL art. 6: the least data. The account is sold, the night speaks of it no more, the same command says the same.
     command = ["sell", "L1", "400.00", "--to", "A-7", "--on", str(on(20)), "--key", "S1", "--as-of", str(on(20))]
@@ -116,9 +129,11 @@ def test_a_sale_hands_over_what_the_claim_takes_and_no_more(book: Path, asked: A
     assert first.exit_code == 0 and given["ref"] == "L1" and given["past_due_since"] == str(FEB)
     assert set(given) == {
         "ref", "currency", "opened_on", "principal", "annual_rate_ppm", "penalty_rate_ppm", "as_of", "owed", "credit",
-        "past_due_since", "open_instalments",
+        "past_due_since", "open_instalments", "amounts", "minor_digits",
     }  # fmt: skip
     assert asked("SELECT status FROM account WHERE id = 1") == [("sold",)] and night(asked, on(20)) == (0, 0)
+    # What the figures are counted in is said beside them.
+    assert (given["amounts"], given["minor_digits"]) == ("minor units of CNY", 2)
     assert CliRunner().invoke(app, command).output == first.output
 
 

@@ -89,7 +89,7 @@ def test_the_same_payment_twice_answers_as_before(book: Path, asked: Any, fresh_
 def test_a_key_with_other_content_is_refused_in_one_line(book: Path, other: Paid, fresh_db: str) -> None:
     posted(Paid("P1", FEB, 51_500), FEB)
     before = held(fresh_db)
-    with pytest.raises(KeyUsed, match="payment P1: this key is on file") as told:
+    with pytest.raises(KeyUsed, match="event P1: this key is on file") as told:
         posted(other, FEB)
     assert "\n" not in str(told.value) and held(fresh_db) == before
 
@@ -102,8 +102,14 @@ def test_a_key_with_other_content_is_refused_in_one_line(book: Path, other: Paid
         (1, Paid("P1", FEB + timedelta(days=2), 1), "Post it on that day"),
         (1, Paid("P1", FEB, 0), "not more than nothing"),
         (1, Paid("P1", date(2025, 1, 1), 1), "before"),
+        (1, Charged("F1", date(2025, 1, 1), Kind.FEE, 1), "^event F1: 2025-01-01 lies before the loan was opened"),
+        (1, Forborne("H0", FEB, FEB - timedelta(days=1), True), "its last day 2026-02-09 lies before its first"),
         (1, Reversed("R1", FEB, "P9"), "there is no P9 on this account"),
-        (2, Reversed("R1", date(2026, 2, 11), "P0"), "nothing of key"),
+        (
+            2,
+            Reversed("R1", date(2026, 2, 11), "P0"),
+            "^event R1: its day 2026-02-11 lies before 2026-02-12",
+        ),
     ],
 )
 def test_what_can_not_be_is_one_line_and_leaves_nothing(

@@ -16,7 +16,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from forbear.intake.services import import_book
-from forbear.ledger.models import Charged, ChargedBack, Kind, Paid, Reversed
+from forbear.ledger.models import Charged, ChargedBack, Kind, Paid, Reversed, Waived
 from forbear.locale import LANGUAGES
 from forbear.nightly.run import nightly
 from forbear.rulebook.load import load
@@ -76,6 +76,28 @@ def test_a_ceiling_of_private_lending_does_not_bind_a_licensed_lender_and_says_s
     words = document(told(fresh_db), LANGUAGES["en"])
     notes = next(table.notes for table in words.tables if table.id == "removed")
     assert any("private lending" in note and "does not bind this lender" in note for note in notes)
+
+
+def test_what_was_given_up_is_a_line_so_that_the_charges_sum_to_what_is_owed(book: None, fresh_db: str) -> None:
+    # Given a cost of 80.00, of which "5,000.00" is given up, then the waiver has a line of the 80.00 that it took.
+    for event in (Charged("C1", DAY, Kind.COST, 8_000), Waived("W1", DAY, Kind.COST, 500_000)):
+        post_one(Posting(1, event), DAY)
+    found = told(fresh_db)
+    assert [(each.kind, each.amount) for each in found.waivers] == [(Kind.COST, 8_000)]
+    arisen = sum(each.line.amount for each in found.charges) - sum(each.amount for each in found.waivers)
+    assert found.lent + arisen == found.today.due
+    charges = next(table for table in document(found, LANGUAGES["en"]).tables if table.id == "charges")
+    assert charges.rows[-1][1:] == ("Given up: Cost of enforcement", "–", "the lender's waiver", "-CN¥80.00")
+    # Taken back, it is a line no more.
+    post_one(Posting(1, Reversed("R1", DAY, "W1")), DAY)
+    assert told(fresh_db).waivers == ()
+
+
+@pytest.mark.parametrize("tag", LANGUAGES)
+def test_the_footnote_explains_the_very_mark_of_the_lines(tag: str) -> None:
+    _ = LANGUAGES[tag].catalogue.gettext
+    note = _("“Not yet verified” marks a text that has still to be read by the lender's lawyers.")
+    assert _("not yet verified") in note.lower()
 
 
 def test_every_charge_is_its_formula_to_the_cent(book: None, fresh_db: str) -> None:

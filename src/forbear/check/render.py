@@ -11,7 +11,7 @@ from forbear.check.words import say, table
 from forbear.ledger.excess import Capped
 from forbear.ledger.models import PPM, LedgerError, minor_digits
 from forbear.ledger.provisions import Provision, provision
-from forbear.rulebook.cite import cited
+from forbear.rulebook.cite import cited, in_script
 from forbear.rulebook.models import LANGUAGES
 
 
@@ -199,7 +199,7 @@ class _Words:
         state = self.say("verified" if source.verified else "unverified")
         return {
             "text": source.text[self.language].rstrip("。."),
-            "citation": source.citation,
+            "citation": in_script(source.citation, self.language),
             "article": cited(source.article, self.language),
             "state": state,
         }
@@ -263,7 +263,7 @@ class _Words:
             found.append(
                 self.say(
                     key if rule.binds else "say_excess_if",
-                    citation=rule.source.citation,
+                    citation=in_script(rule.source.citation, self.language),
                     article=cited(rule.source.article, self.language),
                     cap=percent(capped.cap_ppm),
                     total=self.money(capped.excess),
@@ -287,7 +287,7 @@ class _Words:
         return {
             "cites": self.say(
                 "article" if found.verified else "article_unverified",
-                instrument=found.title[self.language] if self.language == "en" else found.instrument,
+                instrument=found.title["en"] if self.language == "en" else in_script(found.instrument, self.language),
                 articles=", ".join(found.articles),
             ),
             "concept": found.name[self.language],

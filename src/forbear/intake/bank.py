@@ -25,7 +25,7 @@ from psycopg.types.json import Jsonb
 from forbear.intake.errors import IntakeError
 from forbear.intake.source import Row, Source, open_source
 from forbear.ledger.models import Paid
-from forbear.locale import N_
+from forbear.locale import LANGUAGES, N_, SOURCE
 from forbear.servicing.amounts import minor
 from forbear.servicing.errors import ServicingError
 from forbear.servicing.post import Posting, Receipt, Refusal, connect, lock, post_within
@@ -62,10 +62,16 @@ class _Job:
     parts: int
     as_of: date | None
     chunk: int
+    lang: str
 
 
 def post_file(
-    path: Path, book: str | None = None, as_of: date | None = None, workers: int | None = None, chunk: int = CHUNK
+    path: Path,
+    book: str | None = None,
+    as_of: date | None = None,
+    workers: int | None = None,
+    chunk: int = CHUNK,
+    lang: str = SOURCE,
 ) -> Posted:
     """Post the payments of a CSV or Parquet file with the columns `COLUMNS`; others are passed over.
 
@@ -76,6 +82,7 @@ def post_file(
         book: the name of the loans' book; needed where there are several.
         as_of: the local day on which the payments became known; each borrower's own today if left out.
         workers: processes for a file that was not begun before; one for each core if left out and the file is large.
+        lang: the language in which it is told, and kept, why a row was refused.
 
     Raises IntakeError where the file can't be used (nothing was kept), StoreError where the database is away.
     """
@@ -90,7 +97,7 @@ def post_file(
         )
     wanted = workers or (os.cpu_count() or 1 if source.rows >= LARGE else 1)
     with one_line():
-        job = _begin(source, book, as_of, wanted, chunk)
+        job = _begin(source, book, as_of, wanted, chunk, lang)
         if job.parts == 1:
             _run(job, 0)
         else:
@@ -102,7 +109,7 @@ def post_file(
         return _end(job)
 
 
-def _begin(source: Source, book: str | None, as_of: date | None, workers: int, chunk: int) -> _Job:
+def _begin(source: Source, book: str | None, as_of: date | None, workers: int, chunk: int, lang: str) -> _Job:
     with copy_connection() as connection:
         books = connection.execute(
             "SELECT id, currency, name FROM book WHERE name = coalesce(%s, name) ORDER BY name", (book,)
@@ -136,7 +143,7 @@ def _begin(source: Source, book: str | None, as_of: date | None, workers: int, c
             " ON CONFLICT DO NOTHING",
             (file_id, parts),
         )
-    return _Job(source, file_id, book_id, currency, parts, as_of, chunk)
+    return _Job(source, file_id, book_id, currency, parts, as_of, chunk, lang)
 
 
 def _end(job: _Job) -> Posted:
@@ -195,6 +202,7 @@ def _done(connection: psycopg.Connection[Any], job: _Job, part: int) -> int:
 def _post(connection: psycopg.Connection[Any], job: _Job, part: int, rows: Sequence[Row]) -> None:
     if not rows:
         return
+    gettext = LANGUAGES[job.lang].catalogue.gettext
     refused: list[tuple[Row, str]] = []
     by_day: dict[date, list[tuple[Row, Posting]]] = {}
     accounts = _accounts(
@@ -204,7 +212,7 @@ def _post(connection: psycopg.Connection[Any], job: _Job, part: int, rows: Seque
         try:
             day, posting = _read(row, job, accounts)
         except ServicingError as error:
-            refused.append((row, str(error)))
+            refused.append((row, error.told(gettext)))
         else:
             by_day.setdefault(day, []).append((row, posting))
     posted = again = 0
@@ -217,7 +225,7 @@ def _post(connection: psycopg.Connection[Any], job: _Job, part: int, rows: Seque
                 posted += isinstance(answer, Receipt)
                 again += answer is None
                 if isinstance(answer, Refusal):
-                    refused.append((row, str(answer.error)))
+                    refused.append((row, answer.error.told(gettext)))
         connection.cursor().executemany(
             "INSERT INTO payment_file_refused (file_id, row_number, reason, row) VALUES (%s, %s, %s, %s)",
             [(job.file_id, row.number, said, _kept(row)) for row, said in refused],
@@ -252,18 +260,23 @@ def _accounts(connection: psycopg.Connection[Any], job: _Job, refs: set[str]) ->
 def _read(row: Row, job: _Job, accounts: Mapping[str, tuple[int, date]]) -> tuple[date, Posting]:
     """The posting of a row. Raises ServicingError, naming the field and the remedy."""
     if row.fields is None:
-        raise ServicingError("row: it has more or fewer fields than the heading. Mend it.")
+        raise ServicingError(N_("row: it has more or fewer fields than the heading. Mend it."))
     if not _storable(row):
-        raise ServicingError("row: it holds a NUL byte. Mend it, or fetch the file again.")
+        raise ServicingError(N_("row: it holds a NUL byte. Mend it, or fetch the file again."))
     loan_ref, ref, paid_on, amount = (row.fields[name].strip() for name in COLUMNS)
     if loan_ref not in accounts:
-        raise ServicingError("loan_ref: it is the number of no loan of this book. Take the loan in first, or mend it.")
-    if not 0 < len(ref) <= MAX_REF:
-        said = "has no number of its own" if not ref else f"has a number of more than {MAX_REF} signs"
-        raise ServicingError(f"ref: the payment {said}. Give it one, so that it counts once.")
+        raise ServicingError(
+            N_("loan_ref: it is the number of no loan of this book. Take the loan in first, or mend it.")
+        )
+    if not ref:
+        raise ServicingError(N_("ref: the payment has no number of its own. Give it one, so that it counts once."))
+    if len(ref) > MAX_REF:
+        raise ServicingError(
+            N_("ref: the payment has a number of more than %(most)s signs. Give it a shorter one."), most=MAX_REF
+        )
     try:
         on = date.fromisoformat(paid_on)
     except ValueError:
-        raise ServicingError(f"paid_on: {paid_on!r} is no day. Write it as 2026-03-10.") from None
+        raise ServicingError(N_("paid_on: '%(day)s' is no day. Write it as 2026-03-10."), day=paid_on) from None
     account_id, day = accounts[loan_ref]
     return day, Posting(account_id, Paid(ref, on, minor(amount, job.currency)))

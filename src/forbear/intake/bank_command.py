@@ -9,10 +9,9 @@ from babel import Locale
 from babel.numbers import format_decimal
 
 from forbear.intake.bank import post_file
-from forbear.intake.errors import IntakeError
-from forbear.locale import LANGUAGES as WORDS
 from forbear.rulebook.models import LANGUAGES
 from forbear.store.engine import migrate
+from forbear.telling import told_in
 
 
 def pay_file(
@@ -34,11 +33,8 @@ def pay_file(
     if lang not in LANGUAGES:
         raise typer.BadParameter(f"there is no text in {lang!r}; the languages are {', '.join(LANGUAGES)}")
     migrate()
-    try:
-        found = post_file(file, book, as_of.date() if as_of else None, workers)
-    except IntakeError as error:
-        typer.echo(error.told(WORDS[lang].catalogue.gettext), err=True)
-        raise typer.Exit(error.exit_code) from error
+    with told_in(lang):
+        found = post_file(file, book, as_of.date() if as_of else None, workers, lang=lang)
 
     def count(number: int) -> str:
         return str(format_decimal(number, locale=Locale.parse(lang, sep="-")))

@@ -74,6 +74,11 @@ def event_ref(key: str) -> str:
     return key.removeprefix(_EVENT) if key.startswith(_EVENT) else ""
 
 
+def sent_key(key: str) -> str:
+    """The key as the sender gave it, from the ledger's."""
+    return key.removeprefix(_PAYMENT) if key.startswith(_PAYMENT) else key.removeprefix(_EVENT)
+
+
 def kind_of(event: Event) -> str:
     """The word for the kind of an event, in a row and in the journal."""
     return "payment" if isinstance(event, Paid) else _NAMES[type(event)]

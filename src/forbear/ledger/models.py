@@ -12,6 +12,8 @@ from enum import StrEnum
 
 from babel.numbers import get_currency_precision, list_currencies
 
+from forbear.errors import WordedError
+
 PPM = 1_000_000
 #: Bounds within which the whole-number arithmetic of the batch can't overflow 64 bits.
 MAX_MINOR = 10**12
@@ -19,7 +21,7 @@ MAX_PPM = 4_000_000
 MAX_DAYS = 36_500
 
 
-class LedgerError(ValueError):
+class LedgerError(WordedError, ValueError):
     """What the ledger refuses: one line that names the field or the event, and the remedy."""
 
 

@@ -38,6 +38,7 @@ from forbear.ledger.models import (
     Waived,
     WrittenOff,
 )
+from forbear.locale import N_
 
 _RANK: dict[type[Event], int] = {
     kind: rank
@@ -149,7 +150,11 @@ def walk(
     Arguments and errors are those of `fold`.
     """
     if as_of < terms.opened_on:
-        raise LedgerError(f"as of {as_of}: the loan was opened on {terms.opened_on}; ask about that day or a later one")
+        raise LedgerError(
+            N_("as of %(day)s: the loan was opened on %(opened)s; ask about that day or a later one"),
+            day=as_of,
+            opened=terms.opened_on,
+        )
     timeline = _timeline(events)
     lent = sum(event.amount for event in timeline if isinstance(event, Disbursed))
     if terms.product is not Product.DAILY and lent != sum(line.principal for line in schedule):
@@ -161,10 +166,19 @@ def walk(
         if event.on > as_of:
             return loan, last, True
         if event.on < terms.opened_on:
-            raise LedgerError(f"event {event.key}: {event.on} lies before the loan was opened, {terms.opened_on}")
+            raise LedgerError(
+                N_("event %(event)s: %(on)s lies before the loan was opened, %(opened)s"),
+                event=event.key,
+                on=event.on,
+                opened=terms.opened_on,
+            )
         loan.advance(event.on)
         if loan.sold_on and not isinstance(event, Paid | ChargedBack):
-            raise LedgerError(f"event {event.key}: the debt was sold on {loan.sold_on}; what follows is the assignee's")
+            raise LedgerError(
+                N_("event %(event)s: the debt was sold on %(sold)s; what follows is the assignee's"),
+                event=event.key,
+                sold=loan.sold_on,
+            )
         loan.apply(event)
         last = event
     return loan, last, False
@@ -188,8 +202,20 @@ def _timeline(events: Iterable[Event]) -> list[Event]:
         if isinstance(event, Reversed | ChargedBack):
             of = by_key.get(event.of)
             wanted = Event if isinstance(event, Reversed) else Paid
-            if not isinstance(of, wanted) or isinstance(of, Reversed) or event.on < of.on:
-                raise LedgerError(f"event {event.key}: there is nothing of key {event.of!r} that it could take back")
+            if not isinstance(of, wanted) or isinstance(of, Reversed):
+                raise LedgerError(
+                    N_("event %(event)s: there is nothing of key '%(of)s' that it could take back"),
+                    event=event.key,
+                    of=event.of,
+                )
+            if event.on < of.on:
+                raise LedgerError(
+                    N_("event %(event)s: its day %(on)s lies before %(made)s, the day of %(of)s that it takes back"),
+                    event=event.key,
+                    on=event.on,
+                    made=of.on,
+                    of=event.of,
+                )
             if isinstance(event, Reversed):
                 gone |= {event.key, event.of}
     gone |= {e.key for e in by_key.values() if isinstance(e, ChargedBack) and e.of in gone}
@@ -198,7 +224,7 @@ def _timeline(events: Iterable[Event]) -> list[Event]:
     for event in kept:
         what = event.of if isinstance(event, ChargedBack) else type(event)
         if isinstance(event, ChargedBack | WrittenOff | Sold) and what in once:
-            raise LedgerError(f"event {event.key}: that has happened already; reverse one of the two")
+            raise LedgerError(N_("event %(event)s: that has happened already; reverse one of the two"), event=event.key)
         once.add(what)
     return kept
 

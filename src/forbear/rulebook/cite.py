@@ -27,6 +27,17 @@ _FORMS = (
     (r"(?<=[条條章）]), ", "，", "，"),
 )
 
+#: The characters of mainland citations in the traditional script. A test reads every pack, so that none is forgotten.
+_HANT = str.maketrans(
+    "业个会关则务协发号员国审总护权监综联规贷费资释银问间险题额",
+    "業個會關則務協發號員國審總護權監綜聯規貸費資釋銀問間險題額",
+)
+
+
+def in_script(citation: str, lang: str) -> str:
+    """How an instrument is cited in its place, in the reader's script."""
+    return citation.translate(_HANT) if lang == "zh-Hant" else citation
+
 
 def cited(article: str, lang: str) -> str:
     """An article as a pack has it, for a reader of zh-Hans, zh-Hant or en."""

@@ -4,6 +4,7 @@ from decimal import Decimal, InvalidOperation
 
 from forbear.ledger.models import MAX_MINOR
 from forbear.ledger.models import minor_digits as digits
+from forbear.locale import N_
 from forbear.servicing.errors import ServicingError
 
 
@@ -12,9 +13,18 @@ def minor(amount: str, currency: str) -> int:
     try:
         scaled = Decimal(amount).scaleb(digits(currency))
     except InvalidOperation:
-        raise ServicingError(f"amount: {amount!r} is no number. Write a plain number such as 1234.50.") from None
+        raise ServicingError(
+            N_("amount: '%(amount)s' is no number. Write a plain number such as 1234.50."), amount=amount
+        ) from None
     if not scaled.is_finite() or not 0 < scaled <= MAX_MINOR:
-        raise ServicingError(f"amount: {amount} is not between nothing and the bounds. Check its sign and unit.")
+        raise ServicingError(
+            N_("amount: %(amount)s is not more than 0, or is too large to be one. Check its sign and unit."),
+            amount=amount,
+        )
     if scaled != scaled.to_integral_value():
-        raise ServicingError(f"amount: {amount} has more decimals than {currency} has. Round it as it was booked.")
+        raise ServicingError(
+            N_("amount: %(amount)s has more decimals than %(currency)s has. Round it as it was booked."),
+            amount=amount,
+            currency=currency,
+        )
     return int(scaled)

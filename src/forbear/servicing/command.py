@@ -29,6 +29,7 @@ from forbear.servicing.history import history as days_on_record
 from forbear.servicing.post import Posting, Receipt, post_one
 from forbear.servicing.sale import assign
 from forbear.store.engine import migrate
+from forbear.telling import told_in
 
 _DAY = ["%Y-%m-%d"]
 Ref = Annotated[str, typer.Argument(metavar="ACCOUNT", help="the lender's own number of the account")]
@@ -126,8 +127,11 @@ def sell(
     """Sell the debt. Prints, as JSON, the fields that go to the assignee with it, and no others."""
     _speaks(lang)
     migrate()
-    found = find(account, book)
-    given = assign(found.id, key, on.date(), minor(price, found.currency), to, as_of.date() if as_of else found.today())
+    with told_in(lang):
+        found = find(account, book)
+        day = as_of.date() if as_of else found.today()
+        given = assign(found.id, key, on.date(), minor(price, found.currency), to, day)
+    given = {**given, "amounts": f"minor units of {found.currency}", "minor_digits": digits(found.currency)}
     typer.echo(json.dumps(given, ensure_ascii=False, indent=2, default=str))
 
 
@@ -135,7 +139,8 @@ def history(account: Ref, book: Book = None, lang: Lang = "en") -> None:
     """Days past due, bucket and class on each day on record, the newest first; what each night decided."""
     _speaks(lang)
     migrate()
-    found = find(account, book)
+    with told_in(lang):
+        found = find(account, book)
     for day in days_on_record(found.id):
         parts = [
             _said("day", lang, day=day.on, dpd=day.dpd),
@@ -163,11 +168,24 @@ def _speaks(lang: str) -> None:
 def _run(ref: str, book: str | None, as_of: datetime | None, lang: str, event: Callable[[Found], Event]) -> None:
     _speaks(lang)
     migrate()
-    found = find(ref, book)
-    day: date = as_of.date() if as_of else found.today()
-    receipt = post_one(Posting(found.id, event(found)), day)
-    for line in told(receipt, found.currency, lang):
+    with told_in(lang):
+        found = find(ref, book)
+        day: date = as_of.date() if as_of else found.today()
+        made = event(found)
+        receipt = post_one(Posting(found.id, made), day)
+    lines = told(receipt, found.currency, lang)
+    if isinstance(made, Waived):
+        lines.insert(1, _taken(receipt, made, found.currency, lang))
+    for line in lines:
         typer.echo(line)
+
+
+def _taken(receipt: Receipt, waived: Waived, currency: str, lang: str) -> str:
+    """What a waiver has really given up, which is at most what was owed of its kind."""
+    taken = sum(minor for _, minor in receipt.entries if minor > 0)
+    name = "taken" if taken == waived.amount else "taken_less"
+    sums = {"taken": taken, "asked": waived.amount}
+    return _said(name, lang, **{key: _money(amount, currency, lang) for key, amount in sums.items()})
 
 
 _WORDS = {
@@ -180,6 +198,16 @@ _WORDS = {
         "zh-Hans": "{key} 此前已入账；答复与当时相同，未写入任何内容。",
         "zh-Hant": "{key} 此前已入帳；答覆與當時相同，未寫入任何內容。",
         "en": "{key} was posted before; this is the answer given then, and nothing was written.",
+    },
+    "taken": {
+        "zh-Hans": "已减免 {taken}。",
+        "zh-Hant": "已減免 {taken}。",
+        "en": "Given up: {taken}.",
+    },
+    "taken_less": {
+        "zh-Hans": "已减免 {taken}，而非 {asked}：该项所欠只有这些。",
+        "zh-Hant": "已減免 {taken}，而非 {asked}：該項所欠只有這些。",
+        "en": "Given up: {taken}, not {asked}: no more was owed of it.",
     },
     "stands": {
         "zh-Hans": "{day}：逾期 {dpd} 天（{bucket}），{category}；逾期金额 {arrears}，现应付 {owed}。",

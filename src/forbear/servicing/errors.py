@@ -1,9 +1,9 @@
 """What servicing refuses: each is one line that names the event, and the remedy."""
 
-from forbear.errors import ForbearError
+from forbear.errors import WordedError
 
 
-class ServicingError(ForbearError):
+class ServicingError(WordedError):
     """An event that can't be posted; nothing of it was kept."""
 
 

@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo
 
 import psycopg
 
+from forbear.locale import N_
 from forbear.servicing.errors import ServicingError
 from forbear.store.engine import copy_connection
 from forbear.store.errors import one_line
@@ -37,8 +38,12 @@ def find(ref: str, book: str | None) -> Found:
             (ref, book),
         ).fetchall()
     if not rows:
-        raise ServicingError("There is no account of that number. The console's work list shows the numbers on file.")
+        raise ServicingError(
+            N_("There is no account of that number. The console's work list shows the numbers on file.")
+        )
     if len(rows) > 1:
         names = ", ".join(row[3] for row in rows)
-        raise ServicingError(f"Several books have an account of that number: add --book, one of {names}.")
+        raise ServicingError(
+            N_("Several books have an account of that number: add --book, one of %(names)s."), names=names
+        )
     return Found(*rows[0][:3])

@@ -13,6 +13,7 @@ import psycopg
 
 from forbear.ledger.filed import CARD, events_of, terms_of
 from forbear.ledger.models import Event, Instalment, Late, LedgerError, Terms
+from forbear.locale import N_
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +108,8 @@ def no_schedule(loan: Loan) -> LedgerError:
     """Said of an account whose schedule is not on file, and of a card, which has none."""
     if loan.product == CARD:
         return LedgerError(
-            "the account is a card, and the journal does not hold cards yet; import its payments instead"
+            N_("the account is a card, and the journal does not hold cards yet; import its payments instead")
         )
-    return LedgerError("the account has no instalment on file, so what it owes is not known; import its schedule first")
+    return LedgerError(
+        N_("the account has no instalment on file, so what it owes is not known; import its schedule first")
+    )

@@ -14,12 +14,25 @@ from typing import Any
 import psycopg
 from psycopg.types.json import Jsonb
 
+from forbear.errors import WordedError
 from forbear.ledger import accrual
 from forbear.ledger.arrears import MONTHLY, Category, category_on
 from forbear.ledger.carry import Carried, replay
-from forbear.ledger.filed import OPENED, detail, event_key, event_ref, kind_of, payment_key, payment_ref
-from forbear.ledger.models import ChargedBack, Event, Kind, LedgerError, Paid, Reversed, Sold, Transaction, WrittenOff
+from forbear.ledger.filed import OPENED, detail, event_key, event_ref, kind_of, payment_key, payment_ref, sent_key
+from forbear.ledger.models import (
+    ChargedBack,
+    Event,
+    Forborne,
+    Kind,
+    LedgerError,
+    Paid,
+    Reversed,
+    Sold,
+    Transaction,
+    WrittenOff,
+)
 from forbear.ledger.state import State, fold
+from forbear.locale import N_
 from forbear.servicing import carried as kept
 from forbear.servicing.errors import KeyUsed, ServicingError
 from forbear.servicing.loan import LIVE, Loan, no_schedule, read
@@ -125,7 +138,9 @@ def restate(connection: psycopg.Connection[Any], account_ids: Iterable[int]) -> 
         try:
             work.add(loan, date.min, "restated", *_replay(loan, loan.posted_to))
         except LedgerError as error:
-            raise ServicingError(f"account {loan.id}: {error}. Nothing of it was kept.") from error
+            raise ServicingError(
+                N_("account %(id)s: %(why)s. Nothing of it was kept."), id=loan.id, why=_of_sender(error)
+            ) from error
     work.write()
 
 
@@ -165,7 +180,7 @@ def post_within(
             else:
                 answers.append(_replayed(work, loans, posting, as_of))
         except (LedgerError, ServicingError) as error:
-            told = error if isinstance(error, ServicingError) else ServicingError(_said(posting, error))
+            told = error if isinstance(error, ServicingError) else _refused(posting, error)
             answers.append(Refusal(posting, told))
     work.write()
     return answers
@@ -209,10 +224,18 @@ def _replay(loan: Loan, as_of: date) -> tuple[State, Carried | None]:
     return replay(loan.terms, loan.schedule, loan.events, as_of)
 
 
-def _said(posting: Posting, error: LedgerError) -> str:
-    """The ledger's line with the sender's own key."""
-    text = str(error).replace(_internal(posting.event).key, posting.event.key)
-    return f"{kind_of(posting.event)} {posting.event.key}: {text}. Nothing of it was kept."
+def _refused(posting: Posting, error: LedgerError) -> ServicingError:
+    """The ledger's refusal, naming the event once and by the sender's own key."""
+    why = _of_sender(error)
+    if "event" in why.values:
+        return ServicingError(N_("%(why)s. Nothing of it was kept."), why=why)
+    return ServicingError(N_("event %(event)s: %(why)s. Nothing of it was kept."), event=posting.event.key, why=why)
+
+
+def _of_sender(error: LedgerError) -> WordedError:
+    """The ledger's line with the keys as they were sent."""
+    keys = {name: sent_key(str(error.values[name])) for name in ("event", "of") if name in error.values}
+    return WordedError(error.text, **(error.values | keys))
 
 
 def _internal(event: Event) -> Event:
@@ -221,27 +244,50 @@ def _internal(event: Event) -> Event:
 
 def _checked(loans: Mapping[int, Loan], posting: Posting, as_of: date) -> tuple[Loan, Event]:
     """The loan and the event as the ledger knows it. Raises ServicingError."""
-    event, name = _internal(posting.event), f"{kind_of(posting.event)} {posting.event.key}"
+    event, name = _internal(posting.event), posting.event.key
     loan = loans.get(posting.account_id)
     if loan is None:
-        raise ServicingError(f"{name}: there is no account {posting.account_id}. See the console's work list.")
+        raise ServicingError(
+            N_("event %(event)s: there is no account %(id)s. See the console's work list."),
+            event=name,
+            id=posting.account_id,
+        )
     if isinstance(event, Reversed | ChargedBack):
         event = _of_what(loan, event, name)
     known = next((each for each in loan.events if each.key == event.key), None)
     if known is not None and known != event:
-        what = "of another day or amount" if isinstance(event, Paid) else "of other content"
         raise KeyUsed(
-            f"{name}: this key is on file for a {kind_of(known).replace('_', ' ')} {what}."
-            " Nothing is edited: send what is new under a key of its own, or reverse the first."
+            N_(
+                "event %(event)s: this key is on file for something else, or for another day or amount."
+                " Nothing is edited: send what is new under a key of its own, or reverse the first."
+            ),
+            event=name,
         )
     if event.on > as_of:
-        raise ServicingError(f"{name}: its day {event.on} lies after {as_of}. Post it on that day.")
+        raise ServicingError(
+            N_("event %(event)s: its day %(on)s lies after %(day)s. Post it on that day."),
+            event=name,
+            on=event.on,
+            day=as_of,
+        )
     if getattr(event, "amount", 1) <= 0:
-        raise ServicingError(f"{name}: its amount is not more than nothing. A payment taken back is a reversal.")
+        raise ServicingError(
+            N_("event %(event)s: its amount is not more than nothing. A payment taken back is a reversal."), event=name
+        )
     if known is None and isinstance(event, Paid) and _is_the_assignees(loan, event.on):
         raise ServicingError(
-            f"{name}: the debt was sold, so the payment belongs to the assignee. Pass it on to them, or give it back;"
-            " if the sale was booked by mistake, reverse it first."
+            N_(
+                "event %(event)s: the debt was sold, so the payment belongs to the assignee. Pass it on to them, or"
+                " give it back; if the sale was booked by mistake, reverse it first."
+            ),
+            event=name,
+        )
+    if isinstance(event, Forborne) and event.until < event.on:
+        raise ServicingError(
+            N_("event %(event)s: its last day %(until)s lies before its first, %(on)s. Give that day or a later one."),
+            event=name,
+            until=event.until,
+            on=event.on,
         )
     return loan, event
 
@@ -260,10 +306,16 @@ def _of_what(loan: Loan, event: Reversed | ChargedBack, name: str) -> Event:
     if of not in keys and isinstance(event, Reversed):
         of = event_key(event.of)
     if of not in keys:
-        raise ServicingError(f"{name}: there is no {event.of} on this account that it could take back. Check the key.")
+        raise ServicingError(
+            N_("event %(event)s: there is no %(of)s on this account that it could take back. Check the key."),
+            event=name,
+            of=event.of,
+        )
     for other in loan.events:
         if isinstance(other, Reversed | ChargedBack) and other.of == of and other.key != event.key:
-            raise ServicingError(f"{name}: {event.of} was taken back before. It is taken back once.")
+            raise ServicingError(
+                N_("event %(event)s: %(of)s was taken back before. It is taken back once."), event=name, of=event.of
+            )
     return replace(event, of=of)
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from forbear.home import own_packs
-from forbear.locale import LANGUAGES
+from forbear.locale import LANGUAGES, N_
 from forbear.rulebook.load import load
 from forbear.servicing.find import find
 from forbear.statement.document import document
@@ -17,6 +17,7 @@ from forbear.statement.render import text
 from forbear.statement.services import statement as work_out
 from forbear.store.engine import copy_connection, migrate
 from forbear.store.errors import one_line
+from forbear.telling import told_in
 
 _DAY = ["%Y-%m-%d"]
 
@@ -35,6 +36,13 @@ def statement(
     if lang not in LANGUAGES:
         raise typer.BadParameter(f"there is no text in {lang!r}; the languages are {', '.join(LANGUAGES)}")
     migrate()
+    with told_in(lang):
+        _tell(account, book, as_of, pay_on, pdf, lang)
+
+
+def _tell(
+    account: str, book: str | None, as_of: datetime | None, pay_on: datetime | None, pdf: Path | None, lang: str
+) -> None:
     found = find(account, book)
     day: date = as_of.date() if as_of else found.today()
     then = pay_on.date() if pay_on else day
@@ -49,6 +57,6 @@ def statement(
         pdf.write_bytes(made)
     except OSError as error:
         raise StatementError(
-            f"{pdf}: can't be written ({error.strerror}). Name a file in a folder of yours."
+            N_("%(path)s: can't be written (%(why)s). Name a file in a folder of yours."), path=pdf, why=error.strerror
         ) from error
     typer.echo(str(pdf))

@@ -119,6 +119,16 @@ class _Writer:
             )
             for each in self.found.charges
         )
+        rows += tuple(
+            (
+                self.to.day(each.on),
+                _("Given up: %(kind)s") % {"kind": self.kind(each.kind)},
+                "–",
+                _("the lender's waiver"),
+                self.money(-each.amount),
+            )
+            for each in self.found.waivers
+        )
         head = (_("Day"), _("Charge"), _("How it is worked out"), _("Rests on"), _("Amount"))
         notes = (_("Each is rounded to the nearest minor unit once; a half goes up."),) if rows else (_("None yet."),)
         return Table("charges", _("Every charge"), head, rows, 1, False, notes)

@@ -1,9 +1,9 @@
 """What stands in the way of a statement, each in one line."""
 
-from forbear.errors import ForbearError
+from forbear.errors import WordedError
 
 
-class StatementError(ForbearError):
+class StatementError(WordedError):
     """No statement can be made of what is on file."""
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import typst
 
+from forbear.locale import N_
 from forbear.statement.document import Document, Table
 from forbear.statement.errors import NoFont
 
@@ -30,8 +31,11 @@ def font(language: str) -> str:
         if name in _families():
             return name
     raise NoFont(
-        f"No font of this system has the characters of {language}: install fonts-noto-cjk"
-        " (Debian: apt-get install fonts-noto-cjk), then ask again."
+        N_(
+            "No font of this system has the characters of %(language)s: install fonts-noto-cjk"
+            " (Debian: apt-get install fonts-noto-cjk), then ask again."
+        ),
+        language=language,
     )
 
 

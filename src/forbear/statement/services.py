@@ -15,9 +15,10 @@ from forbear.ledger.arrears import Category, category_on
 from forbear.ledger.early import payoff
 from forbear.ledger.excess import Line as Cut
 from forbear.ledger.filed import CARD, payment_ref
-from forbear.ledger.models import Kind, LedgerError, Line, Paid
+from forbear.ledger.models import Kind, LedgerError, Line, Paid, Waived
 from forbear.ledger.provisions import Provision, provision
 from forbear.ledger.state import State, fold
+from forbear.locale import N_
 from forbear.rulebook.load import Rulebook
 from forbear.servicing.demand import ceiling_of
 from forbear.servicing.loan import Loan, read
@@ -45,6 +46,15 @@ class Charge:
     line: Line
     basis: Provision | None
     excess: int
+
+
+@dataclass(frozen=True, slots=True)
+class Waiver:
+    """What the lender gave up of what was owed of a kind, in minor units."""
+
+    on: date
+    kind: Kind
+    amount: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +105,7 @@ class Statement:
     then: Day
     category: str
     charges: tuple[Charge, ...]
+    waivers: tuple[Waiver, ...]
     payments: tuple[Payment, ...]
     order: Order
     early: Provision | None
@@ -115,7 +126,11 @@ def statement(
     Raises StatementError where there is no such account, no schedule, or a day that can't be.
     """
     if pay_on < as_of:
-        raise StatementError(f"The day of paying, {pay_on}, lies before {as_of}. Choose that day or a later one.")
+        raise StatementError(
+            N_("The day of paying, %(pay_on)s, lies before %(day)s. Choose that day or a later one."),
+            pay_on=pay_on,
+            day=as_of,
+        )
     loan = read(connection, [account_id]).get(account_id)
     row = connection.execute(
         "SELECT b.name, b.synthetic, b.jurisdiction, b.lender_type, a.opened_on, a.removed_penalty_ppm,"
@@ -124,20 +139,26 @@ def statement(
         (account_id,),
     ).fetchone()
     if loan is None or row is None:
-        raise StatementError("There is no such account. The console's work list shows those on file.")
+        raise StatementError(N_("There is no such account. The console's work list shows those on file."))
     if loan.product == CARD:
-        raise StatementError("The account is a card: its issuer's own statement says what it owes.")
+        raise StatementError(N_("The account is a card: its issuer's own statement says what it owes."))
     if loan.terms is None:
-        raise StatementError("The account has no instalment on file, so what it owes is not known. Import them first.")
+        raise StatementError(
+            N_("The account has no instalment on file, so what it owes is not known. Import them first.")
+        )
     book, synthetic, jurisdiction, lender_type, opened_on, removed_penalty, penalty = row
     if as_of < loan.terms.opened_on:
-        raise StatementError(f"The loan was opened on {loan.terms.opened_on}, after {as_of}. Choose a later day.")
+        raise StatementError(
+            N_("The loan was opened on %(opened)s, after %(day)s. Choose a later day."),
+            opened=loan.terms.opened_on,
+            day=as_of,
+        )
     found = ceilings(rulebook, jurisdiction, lender_type, opened_on, as_of)
     binding = next((each for each in found if each.binds and each.ppm is not None), None)
     try:
         now, then = _fold(loan, as_of), _fold(loan, pay_on)
     except LedgerError as error:
-        raise StatementError(f"account {account_id}: {error}.") from error
+        raise StatementError(N_("account %(id)s: %(why)s."), id=account_id, why=error) from error
     excess = {n: minor for n, minor in enumerate(loan.removed, 1) if minor}
     cuts = tuple(
         Cut(line.due_on, line.principal, line.amount + minor, line.amount)
@@ -156,6 +177,7 @@ def statement(
         then=_day(loan, then),
         category=Category(category_on(now, as_of)).name.lower(),
         charges=tuple(_charge(line, jurisdiction, excess) for line in _lines(now, as_of)),
+        waivers=tuple(_waivers(loan, now)),
         payments=tuple(_payments(loan, now)),
         order=order_of(loan.terms.order),
         early=provision(_EARLY[jurisdiction], as_of) if jurisdiction in _EARLY else None,
@@ -193,6 +215,13 @@ def _charge(line: Line, jurisdiction: str, excess: dict[int, int]) -> Charge:
     concept = _PROVISIONS.get(jurisdiction, {}).get(line.kind)
     basis = provision(concept, line.end) if concept else None
     return Charge(line, basis, excess.get(line.n, 0) if line.kind is Kind.INTEREST else 0)
+
+
+def _waivers(loan: Loan, state: State) -> list[Waiver]:
+    """What each waiver that stands has really taken, which may be less than its amount; the oldest first."""
+    kinds = {event.key: event.kind for event in loan.events if isinstance(event, Waived)}
+    made = [(t, -sum(e.amount for e in t.entries if e.amount < 0)) for t in state.transactions if t.key in kinds]
+    return [Waiver(t.on, kinds[t.key], amount) for t, amount in sorted(made, key=lambda each: each[0].on) if amount]
 
 
 def _payments(loan: Loan, state: State) -> list[Payment]:
