@@ -109,9 +109,9 @@ def test_lint_says_so_of_a_folder_without_packs(tmp_path: Path) -> None:
         said("law", "lint", str(tmp_path))
 
 
-def test_one_contact_is_explained_and_a_run_replayed(fresh_db: str) -> None:
-    # Given a loan six days past due in New York, called by an agency at half past eleven at night.
-    with psycopg.connect(fresh_db) as connection:
+def lend(database: str) -> None:
+    """A loan A1 of a person in New York, due on 2026-06-24, that an agency collects."""
+    with psycopg.connect(database) as connection:
         connection.execute(
             "INSERT INTO book (name, jurisdiction, lender_type, collector, currency, history_from,"
             " recorded_until) VALUES ('b', 'us', 'bank', 'agency', 'USD', '2026-01-01', '2100-01-01')"
@@ -131,6 +131,11 @@ def test_one_contact_is_explained_and_a_run_replayed(fresh_db: str) -> None:
             "INSERT INTO contact (account_id, ref, at, step, outcome)"
             " VALUES (1, 'c', '2026-06-25T12:00:00-04:00', 'call', 'conversation')"
         )
+
+
+def test_one_contact_is_explained_and_a_run_replayed(fresh_db: str) -> None:
+    # Given a loan six days past due in New York, called by an agency at half past eleven at night.
+    lend(fresh_db)
     asked = ("why", "A1", "--step", "call", "--at", "2026-06-30T23:30:00-04:00")
     with pytest.raises(ForbearError, match=r"not yet open on 2025-12-31. Ask about a day from its opening on"):
         said("why", "A1", "--step", "call", "--at", "2025-12-31T10:00:00-05:00")
@@ -155,3 +160,24 @@ def test_one_contact_is_explained_and_a_run_replayed(fresh_db: str) -> None:
     with pytest.raises(ForbearError, match="Decisions that differ"):
         said("replay", str(run))
     assert "of the 1 accounts of run 1, 0 would be touched" in said("law", "preview", "--as-of", "2026-07-31")
+
+
+def test_who_contacts_nobody_is_told_that_the_record_ends_before_the_day(fresh_db: str) -> None:
+    # Given a book whose contacts are on record until 30 June, when the next day is asked about, then it is said why.
+    lend(fresh_db)
+    with psycopg.connect(fresh_db) as connection:
+        connection.execute("UPDATE book SET recorded_until = '2026-06-30'")
+    remedy = "Import a newer picture: forbear import."
+    line = "b: contacts are on record until Jun 30, 2026, so nobody is contacted on Jul 1, 2026. " + remedy
+    assert line not in said("nightly", "--as-of", "2026-06-30")
+    assert line in said("nightly", "--as-of", "2026-07-01").splitlines()
+    why = ("why", "A1", "--step", "call", *CONDUCT, "--at")
+    assert remedy not in said(*why, "2026-06-30T10:00:00-04:00")
+    assert line in said(*why, "2026-07-01T10:00:00-04:00").splitlines()
+
+    # Given a book of which not all tables were taken in, then that is the reason.
+    with psycopg.connect(fresh_db) as connection:
+        connection.execute("UPDATE book SET recorded_until = NULL")
+    assert "b：借款人、贷款、还款和联系记录尚未全部导入" in said(
+        "nightly", "--as-of", "2026-07-01", "--lang", "zh-Hans"
+    )

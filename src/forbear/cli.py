@@ -60,7 +60,7 @@ def nightly(
     from forbear.store.engine import migrate
 
     migrate()
-    _print_night(run_night(as_of.date(), rulebook(), real_only=not synthetic), lang)
+    _print_night(run_night(as_of.date(), rulebook(), real_only=not synthetic), lang, real_only=not synthetic)
     if not synthetic:
         say_left_out(lang)
 
@@ -163,8 +163,8 @@ def _say(text: str) -> None:
     out.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
-def _print_night(night: "Night", lang: str) -> None:
-    from forbear.nightly.report import summary
+def _print_night(night: "Night", lang: str, real_only: bool = False) -> None:
+    from forbear.nightly.report import summary, unrecorded
     from forbear.store.engine import engine
     from forbear.store.errors import one_line
 
@@ -172,6 +172,9 @@ def _print_night(night: "Night", lang: str) -> None:
     _, ngettext = language.gettext, language.ngettext
     with one_line(), engine().connect() as connection:
         _print_summary(summary(connection, night.run_id), lang)
+        without = unrecorded(connection, night.as_of, real_only)
+    for each in without:
+        law_cli.say_unrecorded(each.book, each.until, night.as_of, lang)
     done = ngettext(
         "Run %(id)s for %(day)s: %(n)s account decided (read %(read)s s, decide %(decide)s s, write %(write)s s).",
         "Run %(id)s for %(day)s: %(n)s accounts decided (read %(read)s s, decide %(decide)s s, write %(write)s s).",

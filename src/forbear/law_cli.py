@@ -142,6 +142,15 @@ _WORDS: Mapping[str, Mapping[str, str]] = {
     "gate_only": {"zh-Hans": "仅准入口核对，下列账户不计", "zh-Hant": "僅准入口核對，下列帳戶不計",
                   "en": "the gate alone asks it: not in the accounts below"},
     "unpublished": {"zh-Hans": "公布值未收录", "zh-Hant": "公布值未收錄", "en": "published value not on file"},
+    "unrecorded": {"zh-Hans": "{book}：联系记录只到 {until}，{day} 不联系任何人。请导入更新的数据：forbear import。",
+                   "zh-Hant": "{book}：聯繫紀錄只到 {until}，{day} 不聯繫任何人。請匯入更新的資料：forbear import。",
+                   "en": "{book}: contacts are on record until {until}, so nobody is contacted on {day}. Import a newer"
+                         " picture: forbear import."},
+    "unrecorded_at_all": {
+        "zh-Hans": "{book}：借款人、贷款、还款和联系记录尚未全部导入，{day} 不联系任何人。请导入：forbear import。",
+        "zh-Hant": "{book}：借款人、貸款、還款和聯繫紀錄尚未全部匯入，{day} 不聯繫任何人。請匯入：forbear import。",
+        "en": "{book}: borrowers, loans, payments and contacts were not all taken in, so nobody is contacted on {day}."
+              " Import them: forbear import."},
     "more": {"zh-Hans": "……另有 {n} 个。", "zh-Hant": "……另有 {n} 個。", "en": "… and {n} more."},
 }  # fmt: skip
 
@@ -149,6 +158,18 @@ _WORDS: Mapping[str, Mapping[str, str]] = {
 def word(key: str, lang: str, **values: object) -> str:
     """A sentence of these commands."""
     return _WORDS[key][lang].format(**values)
+
+
+def say_unrecorded(book: str, until: date | None, on: date, lang: str) -> None:
+    """Say why nobody of a book is contacted on a day that its record of contacts does not reach."""
+    from forbear.locale import LANGUAGES as SPOKEN
+    from forbear.web.format import Formats
+
+    day = Formats(SPOKEN[lang]).day
+    if until is None:
+        say(word("unrecorded_at_all", lang, book=book, day=day(on)))
+    else:
+        say(word("unrecorded", lang, book=book, day=day(on), until=day(until)))
 
 
 def in_words(name: str, lang: str) -> str:
@@ -401,6 +422,8 @@ def why(
         say(word("earliest", lang, at=clock(told.earliest)))
     else:
         say(word("not_within", lang, n=asking.HORIZON_DAYS))
+    for each in told.unrecorded:
+        say_unrecorded(each.book, each.until, answer.compiled.day, lang)
 
 
 _SIGNS = {"forbids": "✗", "no_hours": "✗", "unknown": "?"}

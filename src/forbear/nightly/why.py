@@ -11,6 +11,7 @@ from forbear.contact import reads
 from forbear.contact.models import Record, Request
 from forbear.contact.services import answers_of, connected, decide, gravest, zones_of
 from forbear.nightly.errors import NoDecision
+from forbear.nightly.report import Unrecorded
 from forbear.rulebook.answer import Answer
 from forbear.rulebook.load import Rulebook
 from forbear.rulebook.models import FactValue, Vocabulary
@@ -27,7 +28,8 @@ class Why:
     """The answer to one contact at an instant, and the first lawful one from then on; None where none was found.
 
     missing: facts of the contact itself that were not given and without which a rule can't answer. No other day
-    would tell them, so none is then looked for. zones: the borrower's, joined by "|".
+    would tell them, so none is then looked for. zones: the borrower's, joined by "|". unrecorded: the books of the
+    person's loans whose record of contacts does not reach the day.
     """
 
     at: datetime
@@ -36,6 +38,7 @@ class Why:
     currency: str
     zones: str | None
     missing: tuple[str, ...]
+    unrecorded: tuple[Unrecorded, ...]
 
 
 def why(
@@ -76,7 +79,17 @@ def why(
         raise NoDecision(f"The loan was not yet open on {answer.compiled.day}. Ask about a day from its opening on.")
     missing = _missing(answer, rulebook.vocabulary)
     earliest = record.at if decision.granted else None if missing else decision.earliest
-    return Why(record.at, answer, earliest, currency, zones_of(record), missing)
+    day = answer.compiled.day
+    behind = [x.account_id for x in record.loans if x.recorded_until is None or x.recorded_until < day]
+    return Why(record.at, answer, earliest, currency, zones_of(record), missing, _unrecorded(behind))
+
+
+def _unrecorded(accounts: list[int]) -> tuple[Unrecorded, ...]:
+    """The books of accounts whose record was found too short."""
+    query = sa.select(book.c.name, book.c.recorded_until).join(account, account.c.book_id == book.c.id).distinct()
+    with one_line(), engine().connect() as connection:
+        rows = connection.execute(query.where(account.c.id.in_(accounts)).order_by(book.c.name))
+        return tuple(Unrecorded(*row) for row in rows)
 
 
 def _as_of(record: Record) -> Record:
