@@ -1,5 +1,6 @@
 """The commands that speak of the law, as a lawyer or a clerk types them."""
 
+import re
 from datetime import date
 from pathlib import Path
 
@@ -181,3 +182,38 @@ def test_who_contacts_nobody_is_told_that_the_record_ends_before_the_day(fresh_d
     assert "b：借款人、贷款、还款和联系记录尚未全部导入" in said(
         "nightly", "--as-of", "2026-07-01", "--lang", "zh-Hans"
     )
+
+
+def test_the_gate_lists_what_to_give_numbers_its_refusal_and_tells_the_borrowers_time(fresh_db: str) -> None:
+    # Given ten in the morning in New York, a week after the last call,
+    # when the README's line is typed, then each fact of the contact is asked for.
+    lend(fresh_db)
+    _now(fresh_db, "2026-07-07T10:00:00-04:00")
+    ask = ("gate", "ask", "A1", "--step", "call", "--by", "s1", "--agency", "alpha")
+    untold = said(*ask)
+    lacking = [line.split("=")[0].strip() for line in untold.splitlines() if line.startswith("  --fact ")]
+    assert "Refused: not known to be allowed (request " in untold and "--overrides" not in untold
+    assert "--fact message_identifies" in lacking
+
+    # When exactly those are given, as they should be, then the call is granted, until five minutes later there.
+    told = [word for name in lacking for word in ("--fact", _conduct(name.removeprefix("--fact ")))]
+    assert "Granted, once, before Jul 7, 2026 10:05 (Eastern Daylight Time): " in said(*ask, *told)
+
+    # When it is late at night there, then the refusal has a number, which replay takes, and the morning is theirs.
+    _now(fresh_db, "2026-07-07T23:30:00-04:00")
+    late = said(*ask, *CONDUCT)
+    assert "if nothing else happens: Jul 8, 2026 08:00 (Eastern Daylight Time)" in late
+    [number] = re.findall(r"^Refused \(request ([0-9a-f-]{36})\)\.$", late, re.MULTILINE)
+    assert "The kept answer and its reasons agree." in said("replay", number)
+
+
+def _conduct(name: str) -> str:
+    return next(each for each in CONDUCT if each.startswith(f"{name}="))
+
+
+def _now(database: str, at: str) -> None:
+    """Let the gate's clock stand."""
+    with psycopg.connect(database) as connection:
+        connection.execute(
+            f"CREATE OR REPLACE FUNCTION gate_now() RETURNS timestamptz LANGUAGE sql AS $$ SELECT timestamptz '{at}' $$"
+        )

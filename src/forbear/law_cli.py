@@ -1,6 +1,6 @@
 """The commands that speak of the law: `forbear law …`, `forbear why`, `forbear replay`. Thin rims, as in cli.py."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -389,7 +389,7 @@ def why(
     answer, to, zones = told.answer, Formats(SPOKEN[lang]), told.zones.split("|") if told.zones else []
 
     def clock(instant: datetime) -> str:
-        return " / ".join(dict.fromkeys(to.on_clock(instant, zone) for zone in zones)) or to.instant(instant)
+        return borrowers_clock(instant, told.zones, lang)
 
     say(f"{found.vocabulary.steps[step].name[lang]}{to.comma}{clock(told.at)}{to.colon}{word(answer.verdict, lang)}")
     for spoken in answer.spoke:
@@ -413,17 +413,32 @@ def why(
         hours = " / ".join(f"{span.hours} {span.place}" for span in spans) or word("no_hours", lang)
         say(word("window", lang, hours=hours))
     if told.missing:
-        say(word("give", lang))
-        for name in told.missing:
-            fact = found.vocabulary.facts[name]
-            may = "|".join(("true", "false") if fact.type == "bool" else fact.values) or "N"
-            say(f"  --fact {name}={may}  {fact.name[lang]}")
+        say_missing(told.missing, found, lang)
     elif told.earliest is not None:
         say(word("earliest", lang, at=clock(told.earliest)))
     else:
         say(word("not_within", lang, n=asking.HORIZON_DAYS))
     for each in told.unrecorded:
         say_unrecorded(each.book, each.until, answer.compiled.day, lang)
+
+
+def borrowers_clock(instant: datetime, zones: str | None, lang: str) -> str:
+    """An instant on the clock of each zone of a borrower; in UTC, saying so, where none is known."""
+    from forbear.locale import LANGUAGES as SPOKEN
+    from forbear.web.format import Formats
+
+    to = Formats(SPOKEN[lang])
+    clocks = (to.on_clock(instant, zone) for zone in (zones.split("|") if zones else ()))
+    return " / ".join(dict.fromkeys(clocks)) or to.instant(instant)
+
+
+def say_missing(names: Sequence[str], found: "Rulebook", lang: str) -> None:
+    """List the facts of the contact itself that are to be given, as they are typed."""
+    say(word("give", lang))
+    for name in names:
+        fact = found.vocabulary.facts[name]
+        may = "|".join(("true", "false") if fact.type == "bool" else fact.values) or "N"
+        say(f"  --fact {name}={may}  {fact.name[lang]}")
 
 
 _SIGNS = {"forbids": "✗", "no_hours": "✗", "unknown": "?"}

@@ -1,6 +1,6 @@
 """One contact explained: what the gate would say of it, by the gate's own function, with nothing locked or kept."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import uuid4
@@ -14,7 +14,7 @@ from forbear.nightly.errors import NoDecision
 from forbear.nightly.report import Unrecorded
 from forbear.rulebook.answer import Answer
 from forbear.rulebook.load import Rulebook
-from forbear.rulebook.models import FactValue, Vocabulary
+from forbear.rulebook.models import Facts, FactValue, Vocabulary
 from forbear.store.engine import engine
 from forbear.store.errors import one_line
 from forbear.store.tables import account, book
@@ -77,7 +77,7 @@ def why(
     answer = gravest(answers_of(rulebook, request, record)[0])
     if answer.compiled.day < record.asked.opened_on:
         raise NoDecision(f"The loan was not yet open on {answer.compiled.day}. Ask about a day from its opening on.")
-    missing = _missing(answer, rulebook.vocabulary)
+    missing = missing_of_contact((each.facts for each in answer.spoke if each.says == "unknown"), rulebook.vocabulary)
     earliest = record.at if decision.granted else None if missing else decision.earliest
     day = answer.compiled.day
     behind = [x.account_id for x in record.loans if x.recorded_until is None or x.recorded_until < day]
@@ -100,7 +100,8 @@ def _as_of(record: Record) -> Record:
     return record._replace(asked=asked, loans=loans)
 
 
-def _missing(answer: Answer, vocabulary: Vocabulary) -> tuple[str, ...]:
-    read = [spoken.facts for spoken in answer.spoke if spoken.says == "unknown"]
-    gate = [fact.id for fact in vocabulary.facts.values() if fact.asked == "gate"]
-    return tuple(name for name in gate if any(facts.get(name, False) is None for facts in read))
+def missing_of_contact(read: Iterable[Facts], vocabulary: Vocabulary) -> tuple[str, ...]:
+    """The facts of the contact itself, in order, that rules without an answer read and were not given."""
+    found = tuple(read)
+    gate = (fact.id for fact in vocabulary.facts.values() if fact.asked == "gate")
+    return tuple(name for name in gate if any(facts.get(name, False) is None for facts in found))
