@@ -100,7 +100,7 @@ def _say_refusal(book: Rulebook, answer: Decision, lang: str) -> None:
 
 
 def _zones(answer: Decision) -> str | None:
-    return answer.basis and answer.basis.zones
+    return answer.basis.zones if answer.basis is not None else None
 
 
 @gate.command()
