@@ -40,7 +40,7 @@ def said(*typed: str) -> str:
 
 def test_a_rule_prints_as_a_page_beside_its_article() -> None:
     page = said("law", "show", "us.hours", "--as-of", "2026-06-30")
-    for part in ("12 CFR part 1006", "1006.6(b)(1)(i)", "from 2021-11-30", "08:00–21:00", "collector == 'agency'"):
+    for part in ("12 CFR part 1006", "1006.6(b)(1)(i)", "from Nov 30, 2021", "08:00–21:00", "collector == 'agency'"):
         assert part in page
     assert load().by_id["us.hours"].text["en"] in page
 
@@ -51,18 +51,25 @@ def test_every_rule_prints_in_every_language(lang: str) -> None:
         assert rule.text[lang] in said("law", "show", rule.id, "--lang", lang)
 
 
+def test_days_and_the_houses_own_source_are_written_in_the_readers_language() -> None:
+    [own] = [rule.id for rule in load().rules if rule.source == "the house"][:1]
+    assert "    來源: 本機構" in said("law", "show", own, "--lang", "zh-Hant")
+    assert "2021年11月30日 起" in said("law", "show", "us.hours", "--lang", "zh-Hant")
+    assert said("law", "as-of", "2026-06-30", "--lang", "zh-Hant").splitlines()[-1].startswith("2026年6月30日：")
+
+
 def test_the_rules_of_a_day_and_what_changes_between_two() -> None:
     assert "cn.nifa.hours" in said("law", "as-of", "2025-02-27", "--place", "cn")
     assert "cn.nifa.hours" not in said("law", "as-of", "2025-02-28", "--place", "cn")
     turned = said("law", "diff", "2025-02-27", "2025-02-28", "--place", "cn")
-    assert "2025-02-28  ends  cn.nifa.hours" in turned and "2025-02-28  begins  cn.hours" in turned
+    assert "Feb 28, 2025  ends  cn.nifa.hours" in turned and "Feb 28, 2025  begins  cn.hours" in turned
     assert said("law", "diff", "2025-03-01", "2025-03-02", "--place", "us").strip() == "Nothing changes between them."
 
 
 def test_what_a_published_rate_changes_is_told_too() -> None:
     # 4 x one-year LPR: the rate went from 3.35% to 3.10% on 2024-10-21.
     turned = said("law", "diff", "2024-10-20", "2024-10-21", "--place", "cn")
-    assert "2024-10-21  changes  cn.cap.private-2020" in turned and "= 13.4% → 4 × cn.lpr-1y = 12.4%" in turned
+    assert "Oct 21, 2024  changes  cn.cap.private-2020" in turned and "= 13.4% → 4 × cn.lpr-1y = 12.4%" in turned
 
 
 def test_a_mistake_is_one_line_that_says_what_to_do() -> None:

@@ -181,7 +181,7 @@ def _print_night(night: "Night", lang: str, real_only: bool = False) -> None:
         night.accounts,
     )
     times = {stage: f"{getattr(night.stages, stage):.1f}" for stage in ("read", "decide", "write")}
-    _say(done % (times | {"id": night.run_id, "day": night.as_of, "n": count(night.accounts)}))
+    _say(done % (times | {"id": night.run_id, "day": law_cli.day_text(night.as_of, lang), "n": count(night.accounts)}))
     if night.again:
         again = _("Unchanged: the same decisions as before, byte for byte. Run %(id)s stands, nothing was written.")
         _say(again % {"id": night.run_id})

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
 
 import typer
+from babel.dates import format_date
 from rich.console import Console
 
 from forbear.errors import ForbearError
@@ -72,6 +73,7 @@ def say(text: str = "") -> None:
 _WORDS: Mapping[str, Mapping[str, str]] = {
     "citation": {"zh-Hans": "当地引称", "zh-Hant": "當地引稱", "en": "cited there as"},
     "recalled": {"zh-Hans": "凭记忆，未查阅", "zh-Hant": "憑記憶，未查閱", "en": "recalled, not read"},
+    "the house": {"zh-Hans": "本机构", "zh-Hant": "本機構", "en": "the house"},
     "force": {"zh-Hans": "施行期间", "zh-Hant": "施行期間", "en": "in force"},
     "since": {"zh-Hans": "{day} 起", "zh-Hant": "{day} 起", "en": "from {day}"},
     "until": {"zh-Hans": "{day} 起，至 {end}（不含）", "zh-Hant": "{day} 起，至 {end}（不含）",
@@ -129,9 +131,9 @@ _WORDS: Mapping[str, Mapping[str, str]] = {
     "replayed": {"zh-Hans": "第 {run} 次运行（{day}，规则 {sha}{same}）：{n} 项决定重算，{agree} 项一致。",
                  "zh-Hant": "第 {run} 次執行（{day}，規則 {sha}{same}）：{n} 項決定重算，{agree} 項一致。",
                  "en": "Run {run} ({day}, rulebook {sha}{same}): {n} decisions replayed, {agree} agree."},
-    "asked_again": {"zh-Hans": "请求 {id}（{at} UTC，规则 {sha}{same}）：{verdict}。",
-                    "zh-Hant": "請求 {id}（{at} UTC，規則 {sha}{same}）：{verdict}。",
-                    "en": "Request {id} ({at} UTC, rulebook {sha}{same}): {verdict}."},
+    "asked_again": {"zh-Hans": "请求 {id}（{at}，规则 {sha}{same}）：{verdict}。",
+                    "zh-Hant": "請求 {id}（{at}，規則 {sha}{same}）：{verdict}。",
+                    "en": "Request {id} ({at}, rulebook {sha}{same}): {verdict}."},
     "lifted": {"zh-Hans": "由另一人决定准许", "zh-Hant": "由另一人決定准許", "en": "granted as another person decided"},
     "agrees": {"zh-Hans": "与当时的答复及理由一致。", "zh-Hant": "與當時的答覆及理由一致。",
                "en": "The kept answer and its reasons agree."},
@@ -156,20 +158,24 @@ _WORDS: Mapping[str, Mapping[str, str]] = {
 
 
 def word(key: str, lang: str, **values: object) -> str:
-    """A sentence of these commands."""
-    return _WORDS[key][lang].format(**values)
+    """A sentence of these commands; days are written as the language has them."""
+    told = {name: day_text(value, lang) if isinstance(value, date) else value for name, value in values.items()}
+    return _WORDS[key][lang].format(**told)
+
+
+def day_text(day: date, lang: str) -> str:
+    """A day as every page and command writes it (`web.format.Formats.day`, which is not waited for here)."""
+    from forbear.locale import LANGUAGES as SPOKEN
+
+    return format_date(day, "medium", SPOKEN[lang].locale)
 
 
 def say_unrecorded(book: str, until: date | None, on: date, lang: str) -> None:
     """Say why nobody of a book is contacted on a day that its record of contacts does not reach."""
-    from forbear.locale import LANGUAGES as SPOKEN
-    from forbear.web.format import Formats
-
-    day = Formats(SPOKEN[lang]).day
     if until is None:
-        say(word("unrecorded_at_all", lang, book=book, day=day(on)))
+        say(word("unrecorded_at_all", lang, book=book, day=on))
     else:
-        say(word("unrecorded", lang, book=book, day=day(on), until=day(until)))
+        say(word("unrecorded", lang, book=book, day=on, until=until))
 
 
 def in_words(name: str, lang: str) -> str:
@@ -224,7 +230,7 @@ def as_of_day(
         mark = "" if rule.verified else f"  [{word('unverified', lang)}]"
         say(f"{rule.id}  {_cited(rule, lang)}{mark}")
         say(f"    {rule.text[lang]}")
-    say(word("count", lang, day=day.date(), n=len(rules), u=sum(not rule.verified for rule in rules)))
+    say(word("count", lang, day=_day(day), n=len(rules), u=sum(not rule.verified for rule in rules)))
 
 
 @law.command("diff")
@@ -246,7 +252,7 @@ def diff(
         for change in changes(found, each, _day(first), _day(last))
     }
     for change in (listed[key] for key in sorted(listed)):
-        say(f"{change.day}  {word(change.what, lang)}  {change.rule.id}  ({_cited(change.rule, lang)})")
+        say(f"{day_text(change.day, lang)}  {word(change.what, lang)}  {change.rule.id}  ({_cited(change.rule, lang)})")
         if change.what == "changes":
             eve = change.day - timedelta(days=1)
             before, after = (_figures(change.rule, day, lang, found) for day in (eve, change.day))
@@ -292,7 +298,9 @@ def look_ahead(
         facts = found.vocabulary.facts
         gate = change.rule.asked == "gate" or any(facts[name].asked == "gate" for name in change.rule.facts_read())
         mark = f"  [{word('gate_only', lang)}]" if gate else ""
-        say(f"{change.day}  {word(change.what, lang)}  {change.rule.id}{mark}  {change.rule.text[lang]}")
+        say(
+            f"{day_text(change.day, lang)}  {word(change.what, lang)}  {change.rule.id}{mark}  {change.rule.text[lang]}"
+        )
     say(word("touched", lang, day=seen.as_of, then=seen.then, run=seen.run_id, n=seen.decisions, k=seen.touched))
     for (step, then), count in sorted(seen.by_step.items(), key=lambda item: -item[1]):
         say(f"  {steps[step].name[lang]} → {steps[then].name[lang]}: {count:,}")
@@ -326,7 +334,7 @@ def replay_run(
     same = "" if done.on_file else word("other_file", lang)
     verdict = word(done.anew.verdict, lang) + (f" ({word('lifted', lang)})" if done.anew.granted else "")
     verdict = word(done.anew.verdict, lang) if done.anew.verdict == "permitted" else verdict
-    at = f"{done.requested_at:%Y-%m-%d %H:%M:%S}"
+    at = borrowers_clock(done.requested_at, None, lang)
     say(word("asked_again", lang, id=what, at=at, sha=done.rulebook_sha256[:12], same=same, verdict=verdict))
     for says in ("forbids", "no_hours", "unknown"):
         for rule_id in done.anew.spoke.get(says, ()):
@@ -535,7 +543,8 @@ def _print_rule(rule: Rule, found: "Rulebook", day: date, lang: str) -> None:
     if rule.tightens:
         say(f"    {word('tightens', lang)}: {rule.tightens}")
     say(f"    {word('citation', lang)}: {rule.instrument.citation}")
-    say(f"    {word('source', lang)}: {word('recalled', lang) if rule.source == 'recalled' else rule.source}")
+    source = word(rule.source, lang) if rule.source in ("recalled", "the house") else rule.source
+    say(f"    {word('source', lang)}: {source}")
 
 
 def _dated(rule: Rule, lang: str) -> list[str]:
