@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 
 from forbear import law_cli
-from forbear.errors import ForbearError
+from forbear.errors import ForbearError, WordedError
 from forbear.home import home
 from forbear.law_cli import Lang, find_account, rulebook
 from forbear.lazy import add_later
@@ -266,5 +266,6 @@ def main() -> None:
     try:
         app()
     except ForbearError as error:
-        err.print(str(error), style="red", markup=False, soft_wrap=True)
+        told = error.told(_spoken(law_cli.asked_in.get())[0].gettext) if isinstance(error, WordedError) else str(error)
+        err.print(told, style="red", markup=False, soft_wrap=True)
         sys.exit(error.exit_code)

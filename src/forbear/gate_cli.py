@@ -10,6 +10,7 @@ from forbear.contact import services
 from forbear.contact.errors import NotUsable
 from forbear.contact.models import Decision, Number, Outcome, Request
 from forbear.law_cli import Lang, UserError, borrowers_clock, find_account, rulebook, say, say_missing
+from forbear.locale import N_
 from forbear.nightly.why import missing_of_contact
 from forbear.rulebook.book import Rulebook
 from forbear.rulebook.cite import cited
@@ -69,7 +70,19 @@ def ask(
         )  # fmt: skip
     except ValidationError as error:
         first = error.errors(include_input=False)[0]
-        raise UserError(f"{'.'.join(map(str, first['loc'])) or 'request'}: {first['msg']}.") from None
+        name = str(first["loc"][0]) if first["loc"] else ""
+        if name in ("requested_by", "agency", "decided_by"):
+            field = "--by" if name == "requested_by" else f"--{name.replace('_', '-')}"
+            raise UserError(
+                N_("%(field)s: give a number of letters, digits and ._:-, at most 64; never a name."), field=field
+            ) from None
+        if name == "text_sha256":
+            raise UserError(N_("--text-sha256: give the 64 hexadecimal digits of the text's SHA-256.")) from None
+        if name:
+            raise UserError(N_("%(field)s: can't be used as it is written: docs/gate.md"), field=name) from None
+        raise UserError(
+            N_("Give --decided-by, --reason and --overrides together, by another than --by, or none of them.")
+        ) from None
     answer = services.ask(book, request)
     if answer.permission is not None:
         until = borrowers_clock(answer.permission.expires_at, _zones(answer), lang)
@@ -136,11 +149,13 @@ def outcome(
     migrate()
     known: dict[str, Outcome] = {word: word for word in get_args(Outcome)}
     if ended not in known:
-        raise UserError(f"{ended}: no such outcome. Give one of {', '.join(known)}.")
+        raise UserError(N_("%(given)s: no such outcome. Give one of %(known)s."), given=ended, known=", ".join(known))
     try:
         TypeAdapter(Number).validate_python(by)
     except ValidationError:
-        raise UserError("--by: give a staff number of letters, digits and ._:-, at most 64; never a name.") from None
+        raise UserError(
+            N_("%(field)s: give a number of letters, digits and ._:-, at most 64; never a name."), field="--by"
+        ) from None
     services.report(rulebook(), permission, known[ended], by)
     say(_word("reported", lang))
 
@@ -159,14 +174,17 @@ def _facts(vocabulary: Vocabulary, given: list[str]) -> dict[str, bool | int | s
         name, sign, text = pair.partition("=")
         fact = vocabulary.facts.get(name)
         if not sign or fact is None:
-            raise UserError(f"--fact {name}: write it as name=value, with a fact of the contact: docs/gate.md")
+            raise UserError(
+                N_("%(field)s: write it as name=value, with a fact of the contact: docs/gate.md"),
+                field=f"--fact {name}",
+            )
         if fact.type == "bool":
             if text not in _YES:
-                raise UserError(f"--fact {name}: write true or false.")
+                raise UserError(N_("%(field)s: write true or false."), field=f"--fact {name}")
             found[name] = _YES[text]
         elif fact.type in ("int", "money"):
             if not text.isdecimal():
-                raise UserError(f"--fact {name}: write a whole number.")
+                raise UserError(N_("%(field)s: write a whole number."), field=f"--fact {name}")
             found[name] = int(text)
         else:
             found[name] = text

@@ -1,6 +1,7 @@
 """The commands that speak of the law: `forbear law …`, `forbear why`, `forbear replay`. Thin rims, as in cli.py."""
 
 from collections.abc import Mapping, Sequence
+from contextvars import ContextVar
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,8 +11,9 @@ import typer
 from babel.dates import format_date
 from rich.console import Console
 
-from forbear.errors import ForbearError
+from forbear.errors import WordedError
 from forbear.home import own_packs
+from forbear.locale import N_
 from forbear.rulebook.cite import cited
 from forbear.rulebook.hours import within_reach
 from forbear.rulebook.models import LANGUAGES, Cap, Dated, Hours, Keep, Rule, Within, at
@@ -24,14 +26,19 @@ if TYPE_CHECKING:  # each command imports what it uses when it is run
 out = Console()
 
 
-class UserError(ForbearError):
+class UserError(WordedError):
     """A mistake in what the user gave; the message is one line that names the place and the remedy."""
+
+
+#: The language that a command was asked in: its refusal is told in it.
+asked_in: ContextVar[str] = ContextVar("asked_in", default="en")
 
 
 def language(given: str) -> str:
     """One of the languages that every text has. Raises typer.BadParameter."""
     if given not in LANGUAGES:
         raise typer.BadParameter(f"there is no text in {given!r}; the languages are {', '.join(LANGUAGES)}")
+    asked_in.set(given)
     return given
 
 
@@ -56,11 +63,17 @@ def find_account(connection: "sa.Connection", ref: str, book_name: str | None) -
     query = sa.select(account.c.id, book.c.name).join(book, book.c.id == account.c.book_id).where(account.c.ref == ref)
     found = {row.name: int(row.id) for row in connection.execute(query.order_by(book.c.name))}
     if not found:
-        raise UserError("No book has an account of that number. The console's work list shows the numbers on file.")
+        raise UserError(N_("No book has an account of that number. The console's work list shows the numbers on file."))
     if book_name is not None and book_name not in found:
-        raise UserError(f"Book {book_name!r} has no account of that number; {', '.join(found)} has. Mend --book.")
+        raise UserError(
+            N_("Book %(book)s has no account of that number; %(known)s has. Mend --book."),
+            book=repr(book_name),
+            known=", ".join(found),
+        )
     if book_name is None and len(found) > 1:
-        raise UserError(f"Several books have an account of that number: add --book, one of {', '.join(found)}.")
+        raise UserError(
+            N_("Several books have an account of that number: add --book, one of %(known)s."), known=", ".join(found)
+        )
     return found[book_name or next(iter(found))]
 
 
@@ -210,7 +223,7 @@ def show(
     day = _day(as_of)
     if rule_id is not None:
         if rule_id not in found.by_id:
-            raise UserError(f"There is no rule {rule_id!r}. forbear law as-of lists the ids.")
+            raise UserError(N_("There is no rule %(rule)s. forbear law as-of lists the ids."), rule=repr(rule_id))
         _print_rule(found.by_id[rule_id], found, day, lang)
         return
     for rule in _in_force(found, place, day):
@@ -245,7 +258,7 @@ def diff(
 
     found = rulebook()
     if last <= first:
-        raise UserError("The second day is not after the first. Give the earlier day first.")
+        raise UserError(N_("The second day is not after the first. Give the earlier day first."))
     listed = {
         (change.day, change.rule.id): change
         for each in _places(found, place)
@@ -329,7 +342,9 @@ def replay_run(
     try:
         request_id = UUID(what)
     except ValueError:
-        raise UserError(f"{what!r} is neither the number of a run nor that of a request, which is a UUID.") from None
+        raise UserError(
+            N_("%(given)s is neither the number of a run nor that of a request, which is a UUID."), given=repr(what)
+        ) from None
     done = replay_request(request_id, rulebook())
     same = "" if done.on_file else word("other_file", lang)
     verdict = word(done.anew.verdict, lang) + (f" ({word('lifted', lang)})" if done.anew.granted else "")
@@ -341,7 +356,7 @@ def replay_run(
             say(f"  {rule_id}: {word(says, lang)}")
     if not done.agrees:
         differ = sorted(_differences(done.kept.spoke, done.anew.spoke)) or [f"{done.kept.verdict}, not as asked again"]
-        raise UserError(f"The answer that was kept differs: {'; '.join(differ)}.")
+        raise UserError(N_("The answer that was kept differs: %(rules)s."), rules="; ".join(differ))
     say(word("agrees", lang))
 
 
@@ -363,7 +378,10 @@ def _replay_run(run_id: int, lang: str) -> None:
     sha = done.rulebook_sha256[:12]
     say(word("replayed", lang, run=run_id, day=done.as_of, sha=sha, same=same, n=done.decisions, agree=done.agree))
     if done.differ:
-        raise UserError(f"Decisions that differ, by our number of the account: {', '.join(map(str, done.differ))}.")
+        raise UserError(
+            N_("Decisions that differ, by our number of the account: %(accounts)s."),
+            accounts=", ".join(map(str, done.differ)),
+        )
 
 
 def why(
@@ -388,7 +406,7 @@ def why(
     moment = _instant(at)
     if step not in found.vocabulary.steps or not found.vocabulary.steps[step].contact:
         names = ", ".join(s.id for s in found.vocabulary.steps.values() if s.contact)
-        raise UserError(f"{step!r} is no contact. It is one of {names}.")
+        raise UserError(N_("%(step)s is no contact. It is one of %(known)s."), step=repr(step), known=names)
     facts = _facts(found, given or [])
     migrate()
     with one_line(), engine().connect() as connection:
@@ -465,9 +483,13 @@ def _instant(given: str | None) -> datetime | None:
     try:
         moment = datetime.fromisoformat(given)
     except ValueError:
-        raise UserError(f"{given!r} is no instant. Write it as 2026-01-31T09:30:00+08:00.") from None
+        raise UserError(
+            N_("%(given)s is no instant. Write it as 2026-01-31T09:30:00+08:00."), given=repr(given)
+        ) from None
     if moment.tzinfo is None:
-        raise UserError(f"{given!r} has no offset from UTC. Write it as 2026-01-31T09:30:00+08:00.")
+        raise UserError(
+            N_("%(given)s has no offset from UTC. Write it as 2026-01-31T09:30:00+08:00."), given=repr(given)
+        )
     within_reach(moment.date())
     return moment
 
@@ -480,7 +502,11 @@ def _facts(found: "Rulebook", given: list[str]) -> dict[str, bool | int | str | 
         fact = found.vocabulary.facts.get(name)
         if not sign or fact is None or fact.asked != "gate":
             names = ", ".join(f.id for f in found.vocabulary.facts.values() if f.asked == "gate")
-            raise UserError(f"{each!r} is no fact of a contact. Write NAME=VALUE, with one of {names}.")
+            raise UserError(
+                N_("%(given)s is no fact of a contact. Write NAME=VALUE, with one of %(known)s."),
+                given=repr(each),
+                known=names,
+            )
         if fact.type == "bool" and value in ("true", "false"):
             facts[name] = value == "true"
         elif fact.type == "enum" and value in fact.values:
@@ -488,15 +514,19 @@ def _facts(found: "Rulebook", given: list[str]) -> dict[str, bool | int | str | 
         elif fact.type == "int" and value.isdigit():
             facts[name] = int(value)
         else:
-            may = "true or false" if fact.type == "bool" else ", ".join(fact.values) or "a whole number"
-            raise UserError(f"{each!r}: the value is {may}.")
+            may = "true, false" if fact.type == "bool" else ", ".join(fact.values) or "0, 1, 2 …"
+            raise UserError(N_("%(given)s: the value is %(known)s."), given=repr(each), known=may)
     return facts
 
 
 def _places(found: "Rulebook", place: str | None) -> list[str]:
     places = sorted({rule.instrument.jurisdiction for rule in found.rules})
     if place is not None and place not in places:
-        raise UserError(f"No law of {place!r} is on file. The places are {', '.join(p for p in places if p != '*')}.")
+        raise UserError(
+            N_("No law of %(place)s is on file. The places are %(known)s."),
+            place=repr(place),
+            known=", ".join(p for p in places if p != "*"),
+        )
     return [place] if place is not None else places
 
 

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from forbear.contact import reads
 from forbear.contact.models import Record, Request
 from forbear.contact.services import answers_of, connected, decide, gravest, zones_of
+from forbear.locale import N_
 from forbear.nightly.errors import NoDecision
 from forbear.nightly.report import Unrecorded
 from forbear.rulebook.answer import Answer
@@ -76,7 +77,9 @@ def why(
     decision = decide(rulebook, request, record)
     answer = gravest(answers_of(rulebook, request, record)[0])
     if answer.compiled.day < record.asked.opened_on:
-        raise NoDecision(f"The loan was not yet open on {answer.compiled.day}. Ask about a day from its opening on.")
+        raise NoDecision(
+            N_("The loan was not yet open on %(day)s. Ask about a day from its opening on."), day=answer.compiled.day
+        )
     missing = missing_of_contact((each.facts for each in answer.spoke if each.says == "unknown"), rulebook.vocabulary)
     earliest = record.at if decision.granted else None if missing else decision.earliest
     day = answer.compiled.day
