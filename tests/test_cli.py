@@ -81,3 +81,22 @@ def test_an_address_of_no_postgresql_is_refused_in_one_line_that_does_not_repeat
     said = told("nightly", "--as-of", "2026-06-30", code=3, FORBEAR_DATABASE_URL=address)
     assert "Write it as postgresql://" in said
     assert "secret" not in said
+
+
+@pytest.mark.parametrize(
+    ("typed", "words"),
+    [
+        (("law", "show", "nope"), "没有规则 'nope'"),
+        (("law", "as-of", "2026-01-01", "--place", "fr"), "没有 'fr' 的法律在册"),
+        (("serve", "--host", "0.0.0.0"), "控制台尚无登录"),
+        (("nightly", "--as-of", "2026-06-30"), "请先导入贷款簿"),
+        (("why", "X", "--step", "call"), "没有任何贷款簿有该编号的账户"),
+        (("explain", "X"), "没有任何贷款簿有该编号的账户"),
+        (("replay", "1"), "尚无运行"),
+        (("replay", "00000000-0000-4000-8000-000000000000"), "准入口没有该编号的请求"),
+        (("gate", "ask", "X", "--step", "call", "--by", "s1"), "没有任何贷款簿有该编号的账户"),
+    ],
+    ids=lambda typed: " ".join(typed[:2]) if isinstance(typed, tuple) else "",
+)
+def test_a_refusal_is_told_in_the_readers_language(fresh_db: str, typed: tuple[str, ...], words: str) -> None:
+    assert words in told(*typed, "--lang", "zh-Hans", code=1)

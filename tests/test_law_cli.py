@@ -1,5 +1,6 @@
 """The commands that speak of the law, as a lawyer or a clerk types them."""
 
+import re
 from datetime import date
 from pathlib import Path
 
@@ -39,7 +40,7 @@ def said(*typed: str) -> str:
 
 def test_a_rule_prints_as_a_page_beside_its_article() -> None:
     page = said("law", "show", "us.hours", "--as-of", "2026-06-30")
-    for part in ("12 CFR part 1006", "1006.6(b)(1)(i)", "from 2021-11-30", "08:00–21:00", "collector == 'agency'"):
+    for part in ("12 CFR part 1006", "1006.6(b)(1)(i)", "from Nov 30, 2021", "08:00–21:00", "collector == 'agency'"):
         assert part in page
     assert load().by_id["us.hours"].text["en"] in page
 
@@ -50,18 +51,25 @@ def test_every_rule_prints_in_every_language(lang: str) -> None:
         assert rule.text[lang] in said("law", "show", rule.id, "--lang", lang)
 
 
+def test_days_and_the_houses_own_source_are_written_in_the_readers_language() -> None:
+    [own] = [rule.id for rule in load().rules if rule.source == "the house"][:1]
+    assert "    來源: 本機構" in said("law", "show", own, "--lang", "zh-Hant")
+    assert "2021年11月30日 起" in said("law", "show", "us.hours", "--lang", "zh-Hant")
+    assert said("law", "as-of", "2026-06-30", "--lang", "zh-Hant").splitlines()[-1].startswith("2026年6月30日：")
+
+
 def test_the_rules_of_a_day_and_what_changes_between_two() -> None:
     assert "cn.nifa.hours" in said("law", "as-of", "2025-02-27", "--place", "cn")
     assert "cn.nifa.hours" not in said("law", "as-of", "2025-02-28", "--place", "cn")
     turned = said("law", "diff", "2025-02-27", "2025-02-28", "--place", "cn")
-    assert "2025-02-28  ends  cn.nifa.hours" in turned and "2025-02-28  begins  cn.hours" in turned
+    assert "Feb 28, 2025  ends  cn.nifa.hours" in turned and "Feb 28, 2025  begins  cn.hours" in turned
     assert said("law", "diff", "2025-03-01", "2025-03-02", "--place", "us").strip() == "Nothing changes between them."
 
 
 def test_what_a_published_rate_changes_is_told_too() -> None:
     # 4 x one-year LPR: the rate went from 3.35% to 3.10% on 2024-10-21.
     turned = said("law", "diff", "2024-10-20", "2024-10-21", "--place", "cn")
-    assert "2024-10-21  changes  cn.cap.private-2020" in turned and "= 13.4% → 4 × cn.lpr-1y = 12.4%" in turned
+    assert "Oct 21, 2024  changes  cn.cap.private-2020" in turned and "= 13.4% → 4 × cn.lpr-1y = 12.4%" in turned
 
 
 def test_a_mistake_is_one_line_that_says_what_to_do() -> None:
@@ -109,9 +117,9 @@ def test_lint_says_so_of_a_folder_without_packs(tmp_path: Path) -> None:
         said("law", "lint", str(tmp_path))
 
 
-def test_one_contact_is_explained_and_a_run_replayed(fresh_db: str) -> None:
-    # Given a loan six days past due in New York, called by an agency at half past eleven at night.
-    with psycopg.connect(fresh_db) as connection:
+def lend(database: str) -> None:
+    """A loan A1 of a person in New York, due on 2026-06-24, that an agency collects."""
+    with psycopg.connect(database) as connection:
         connection.execute(
             "INSERT INTO book (name, jurisdiction, lender_type, collector, currency, history_from,"
             " recorded_until) VALUES ('b', 'us', 'bank', 'agency', 'USD', '2026-01-01', '2100-01-01')"
@@ -131,6 +139,11 @@ def test_one_contact_is_explained_and_a_run_replayed(fresh_db: str) -> None:
             "INSERT INTO contact (account_id, ref, at, step, outcome)"
             " VALUES (1, 'c', '2026-06-25T12:00:00-04:00', 'call', 'conversation')"
         )
+
+
+def test_one_contact_is_explained_and_a_run_replayed(fresh_db: str) -> None:
+    # Given a loan six days past due in New York, called by an agency at half past eleven at night.
+    lend(fresh_db)
     asked = ("why", "A1", "--step", "call", "--at", "2026-06-30T23:30:00-04:00")
     with pytest.raises(ForbearError, match=r"not yet open on 2025-12-31. Ask about a day from its opening on"):
         said("why", "A1", "--step", "call", "--at", "2025-12-31T10:00:00-05:00")
@@ -155,3 +168,59 @@ def test_one_contact_is_explained_and_a_run_replayed(fresh_db: str) -> None:
     with pytest.raises(ForbearError, match="Decisions that differ"):
         said("replay", str(run))
     assert "of the 1 accounts of run 1, 0 would be touched" in said("law", "preview", "--as-of", "2026-07-31")
+
+
+def test_who_contacts_nobody_is_told_that_the_record_ends_before_the_day(fresh_db: str) -> None:
+    # Given a book whose contacts are on record until 30 June, when the next day is asked about, then it is said why.
+    lend(fresh_db)
+    with psycopg.connect(fresh_db) as connection:
+        connection.execute("UPDATE book SET recorded_until = '2026-06-30'")
+    remedy = "Import a newer picture: forbear import."
+    line = "b: contacts are on record until Jun 30, 2026, so nobody is contacted on Jul 1, 2026. " + remedy
+    assert line not in said("nightly", "--as-of", "2026-06-30")
+    assert line in said("nightly", "--as-of", "2026-07-01").splitlines()
+    why = ("why", "A1", "--step", "call", *CONDUCT, "--at")
+    assert remedy not in said(*why, "2026-06-30T10:00:00-04:00")
+    assert line in said(*why, "2026-07-01T10:00:00-04:00").splitlines()
+
+    # Given a book of which not all tables were taken in, then that is the reason.
+    with psycopg.connect(fresh_db) as connection:
+        connection.execute("UPDATE book SET recorded_until = NULL")
+    assert "b：借款人、贷款、还款和联系记录尚未全部导入" in said(
+        "nightly", "--as-of", "2026-07-01", "--lang", "zh-Hans"
+    )
+
+
+def test_the_gate_lists_what_to_give_numbers_its_refusal_and_tells_the_borrowers_time(fresh_db: str) -> None:
+    # Given ten in the morning in New York, a week after the last call,
+    # when the README's line is typed, then each fact of the contact is asked for.
+    lend(fresh_db)
+    _now(fresh_db, "2026-07-07T10:00:00-04:00")
+    ask = ("gate", "ask", "A1", "--step", "call", "--by", "s1", "--agency", "alpha")
+    untold = said(*ask)
+    lacking = [line.split("=")[0].strip() for line in untold.splitlines() if line.startswith("  --fact ")]
+    assert "Refused: not known to be allowed (request " in untold and "--overrides" not in untold
+    assert "--fact message_identifies" in lacking
+
+    # When exactly those are given, as they should be, then the call is granted, until five minutes later there.
+    told = [word for name in lacking for word in ("--fact", _conduct(name.removeprefix("--fact ")))]
+    assert "Granted, once, before Jul 7, 2026 10:05 (Eastern Daylight Time): " in said(*ask, *told)
+
+    # When it is late at night there, then the refusal has a number, which replay takes, and the morning is theirs.
+    _now(fresh_db, "2026-07-07T23:30:00-04:00")
+    late = said(*ask, *CONDUCT)
+    assert "if nothing else happens: Jul 8, 2026 08:00 (Eastern Daylight Time)" in late
+    [number] = re.findall(r"^Refused \(request ([0-9a-f-]{36})\)\.$", late, re.MULTILINE)
+    assert "The kept answer and its reasons agree." in said("replay", number)
+
+
+def _conduct(name: str) -> str:
+    return next(each for each in CONDUCT if each.startswith(f"{name}="))
+
+
+def _now(database: str, at: str) -> None:
+    """Let the gate's clock stand."""
+    with psycopg.connect(database) as connection:
+        connection.execute(
+            f"CREATE OR REPLACE FUNCTION gate_now() RETURNS timestamptz LANGUAGE sql AS $$ SELECT timestamptz '{at}' $$"
+        )

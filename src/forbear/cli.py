@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 
 from forbear import law_cli
-from forbear.errors import ForbearError
+from forbear.errors import ForbearError, WordedError
 from forbear.home import home
 from forbear.law_cli import Lang, find_account, rulebook
 from forbear.lazy import add_later
@@ -60,7 +60,7 @@ def nightly(
     from forbear.store.engine import migrate
 
     migrate()
-    _print_night(run_night(as_of.date(), rulebook(), real_only=not synthetic), lang)
+    _print_night(run_night(as_of.date(), rulebook(), real_only=not synthetic), lang, real_only=not synthetic)
     if not synthetic:
         say_left_out(lang)
 
@@ -163,8 +163,8 @@ def _say(text: str) -> None:
     out.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
-def _print_night(night: "Night", lang: str) -> None:
-    from forbear.nightly.report import summary
+def _print_night(night: "Night", lang: str, real_only: bool = False) -> None:
+    from forbear.nightly.report import summary, unrecorded
     from forbear.store.engine import engine
     from forbear.store.errors import one_line
 
@@ -172,13 +172,16 @@ def _print_night(night: "Night", lang: str) -> None:
     _, ngettext = language.gettext, language.ngettext
     with one_line(), engine().connect() as connection:
         _print_summary(summary(connection, night.run_id), lang)
+        without = unrecorded(connection, night.as_of, real_only)
+    for each in without:
+        law_cli.say_unrecorded(each.book, each.until, night.as_of, lang)
     done = ngettext(
         "Run %(id)s for %(day)s: %(n)s account decided (read %(read)s s, decide %(decide)s s, write %(write)s s).",
         "Run %(id)s for %(day)s: %(n)s accounts decided (read %(read)s s, decide %(decide)s s, write %(write)s s).",
         night.accounts,
     )
     times = {stage: f"{getattr(night.stages, stage):.1f}" for stage in ("read", "decide", "write")}
-    _say(done % (times | {"id": night.run_id, "day": night.as_of, "n": count(night.accounts)}))
+    _say(done % (times | {"id": night.run_id, "day": law_cli.day_text(night.as_of, lang), "n": count(night.accounts)}))
     if night.again:
         again = _("Unchanged: the same decisions as before, byte for byte. Run %(id)s stands, nothing was written.")
         _say(again % {"id": night.run_id})
@@ -263,5 +266,6 @@ def main() -> None:
     try:
         app()
     except ForbearError as error:
-        err.print(str(error), style="red", markup=False, soft_wrap=True)
+        told = error.told(_spoken(law_cli.asked_in.get())[0].gettext) if isinstance(error, WordedError) else str(error)
+        err.print(told, style="red", markup=False, soft_wrap=True)
         sys.exit(error.exit_code)

@@ -9,7 +9,9 @@ from pydantic import TypeAdapter, ValidationError
 from forbear.contact import services
 from forbear.contact.errors import NotUsable
 from forbear.contact.models import Decision, Number, Outcome, Request
-from forbear.law_cli import Lang, UserError, find_account, rulebook, say
+from forbear.law_cli import Lang, UserError, borrowers_clock, find_account, rulebook, say, say_missing
+from forbear.locale import N_
+from forbear.nightly.why import missing_of_contact
 from forbear.rulebook.book import Rulebook
 from forbear.rulebook.cite import cited
 from forbear.rulebook.models import Vocabulary
@@ -22,14 +24,17 @@ gate = typer.Typer(
 Id = Annotated[UUID, typer.Argument(metavar="PERMISSION", help="the id that `forbear gate ask` printed")]
 
 _WORDS = {
-    "granted": {"zh-Hans": "准许一次，{until}（UTC）前有效：{id}", "zh-Hant": "准許一次，{until}（UTC）前有效：{id}",
-                "en": "Granted, once, before {until} UTC: {id}"},
-    "forbidden": {"zh-Hans": "不准许。", "zh-Hant": "不准許。", "en": "Refused."},
+    "granted": {"zh-Hans": "准许一次，{until} 前有效：{id}", "zh-Hant": "准許一次，{until} 前有效：{id}",
+                "en": "Granted, once, before {until}: {id}"},
+    "forbidden": {"zh-Hans": "不准许（请求 {id}）。", "zh-Hant": "不准許（請求 {id}）。",
+                  "en": "Refused (request {id})."},
+    "untold": {"zh-Hans": "情况不明，不准许（请求 {id}）。", "zh-Hant": "情況不明，不准許（請求 {id}）。",
+               "en": "Refused: not known to be allowed (request {id})."},
     "needs_human": {"zh-Hans": "情况不明，须由另一人判断：--decided-by、--reason 与 --overrides {id}。",
                     "zh-Hant": "情況不明，須由另一人判斷：--decided-by、--reason 與 --overrides {id}。",
                     "en": "Not known to be allowed; another person decides: --decided-by, --reason, --overrides {id}."},
-    "earliest": {"zh-Hans": "最早合法时间（UTC）：{at}", "zh-Hant": "最早合法時間（UTC）：{at}",
-                 "en": "Lawful from (UTC), if nothing else happens: {at}"},
+    "earliest": {"zh-Hans": "最早合法时间：{at}", "zh-Hant": "最早合法時間：{at}",
+                 "en": "Lawful from, if nothing else happens: {at}"},
     "unverified": {"zh-Hans": "；条文未核对", "zh-Hant": "；條文未核對", "en": "; text not yet verified"},
     "used": {"zh-Hans": "已使用；请在联系后报告结果。", "zh-Hant": "已使用；請在聯繫後報告結果。",
              "en": "Used; report how it ended."},
@@ -65,25 +70,50 @@ def ask(
         )  # fmt: skip
     except ValidationError as error:
         first = error.errors(include_input=False)[0]
-        raise UserError(f"{'.'.join(map(str, first['loc'])) or 'request'}: {first['msg']}.") from None
+        name = str(first["loc"][0]) if first["loc"] else ""
+        if name in ("requested_by", "agency", "decided_by"):
+            field = "--by" if name == "requested_by" else f"--{name.replace('_', '-')}"
+            raise UserError(
+                N_("%(field)s: give a number of letters, digits and ._:-, at most 64; never a name."), field=field
+            ) from None
+        if name == "text_sha256":
+            raise UserError(N_("--text-sha256: give the 64 hexadecimal digits of the text's SHA-256.")) from None
+        if name:
+            raise UserError(N_("%(field)s: can't be used as it is written: docs/gate.md"), field=name) from None
+        raise UserError(
+            N_("Give --decided-by, --reason and --overrides together, by another than --by, or none of them.")
+        ) from None
     answer = services.ask(book, request)
     if answer.permission is not None:
-        say(_word("granted", lang, until=f"{answer.permission.expires_at:%Y-%m-%d %H:%M:%S}", id=answer.permission.id))
+        until = borrowers_clock(answer.permission.expires_at, _zones(answer), lang)
+        say(_word("granted", lang, until=until, id=answer.permission.id))
         return
     _say_refusal(book, answer, lang)
     raise typer.Exit(1)
 
 
 def _say_refusal(book: Rulebook, answer: Decision, lang: str) -> None:
-    say(_word(answer.verdict, lang, id=answer.request_id))
+    rules = (book.by_id[rule_id] for rule_id in answer.spoke.get("unknown", ()))
+    read = ({name: answer.facts.get(name, False) for name in rule.facts_read()} for rule in rules)
+    missing = missing_of_contact(read, book.vocabulary)
+    untold = (
+        missing and answer.verdict == "needs_human"
+    )  # what the contact will be like, its maker knows: nobody lifts it
+    say(_word("untold" if untold else answer.verdict, lang, id=answer.request_id))
     for says in ("forbids", "no_hours", "unknown"):
         for rule_id in answer.spoke.get(says, ()):
             rule = book.by_id[rule_id]
             mark = "" if rule.verified else _word("unverified", lang)
             sign = "?" if says == "unknown" else "✗"
             say(f"  {sign} {rule.text[lang]} ({rule.instrument.title[lang]} {cited(rule.article, lang)}{mark})")
+    if missing:
+        say_missing(missing, book, lang)
     if answer.earliest is not None:
-        say(_word("earliest", lang, at=f"{answer.earliest:%Y-%m-%d %H:%M}"))
+        say(_word("earliest", lang, at=borrowers_clock(answer.earliest, _zones(answer), lang)))
+
+
+def _zones(answer: Decision) -> str | None:
+    return answer.basis.zones if answer.basis is not None else None
 
 
 @gate.command()
@@ -119,11 +149,13 @@ def outcome(
     migrate()
     known: dict[str, Outcome] = {word: word for word in get_args(Outcome)}
     if ended not in known:
-        raise UserError(f"{ended}: no such outcome. Give one of {', '.join(known)}.")
+        raise UserError(N_("%(given)s: no such outcome. Give one of %(known)s."), given=ended, known=", ".join(known))
     try:
         TypeAdapter(Number).validate_python(by)
     except ValidationError:
-        raise UserError("--by: give a staff number of letters, digits and ._:-, at most 64; never a name.") from None
+        raise UserError(
+            N_("%(field)s: give a number of letters, digits and ._:-, at most 64; never a name."), field="--by"
+        ) from None
     services.report(rulebook(), permission, known[ended], by)
     say(_word("reported", lang))
 
@@ -142,14 +174,17 @@ def _facts(vocabulary: Vocabulary, given: list[str]) -> dict[str, bool | int | s
         name, sign, text = pair.partition("=")
         fact = vocabulary.facts.get(name)
         if not sign or fact is None:
-            raise UserError(f"--fact {name}: write it as name=value, with a fact of the contact: docs/gate.md")
+            raise UserError(
+                N_("%(field)s: write it as name=value, with a fact of the contact: docs/gate.md"),
+                field=f"--fact {name}",
+            )
         if fact.type == "bool":
             if text not in _YES:
-                raise UserError(f"--fact {name}: write true or false.")
+                raise UserError(N_("%(field)s: write true or false."), field=f"--fact {name}")
             found[name] = _YES[text]
         elif fact.type in ("int", "money"):
             if not text.isdecimal():
-                raise UserError(f"--fact {name}: write a whole number.")
+                raise UserError(N_("%(field)s: write a whole number."), field=f"--fact {name}")
             found[name] = int(text)
         else:
             found[name] = text

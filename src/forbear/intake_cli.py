@@ -129,16 +129,18 @@ def print_import(report: Report, lang: str) -> None:
 
 @quarantine.command("list")
 def quarantine_list(lang: Lang = "en") -> None:
-    """List what waits: row, field, reason and remedy, a line for each field."""
+    """List what waits: row, field, reason and remedy, a line for each field; what a waiting loan holds, under it."""
     migrate()
     with in_words(lang) as _:
         if not (waiting := _waiting()):
             say(_("Nothing waits in quarantine."))
         for kept in waiting:
-            place = {"book": kept.book, "table": kept.table, "row": kept.row_number, "field": kept.field}
+            # A row that can't be read has no field of its own.
+            field = _("row") if kept.field == "row" and not kept.row else kept.field
+            place = {"book": kept.book, "table": kept.table, "row": kept.row_number, "field": field}
             at_row = _("%(book)s, %(table)s row %(row)s, %(field)s")
             at = at_row if kept.row_number > 0 else _("%(book)s, %(table)s on file, %(field)s")
-            say(f"{kept.id}: {at % place}{_told(kept, _)}")
+            say(f"{'  ' if kept.follows else ''}{kept.id}: {at % place}{_told(kept, _)}")
 
 
 @quarantine.command("show")

@@ -1,16 +1,19 @@
 """The commands that speak of the law: `forbear law …`, `forbear why`, `forbear replay`. Thin rims, as in cli.py."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextvars import ContextVar
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
 
 import typer
+from babel.dates import format_date
 from rich.console import Console
 
-from forbear.errors import ForbearError
+from forbear.errors import WordedError
 from forbear.home import own_packs
+from forbear.locale import N_
 from forbear.rulebook.cite import cited
 from forbear.rulebook.hours import within_reach
 from forbear.rulebook.models import LANGUAGES, Cap, Dated, Hours, Keep, Rule, Within, at
@@ -23,14 +26,19 @@ if TYPE_CHECKING:  # each command imports what it uses when it is run
 out = Console()
 
 
-class UserError(ForbearError):
+class UserError(WordedError):
     """A mistake in what the user gave; the message is one line that names the place and the remedy."""
+
+
+#: The language that a command was asked in: its refusal is told in it.
+asked_in: ContextVar[str] = ContextVar("asked_in", default="en")
 
 
 def language(given: str) -> str:
     """One of the languages that every text has. Raises typer.BadParameter."""
     if given not in LANGUAGES:
         raise typer.BadParameter(f"there is no text in {given!r}; the languages are {', '.join(LANGUAGES)}")
+    asked_in.set(given)
     return given
 
 
@@ -55,11 +63,17 @@ def find_account(connection: "sa.Connection", ref: str, book_name: str | None) -
     query = sa.select(account.c.id, book.c.name).join(book, book.c.id == account.c.book_id).where(account.c.ref == ref)
     found = {row.name: int(row.id) for row in connection.execute(query.order_by(book.c.name))}
     if not found:
-        raise UserError("No book has an account of that number. The console's work list shows the numbers on file.")
+        raise UserError(N_("No book has an account of that number. The console's work list shows the numbers on file."))
     if book_name is not None and book_name not in found:
-        raise UserError(f"Book {book_name!r} has no account of that number; {', '.join(found)} has. Mend --book.")
+        raise UserError(
+            N_("Book %(book)s has no account of that number; %(known)s has. Mend --book."),
+            book=repr(book_name),
+            known=", ".join(found),
+        )
     if book_name is None and len(found) > 1:
-        raise UserError(f"Several books have an account of that number: add --book, one of {', '.join(found)}.")
+        raise UserError(
+            N_("Several books have an account of that number: add --book, one of %(known)s."), known=", ".join(found)
+        )
     return found[book_name or next(iter(found))]
 
 
@@ -72,6 +86,7 @@ def say(text: str = "") -> None:
 _WORDS: Mapping[str, Mapping[str, str]] = {
     "citation": {"zh-Hans": "当地引称", "zh-Hant": "當地引稱", "en": "cited there as"},
     "recalled": {"zh-Hans": "凭记忆，未查阅", "zh-Hant": "憑記憶，未查閱", "en": "recalled, not read"},
+    "the house": {"zh-Hans": "本机构", "zh-Hant": "本機構", "en": "the house"},
     "force": {"zh-Hans": "施行期间", "zh-Hant": "施行期間", "en": "in force"},
     "since": {"zh-Hans": "{day} 起", "zh-Hant": "{day} 起", "en": "from {day}"},
     "until": {"zh-Hans": "{day} 起，至 {end}（不含）", "zh-Hant": "{day} 起，至 {end}（不含）",
@@ -129,9 +144,9 @@ _WORDS: Mapping[str, Mapping[str, str]] = {
     "replayed": {"zh-Hans": "第 {run} 次运行（{day}，规则 {sha}{same}）：{n} 项决定重算，{agree} 项一致。",
                  "zh-Hant": "第 {run} 次執行（{day}，規則 {sha}{same}）：{n} 項決定重算，{agree} 項一致。",
                  "en": "Run {run} ({day}, rulebook {sha}{same}): {n} decisions replayed, {agree} agree."},
-    "asked_again": {"zh-Hans": "请求 {id}（{at} UTC，规则 {sha}{same}）：{verdict}。",
-                    "zh-Hant": "請求 {id}（{at} UTC，規則 {sha}{same}）：{verdict}。",
-                    "en": "Request {id} ({at} UTC, rulebook {sha}{same}): {verdict}."},
+    "asked_again": {"zh-Hans": "请求 {id}（{at}，规则 {sha}{same}）：{verdict}。",
+                    "zh-Hant": "請求 {id}（{at}，規則 {sha}{same}）：{verdict}。",
+                    "en": "Request {id} ({at}, rulebook {sha}{same}): {verdict}."},
     "lifted": {"zh-Hans": "由另一人决定准许", "zh-Hant": "由另一人決定准許", "en": "granted as another person decided"},
     "agrees": {"zh-Hans": "与当时的答复及理由一致。", "zh-Hant": "與當時的答覆及理由一致。",
                "en": "The kept answer and its reasons agree."},
@@ -142,13 +157,38 @@ _WORDS: Mapping[str, Mapping[str, str]] = {
     "gate_only": {"zh-Hans": "仅准入口核对，下列账户不计", "zh-Hant": "僅准入口核對，下列帳戶不計",
                   "en": "the gate alone asks it: not in the accounts below"},
     "unpublished": {"zh-Hans": "公布值未收录", "zh-Hant": "公布值未收錄", "en": "published value not on file"},
+    "unrecorded": {"zh-Hans": "{book}：联系记录只到 {until}，{day} 不联系任何人。请导入更新的数据：forbear import。",
+                   "zh-Hant": "{book}：聯繫紀錄只到 {until}，{day} 不聯繫任何人。請匯入更新的資料：forbear import。",
+                   "en": "{book}: contacts are on record until {until}, so nobody is contacted on {day}. Import a newer"
+                         " picture: forbear import."},
+    "unrecorded_at_all": {
+        "zh-Hans": "{book}：借款人、贷款、还款和联系记录尚未全部导入，{day} 不联系任何人。请导入：forbear import。",
+        "zh-Hant": "{book}：借款人、貸款、還款和聯繫紀錄尚未全部匯入，{day} 不聯繫任何人。請匯入：forbear import。",
+        "en": "{book}: borrowers, loans, payments and contacts were not all taken in, so nobody is contacted on {day}."
+              " Import them: forbear import."},
     "more": {"zh-Hans": "……另有 {n} 个。", "zh-Hant": "……另有 {n} 個。", "en": "… and {n} more."},
 }  # fmt: skip
 
 
 def word(key: str, lang: str, **values: object) -> str:
-    """A sentence of these commands."""
-    return _WORDS[key][lang].format(**values)
+    """A sentence of these commands; days are written as the language has them."""
+    told = {name: day_text(value, lang) if isinstance(value, date) else value for name, value in values.items()}
+    return _WORDS[key][lang].format(**told)
+
+
+def day_text(day: date, lang: str) -> str:
+    """A day as every page and command writes it (`web.format.Formats.day`, which is not waited for here)."""
+    from forbear.locale import LANGUAGES as SPOKEN
+
+    return format_date(day, "medium", SPOKEN[lang].locale)
+
+
+def say_unrecorded(book: str, until: date | None, on: date, lang: str) -> None:
+    """Say why nobody of a book is contacted on a day that its record of contacts does not reach."""
+    if until is None:
+        say(word("unrecorded_at_all", lang, book=book, day=on))
+    else:
+        say(word("unrecorded", lang, book=book, day=on, until=until))
 
 
 def in_words(name: str, lang: str) -> str:
@@ -183,7 +223,7 @@ def show(
     day = _day(as_of)
     if rule_id is not None:
         if rule_id not in found.by_id:
-            raise UserError(f"There is no rule {rule_id!r}. forbear law as-of lists the ids.")
+            raise UserError(N_("There is no rule %(rule)s. forbear law as-of lists the ids."), rule=repr(rule_id))
         _print_rule(found.by_id[rule_id], found, day, lang)
         return
     for rule in _in_force(found, place, day):
@@ -203,7 +243,7 @@ def as_of_day(
         mark = "" if rule.verified else f"  [{word('unverified', lang)}]"
         say(f"{rule.id}  {_cited(rule, lang)}{mark}")
         say(f"    {rule.text[lang]}")
-    say(word("count", lang, day=day.date(), n=len(rules), u=sum(not rule.verified for rule in rules)))
+    say(word("count", lang, day=_day(day), n=len(rules), u=sum(not rule.verified for rule in rules)))
 
 
 @law.command("diff")
@@ -218,14 +258,14 @@ def diff(
 
     found = rulebook()
     if last <= first:
-        raise UserError("The second day is not after the first. Give the earlier day first.")
+        raise UserError(N_("The second day is not after the first. Give the earlier day first."))
     listed = {
         (change.day, change.rule.id): change
         for each in _places(found, place)
         for change in changes(found, each, _day(first), _day(last))
     }
     for change in (listed[key] for key in sorted(listed)):
-        say(f"{change.day}  {word(change.what, lang)}  {change.rule.id}  ({_cited(change.rule, lang)})")
+        say(f"{day_text(change.day, lang)}  {word(change.what, lang)}  {change.rule.id}  ({_cited(change.rule, lang)})")
         if change.what == "changes":
             eve = change.day - timedelta(days=1)
             before, after = (_figures(change.rule, day, lang, found) for day in (eve, change.day))
@@ -271,7 +311,9 @@ def look_ahead(
         facts = found.vocabulary.facts
         gate = change.rule.asked == "gate" or any(facts[name].asked == "gate" for name in change.rule.facts_read())
         mark = f"  [{word('gate_only', lang)}]" if gate else ""
-        say(f"{change.day}  {word(change.what, lang)}  {change.rule.id}{mark}  {change.rule.text[lang]}")
+        say(
+            f"{day_text(change.day, lang)}  {word(change.what, lang)}  {change.rule.id}{mark}  {change.rule.text[lang]}"
+        )
     say(word("touched", lang, day=seen.as_of, then=seen.then, run=seen.run_id, n=seen.decisions, k=seen.touched))
     for (step, then), count in sorted(seen.by_step.items(), key=lambda item: -item[1]):
         say(f"  {steps[step].name[lang]} → {steps[then].name[lang]}: {count:,}")
@@ -300,19 +342,21 @@ def replay_run(
     try:
         request_id = UUID(what)
     except ValueError:
-        raise UserError(f"{what!r} is neither the number of a run nor that of a request, which is a UUID.") from None
+        raise UserError(
+            N_("%(given)s is neither the number of a run nor that of a request, which is a UUID."), given=repr(what)
+        ) from None
     done = replay_request(request_id, rulebook())
     same = "" if done.on_file else word("other_file", lang)
     verdict = word(done.anew.verdict, lang) + (f" ({word('lifted', lang)})" if done.anew.granted else "")
     verdict = word(done.anew.verdict, lang) if done.anew.verdict == "permitted" else verdict
-    at = f"{done.requested_at:%Y-%m-%d %H:%M:%S}"
+    at = borrowers_clock(done.requested_at, None, lang)
     say(word("asked_again", lang, id=what, at=at, sha=done.rulebook_sha256[:12], same=same, verdict=verdict))
     for says in ("forbids", "no_hours", "unknown"):
         for rule_id in done.anew.spoke.get(says, ()):
             say(f"  {rule_id}: {word(says, lang)}")
     if not done.agrees:
         differ = sorted(_differences(done.kept.spoke, done.anew.spoke)) or [f"{done.kept.verdict}, not as asked again"]
-        raise UserError(f"The answer that was kept differs: {'; '.join(differ)}.")
+        raise UserError(N_("The answer that was kept differs: %(rules)s."), rules="; ".join(differ))
     say(word("agrees", lang))
 
 
@@ -334,7 +378,10 @@ def _replay_run(run_id: int, lang: str) -> None:
     sha = done.rulebook_sha256[:12]
     say(word("replayed", lang, run=run_id, day=done.as_of, sha=sha, same=same, n=done.decisions, agree=done.agree))
     if done.differ:
-        raise UserError(f"Decisions that differ, by our number of the account: {', '.join(map(str, done.differ))}.")
+        raise UserError(
+            N_("Decisions that differ, by our number of the account: %(accounts)s."),
+            accounts=", ".join(map(str, done.differ)),
+        )
 
 
 def why(
@@ -359,7 +406,7 @@ def why(
     moment = _instant(at)
     if step not in found.vocabulary.steps or not found.vocabulary.steps[step].contact:
         names = ", ".join(s.id for s in found.vocabulary.steps.values() if s.contact)
-        raise UserError(f"{step!r} is no contact. It is one of {names}.")
+        raise UserError(N_("%(step)s is no contact. It is one of %(known)s."), step=repr(step), known=names)
     facts = _facts(found, given or [])
     migrate()
     with one_line(), engine().connect() as connection:
@@ -368,7 +415,7 @@ def why(
     answer, to, zones = told.answer, Formats(SPOKEN[lang]), told.zones.split("|") if told.zones else []
 
     def clock(instant: datetime) -> str:
-        return " / ".join(dict.fromkeys(to.on_clock(instant, zone) for zone in zones)) or to.instant(instant)
+        return borrowers_clock(instant, told.zones, lang)
 
     say(f"{found.vocabulary.steps[step].name[lang]}{to.comma}{clock(told.at)}{to.colon}{word(answer.verdict, lang)}")
     for spoken in answer.spoke:
@@ -392,15 +439,32 @@ def why(
         hours = " / ".join(f"{span.hours} {span.place}" for span in spans) or word("no_hours", lang)
         say(word("window", lang, hours=hours))
     if told.missing:
-        say(word("give", lang))
-        for name in told.missing:
-            fact = found.vocabulary.facts[name]
-            may = "|".join(("true", "false") if fact.type == "bool" else fact.values) or "N"
-            say(f"  --fact {name}={may}  {fact.name[lang]}")
+        say_missing(told.missing, found, lang)
     elif told.earliest is not None:
         say(word("earliest", lang, at=clock(told.earliest)))
     else:
         say(word("not_within", lang, n=asking.HORIZON_DAYS))
+    for each in told.unrecorded:
+        say_unrecorded(each.book, each.until, answer.compiled.day, lang)
+
+
+def borrowers_clock(instant: datetime, zones: str | None, lang: str) -> str:
+    """An instant on the clock of each zone of a borrower; in UTC, saying so, where none is known."""
+    from forbear.locale import LANGUAGES as SPOKEN
+    from forbear.web.format import Formats
+
+    to = Formats(SPOKEN[lang])
+    clocks = (to.on_clock(instant, zone) for zone in (zones.split("|") if zones else ()))
+    return " / ".join(dict.fromkeys(clocks)) or to.instant(instant)
+
+
+def say_missing(names: Sequence[str], found: "Rulebook", lang: str) -> None:
+    """List the facts of the contact itself that are to be given, as they are typed."""
+    say(word("give", lang))
+    for name in names:
+        fact = found.vocabulary.facts[name]
+        may = "|".join(("true", "false") if fact.type == "bool" else fact.values) or "N"
+        say(f"  --fact {name}={may}  {fact.name[lang]}")
 
 
 _SIGNS = {"forbids": "✗", "no_hours": "✗", "unknown": "?"}
@@ -419,9 +483,13 @@ def _instant(given: str | None) -> datetime | None:
     try:
         moment = datetime.fromisoformat(given)
     except ValueError:
-        raise UserError(f"{given!r} is no instant. Write it as 2026-01-31T09:30:00+08:00.") from None
+        raise UserError(
+            N_("%(given)s is no instant. Write it as 2026-01-31T09:30:00+08:00."), given=repr(given)
+        ) from None
     if moment.tzinfo is None:
-        raise UserError(f"{given!r} has no offset from UTC. Write it as 2026-01-31T09:30:00+08:00.")
+        raise UserError(
+            N_("%(given)s has no offset from UTC. Write it as 2026-01-31T09:30:00+08:00."), given=repr(given)
+        )
     within_reach(moment.date())
     return moment
 
@@ -434,7 +502,11 @@ def _facts(found: "Rulebook", given: list[str]) -> dict[str, bool | int | str | 
         fact = found.vocabulary.facts.get(name)
         if not sign or fact is None or fact.asked != "gate":
             names = ", ".join(f.id for f in found.vocabulary.facts.values() if f.asked == "gate")
-            raise UserError(f"{each!r} is no fact of a contact. Write NAME=VALUE, with one of {names}.")
+            raise UserError(
+                N_("%(given)s is no fact of a contact. Write NAME=VALUE, with one of %(known)s."),
+                given=repr(each),
+                known=names,
+            )
         if fact.type == "bool" and value in ("true", "false"):
             facts[name] = value == "true"
         elif fact.type == "enum" and value in fact.values:
@@ -442,15 +514,19 @@ def _facts(found: "Rulebook", given: list[str]) -> dict[str, bool | int | str | 
         elif fact.type == "int" and value.isdigit():
             facts[name] = int(value)
         else:
-            may = "true or false" if fact.type == "bool" else ", ".join(fact.values) or "a whole number"
-            raise UserError(f"{each!r}: the value is {may}.")
+            may = "true, false" if fact.type == "bool" else ", ".join(fact.values) or "0, 1, 2 …"
+            raise UserError(N_("%(given)s: the value is %(known)s."), given=repr(each), known=may)
     return facts
 
 
 def _places(found: "Rulebook", place: str | None) -> list[str]:
     places = sorted({rule.instrument.jurisdiction for rule in found.rules})
     if place is not None and place not in places:
-        raise UserError(f"No law of {place!r} is on file. The places are {', '.join(p for p in places if p != '*')}.")
+        raise UserError(
+            N_("No law of %(place)s is on file. The places are %(known)s."),
+            place=repr(place),
+            known=", ".join(p for p in places if p != "*"),
+        )
     return [place] if place is not None else places
 
 
@@ -497,7 +573,8 @@ def _print_rule(rule: Rule, found: "Rulebook", day: date, lang: str) -> None:
     if rule.tightens:
         say(f"    {word('tightens', lang)}: {rule.tightens}")
     say(f"    {word('citation', lang)}: {rule.instrument.citation}")
-    say(f"    {word('source', lang)}: {word('recalled', lang) if rule.source == 'recalled' else rule.source}")
+    source = word(rule.source, lang) if rule.source in ("recalled", "the house") else rule.source
+    say(f"    {word('source', lang)}: {source}")
 
 
 def _dated(rule: Rule, lang: str) -> list[str]:

@@ -206,3 +206,34 @@ def test_a_synthetic_book_that_came_as_a_file_is_removed_with_its_imports(
     with psycopg.connect(fresh_db) as connection:
         for table in ("book", "import", "quarantine", "account", "borrower"):
             assert connection.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,)
+
+
+def test_what_waits_is_listed_by_number_under_its_loan_and_once(forbear: Typed, fresh_db: str, tmp_path: Path) -> None:
+    # Given a loan with a fault, of which the schedule and a payment then wait, too, and a borrower's row cut short,
+    cut = OWN["borrowers"] + "B2\nB3,Asia/Shanghai,true,true,true,\n"
+    faulty = OWN["loans"].replace("1000.00", "1000.0x")
+    folder = own_book(tmp_path / "b", loans=faulty, borrowers=cut)
+    forbear("import", folder, "--mapping", "forbear")
+    first = [kept.id for kept in waiting(fresh_db)]
+    _, shown, _ = forbear("quarantine", "list", "--lang", "zh-Hant")
+    lines = shown.splitlines()
+    # then the list goes by number, what the loan holds stands under it, and a row that can't be read is named as such.
+    assert first == sorted(first) and len(first) > 3
+    [loan] = [k for k, line in enumerate(lines) if "loans" in line]
+    assert lines[loan + 1 :] and all(line.startswith("  ") for line in lines[loan + 1 :])
+    assert not any(line.startswith(" ") for line in lines[: loan + 1])
+    assert any("整列：" in line for line in lines)
+
+    # When the same faults come again in a newer file, then each row waits once; a row that can't be read might be
+    # another row, and waits again.
+    (folder / "payments.csv").write_text(OWN["payments"] + "L1,P2,2026-03-12,1.00\n", "utf-8")
+    forbear("import", folder, "--mapping", "forbear")
+    again = waiting(fresh_db)
+    keys = [(kept.table, kept.row_number, kept.field) for kept in again if kept.row]
+    assert len(keys) == len(set(keys)) == len(first)
+    assert len(again) - len(keys) == 2
+
+
+def test_a_file_that_is_none_of_a_book_is_told_so(forbear: Typed) -> None:
+    code, _, said = forbear("import", ROOT / "README.md", "--mapping", "forbear", "--lang", "zh-Hans")
+    assert code == 1 and "README.md：不是 CSV 文件" in said

@@ -453,3 +453,17 @@ def test_the_newest_day_is_tonight_though_an_older_day_was_run_again(nights: tup
         tonight = reads.run(connection, None)
 
     assert tonight is not None and tonight.id == nights[1]
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["/law?on=2026-13-01", "/law?on=soon", "/law/rules/us.hours?on=1500-01-01", "/accounts/{call}/statement?as_of=abc",
+     "/accounts/{call}/statement?as_of=2026-02-30", "/accounts/{call}/statement.pdf?pay_on=abc"],
+)  # fmt: skip
+def test_a_day_that_is_none_is_told_so(
+    nights: tuple[int, int], reader: TestClient, asked: Callable[..., list[Any]], address: str
+) -> None:
+    [(call,)] = asked("SELECT max(account_id) FROM decision")
+    answer = reader.get(address.format(call=call), headers={"Accept-Language": "zh-TW"})
+    assert answer.status_code == 404
+    assert "請將日期寫作 2026-01-31" in answer.text

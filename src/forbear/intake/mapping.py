@@ -230,10 +230,14 @@ def _toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text("utf-8-sig"))
     except tomllib.TOMLDecodeError as error:
+        place = re.search(r"at line (\d+), column (\d+)", str(error))
+        if place is None:  # the file ends too early
+            raise IntakeError(N_("%(file)s: is not TOML: its end is missing. Mend it."), file=path.name) from None
         raise IntakeError(
-            N_("%(file)s: is not TOML (%(where)s). Mend that place."),
+            N_("%(file)s: is not TOML (at line %(line)s, column %(column)s). Mend that place."),
             file=path.name,
-            where=re.sub(r".*\((.*)\)", r"\1", str(error)),
+            line=place[1],
+            column=place[2],
         ) from None
     except UnicodeDecodeError:
         raise IntakeError(N_("%(file)s: is not UTF-8. Save it as UTF-8."), file=path.name) from None

@@ -34,6 +34,7 @@ from forbear.intake.write import (
     in_doubt,
     keep_aside,
     price,
+    told_again,
     told_already,
     waiting_loans,
     write,
@@ -93,6 +94,8 @@ def import_book(
     """
     if not path.exists():
         raise IntakeError(N_("%(path)s: there is no such file or folder."), path=path)
+    if mapping_name == OWN_FORMAT and path.is_file() and path.suffix not in (".csv", ".parquet"):
+        raise IntakeError(N_("%(path)s: is no CSV file, no Parquet file and no folder of such. Give one."), path=path)
     mapping = read_mapping(mapping_name, path if path.is_dir() else path.parent)
     snapshot = mapping.book.snapshot_on
     if snapshot is not None and snapshot > (datetime.now(UTC) + _AHEAD).date():
@@ -133,6 +136,7 @@ def import_book(
             if doubts := _doubts(connection, book_id, mapping, sources):
                 bad += keep_aside(connection, found.id, mapping, doubts)
                 connection.execute("UPDATE import SET rows_bad = %s WHERE id = %s", (bad, found.id))
+            told_again(connection, book_id, found.id)
             if mapping.shape == OWN_FORMAT:
                 assume(connection, book_id, found.id, {table: source.columns for table, source in sources})
             _finish(connection, found.id)
@@ -393,7 +397,7 @@ def _without_schedule(connection: psycopg.Connection[Any], book_id: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """One refusal in quarantine."""
+    """One refusal in quarantine; `follows`: its loan waits itself, and this row is listed under it."""
 
     id: int
     book: str
@@ -403,14 +407,19 @@ class Kept:
     reason: str
     remedy: str
     row: Mapping[str, str]
+    follows: bool = False
 
 
 def quarantined(connection: psycopg.Connection[Any]) -> list[Kept]:
-    """What waits in quarantine, in the order of the files."""
+    """What waits in quarantine by number, but what is of a loan that waits itself comes behind that loan."""
     rows = connection.execute(
-        "SELECT q.id, b.name, q.table_name, q.row_number, q.field, q.reason, q.remedy, q.row"
-        " FROM quarantine q JOIN import i ON i.id = q.import_id JOIN book b ON b.id = i.book_id"
-        " WHERE q.settled_at IS NULL ORDER BY q.import_id, q.table_name, q.row_number, q.id"
+        "SELECT id, name, table_name, row_number, field, reason, remedy, row,"
+        " loan IS NOT NULL AND table_name <> 'loans' AS follows FROM ("
+        "  SELECT q.*, b.name, CASE WHEN q.loan_ref IS NOT NULL THEN"
+        "   min(q.id) FILTER (WHERE q.table_name = 'loans') OVER (PARTITION BY i.book_id, q.loan_ref) END AS loan"
+        "  FROM quarantine q JOIN import i ON i.id = q.import_id JOIN book b ON b.id = i.book_id"
+        "  WHERE q.settled_at IS NULL) waiting"
+        " ORDER BY coalesce(loan, id), follows, id"
     )
     return [Kept(*row) for row in rows]
 

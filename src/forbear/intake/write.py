@@ -378,6 +378,20 @@ def keep_aside(connection: psycopg.Connection[Any], import_id: int, mapping: Map
     return len(rows)
 
 
+def told_again(connection: psycopg.Connection[Any], book_id: int, import_id: int) -> None:
+    """Settle what waits of older imports, where the same row waits of this one for the same reason: once is enough."""
+    connection.execute(
+        "UPDATE quarantine q SET settled_at = now(), settled_how = 'superseded'"
+        " FROM import i, import mine, quarantine n"
+        " WHERE q.settled_at IS NULL AND i.id = q.import_id AND i.book_id = %s AND mine.id = %s"
+        " AND (i.taken_on, i.id) < (mine.taken_on, mine.id) AND n.import_id = mine.id AND n.settled_at IS NULL"
+        " AND (n.table_name, n.field, n.reason) = (q.table_name, q.field, q.reason) AND n.row = q.row"
+        " AND (n.loan_ref, n.borrower_ref, n.row_ref) IS NOT DISTINCT FROM (q.loan_ref, q.borrower_ref, q.row_ref)"
+        " AND q.row <> '{}'",
+        (book_id, import_id),
+    )
+
+
 def told_already(
     connection: psycopg.Connection[Any], book_id: int, import_id: int, table: str, key: tuple[str, ...], another: bool
 ) -> bool:

@@ -1,15 +1,15 @@
 """What can stop a night, or the explanation of one."""
 
-from forbear.errors import ForbearError
+from forbear.errors import WordedError
 
 
-class NothingToDecide(ForbearError):
+class NothingToDecide(WordedError):
     """There is no account on file. The message says what to do first."""
 
 
-class NoDecision(ForbearError):
+class NoDecision(WordedError):
     """No run has decided that account."""
 
 
-class RulebookChanged(ForbearError):
+class RulebookChanged(WordedError):
     """The rules on file are not those of the run that is asked about."""

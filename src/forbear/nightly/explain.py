@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from babel import Locale
 from babel.numbers import format_currency, format_decimal, format_percent, get_currency_precision
 
+from forbear.locale import N_
 from forbear.locale.words import word
 from forbear.nightly.errors import NoDecision
 from forbear.nightly.facts import RECORDED
@@ -131,10 +132,15 @@ def explain(
 def _no_decision(connection: sa.Connection, account_id: int, run_id: int | None) -> NoDecision:
     opened = connection.execute(sa.select(account.c.opened_on).where(account.c.id == account_id)).scalar()
     if run_id is None:
-        return NoDecision(f"No run has decided this account yet. Run forbear nightly for a day from {opened} on.")
+        return NoDecision(
+            N_("No run has decided this account yet. Run forbear nightly for a day from %(day)s on."), day=opened
+        )
     day = run_on_file(connection, run_id).as_of
-    why = f"the loan was opened on {opened}" if opened is not None and day < opened else "it was taken in later"
-    return NoDecision(f"Run {run_id}, for {day}, did not decide this account: {why}. Without --run, the newest speaks.")
+    if opened is not None and day < opened:
+        why = N_("Run %(run)s, for %(day)s, is of before the loan was opened. Without --run, the newest speaks.")
+    else:
+        why = N_("Run %(run)s, for %(day)s, is of before the loan was taken in. Without --run, the newest speaks.")
+    return NoDecision(why, run=run_id, day=day)
 
 
 def _explained(row: Any, compiled: Compiled, lang: str, how: dict[str, tuple[str, str]]) -> Explanation:

@@ -14,6 +14,7 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from forbear.contact import replay as replaying
+from forbear.locale import N_
 from forbear.nightly.errors import NoDecision, RulebookChanged
 from forbear.nightly.facts import known_law
 from forbear.nightly.report import NEWEST_FIRST
@@ -43,8 +44,12 @@ def kept(connection: sa.Connection, sha256: str, on_file: Rulebook) -> Rulebook:
     files = connection.execute(sa.select(rulebook.c.files).where(rulebook.c.sha256 == sha256)).scalar()
     if files is None:
         raise RulebookChanged(
-            f"The run used the rulebook {sha256[:12]}, which was not kept; on file is {on_file.sha256[:12]}."
-            " Runs from before rulebooks were kept can't be asked again. Run the night again."
+            N_(
+                "The run used the rulebook %(used)s, which was not kept; on file is %(held)s. Runs from before"
+                " rulebooks were kept can't be asked again. Run the night again."
+            ),
+            used=sha256[:12],
+            held=on_file.sha256[:12],
         )
     book = _read_again(tuple(Source(f["name"], f["text"].encode("utf-8")) for f in files))
     assert book.sha256 == sha256, "a kept rulebook is not what its name says"
@@ -62,8 +67,13 @@ def as_asked(book: Rulebook, jurisdiction: str, as_of: date, bits: Mapping[str, 
     compiled = compile_for(book, jurisdiction, as_of)
     if [rule.id for rule in compiled.rules] != bits.get(jurisdiction):
         raise RulebookChanged(
-            f"The run's list of rules for {jurisdiction} is not what its rulebook {book.sha256[:12]} has in force on"
-            f" {as_of}: its reasons can't be read by it. Was the table run changed?"
+            N_(
+                "The run's list of rules for %(place)s is not what its rulebook %(used)s has in force on %(day)s: its"
+                " reasons can't be read by it. Was the table run changed?"
+            ),
+            place=jurisdiction,
+            used=book.sha256[:12],
+            day=as_of,
         )
     return compiled
 
@@ -76,9 +86,9 @@ def replay_request(request_id: UUID, on_file: Rulebook) -> replaying.Again:
     with one_line(), engine().connect() as connection:
         row = connection.execute(sa.text(replaying.ANSWERED), {"id": request_id}).first()
         if row is None:
-            raise NoDecision("The gate has no request of that number. It is the key that the asker gave.")
+            raise NoDecision(N_("The gate has no request of that number. It is the key that the asker gave."))
         if row.jurisdiction is None:
-            raise NoDecision("That request was answered before what it takes to ask again was kept (migration 0008).")
+            raise NoDecision(N_("That request was answered before what it takes to ask again was kept."))
         book = kept(connection, row.rulebook_sha256, on_file)
     same = book.sha256 == on_file.sha256
     then, anew = replaying.said(row), replaying.again(book, row)
@@ -128,12 +138,12 @@ def run_on_file(connection: sa.Connection, run_id: int | None) -> Any:
     """The row of a run, or of tonight's. Raises NoDecision, naming the runs there are."""
     runs = connection.execute(sa.select(run.c.id, run.c.as_of).order_by(*NEWEST_FIRST)).all()
     if not runs:
-        raise NoDecision("There is no run yet. Decide a night first: forbear nightly --as-of YYYY-MM-DD")
+        raise NoDecision(N_("There is no run yet. Decide a night first: forbear nightly --as-of YYYY-MM-DD"))
     wanted = runs[0].id if run_id is None else run_id
     found = connection.execute(sa.select(run).where(run.c.id == wanted)).first()
     if found is None:
         newest = ", ".join(f"{each.id} ({each.as_of})" for each in runs[:5])
-        raise NoDecision(f"There is no run {run_id}. The newest on file are {newest}.")
+        raise NoDecision(N_("There is no run %(run)s. The newest on file are %(known)s."), run=run_id, known=newest)
     return found
 
 
@@ -205,8 +215,13 @@ def preview(then: date, book: Rulebook, most: int = 100) -> Preview:
         found = run_on_file(connection, None)
     if then < found.as_of:
         raise NoDecision(
-            f"The newest night is run {found.id}, for {found.as_of}; a preview looks ahead from it,"
-            f" and {then} is earlier. Give a later day."
+            N_(
+                "The newest night is run %(run)s, for %(day)s; a preview looks ahead from it, and %(then)s is earlier."
+                " Give a later day."
+            ),
+            run=found.id,
+            day=found.as_of,
+            then=then,
         )
     duck, places = _decisions(found.id, found.as_of)
     count, total = 0, 0

@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 
 import sqlalchemy as sa
 
 from forbear.rulebook.models import LANGUAGES, Text
-from forbear.store.tables import decision, run
+from forbear.store.tables import book, decision, run
 
 #: The order in which runs count: the newest day first, of one day the newest run. The first is tonight's.
 NEWEST_FIRST = (run.c.as_of.desc(), run.c.id.desc())
@@ -44,6 +45,14 @@ class Summary:
     counts: Mapping[str, Mapping[str, int]]
 
 
+@dataclass(frozen=True, slots=True)
+class Unrecorded:
+    """A book of whose contacts nothing is on record on a day; `until` is the last day told, None where none is."""
+
+    book: str
+    until: date | None
+
+
 def bucket_of(dpd: sa.ColumnElement[int]) -> sa.ColumnElement[str]:
     """The bucket's id of a column of days past due."""
     return sa.case(*((dpd <= b.most, b.id) for b in BUCKETS if b.most is not None), else_=BUCKETS[-1].id)
@@ -61,3 +70,18 @@ def summary(connection: sa.Connection, run_id: int) -> Summary:
     for step, name, n in connection.execute(query):
         counts.setdefault(step, {})[name] = n
     return Summary(counts)
+
+
+def unrecorded(connection: sa.Connection, on: date, real_only: bool = False) -> list[Unrecorded]:
+    """The books, by name, whose record of contacts does not reach a day: none of their borrowers is contacted on it.
+
+    real_only: without synthetic books, where another is on file, as a night leaves them out.
+    """
+    query = sa.select(book.c.name, book.c.recorded_until, book.c.synthetic).order_by(book.c.name)
+    rows = connection.execute(query).all()
+    left_out = real_only and not all(row.synthetic for row in rows)
+    return [
+        Unrecorded(row.name, row.recorded_until)
+        for row in rows
+        if (row.recorded_until is None or row.recorded_until < on) and not (left_out and row.synthetic)
+    ]

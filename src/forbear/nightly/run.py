@@ -26,6 +26,7 @@ from psycopg import sql
 
 from forbear.contact.reads import COUNTRY
 from forbear.ledger.position import HORIZON_DAYS, positions
+from forbear.locale import N_
 from forbear.nightly import facts as f
 from forbear.nightly.apart import set_apart
 from forbear.nightly.errors import NothingToDecide
@@ -192,7 +193,7 @@ def _read(connection: psycopg.Connection[Any], duck: Any, as_of: date, stages: S
         "SELECT min(a.id), max(a.id), (SELECT min(id) FROM borrower), (SELECT max(id) FROM borrower) FROM account a"
     ).fetchone()
     if bounds is None or bounds[0] is None:
-        raise NothingToDecide("There is no account to decide. Import a book first: forbear import FILE --mapping M")
+        raise NothingToDecide(N_("There is no account to decide. Import a book first: forbear import FILE --mapping M"))
     snapshot = connection.execute("SELECT pg_export_snapshot()").fetchone()
     assert snapshot is not None
     with arrow_connection() as arrow, arrow.cursor() as cursor:

@@ -1,6 +1,6 @@
 """One contact explained: what the gate would say of it, by the gate's own function, with nothing locked or kept."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import uuid4
@@ -10,10 +10,12 @@ import sqlalchemy as sa
 from forbear.contact import reads
 from forbear.contact.models import Record, Request
 from forbear.contact.services import answers_of, connected, decide, gravest, zones_of
+from forbear.locale import N_
 from forbear.nightly.errors import NoDecision
+from forbear.nightly.report import Unrecorded
 from forbear.rulebook.answer import Answer
 from forbear.rulebook.load import Rulebook
-from forbear.rulebook.models import FactValue, Vocabulary
+from forbear.rulebook.models import Facts, FactValue, Vocabulary
 from forbear.store.engine import engine
 from forbear.store.errors import one_line
 from forbear.store.tables import account, book
@@ -27,7 +29,8 @@ class Why:
     """The answer to one contact at an instant, and the first lawful one from then on; None where none was found.
 
     missing: facts of the contact itself that were not given and without which a rule can't answer. No other day
-    would tell them, so none is then looked for. zones: the borrower's, joined by "|".
+    would tell them, so none is then looked for. zones: the borrower's, joined by "|". unrecorded: the books of the
+    person's loans whose record of contacts does not reach the day.
     """
 
     at: datetime
@@ -36,6 +39,7 @@ class Why:
     currency: str
     zones: str | None
     missing: tuple[str, ...]
+    unrecorded: tuple[Unrecorded, ...]
 
 
 def why(
@@ -73,10 +77,22 @@ def why(
     decision = decide(rulebook, request, record)
     answer = gravest(answers_of(rulebook, request, record)[0])
     if answer.compiled.day < record.asked.opened_on:
-        raise NoDecision(f"The loan was not yet open on {answer.compiled.day}. Ask about a day from its opening on.")
-    missing = _missing(answer, rulebook.vocabulary)
+        raise NoDecision(
+            N_("The loan was not yet open on %(day)s. Ask about a day from its opening on."), day=answer.compiled.day
+        )
+    missing = missing_of_contact((each.facts for each in answer.spoke if each.says == "unknown"), rulebook.vocabulary)
     earliest = record.at if decision.granted else None if missing else decision.earliest
-    return Why(record.at, answer, earliest, currency, zones_of(record), missing)
+    day = answer.compiled.day
+    behind = [x.account_id for x in record.loans if x.recorded_until is None or x.recorded_until < day]
+    return Why(record.at, answer, earliest, currency, zones_of(record), missing, _unrecorded(behind))
+
+
+def _unrecorded(accounts: list[int]) -> tuple[Unrecorded, ...]:
+    """The books of accounts whose record was found too short."""
+    query = sa.select(book.c.name, book.c.recorded_until).join(account, account.c.book_id == book.c.id).distinct()
+    with one_line(), engine().connect() as connection:
+        rows = connection.execute(query.where(account.c.id.in_(accounts)).order_by(book.c.name))
+        return tuple(Unrecorded(*row) for row in rows)
 
 
 def _as_of(record: Record) -> Record:
@@ -87,7 +103,8 @@ def _as_of(record: Record) -> Record:
     return record._replace(asked=asked, loans=loans)
 
 
-def _missing(answer: Answer, vocabulary: Vocabulary) -> tuple[str, ...]:
-    read = [spoken.facts for spoken in answer.spoke if spoken.says == "unknown"]
-    gate = [fact.id for fact in vocabulary.facts.values() if fact.asked == "gate"]
-    return tuple(name for name in gate if any(facts.get(name, False) is None for facts in read))
+def missing_of_contact(read: Iterable[Facts], vocabulary: Vocabulary) -> tuple[str, ...]:
+    """The facts of the contact itself, in order, that rules without an answer read and were not given."""
+    found = tuple(read)
+    gate = (fact.id for fact in vocabulary.facts.values() if fact.asked == "gate")
+    return tuple(name for name in gate if any(facts.get(name, False) is None for facts in found))

@@ -34,7 +34,7 @@ from forbear.web import charts, reads
 from forbear.web.gate_api import gate_api
 from forbear.web.guard import LOOPBACK, Guard, form
 from forbear.web.law import law_pages
-from forbear.web.pages import Pages
+from forbear.web.pages import NO_DAY, Pages
 from forbear.web.reads import Filter, Origin, Place, Run
 from forbear.web.summary import OUTCOMES, Held, Outcome, grid, held_back, matching, outcomes
 from forbear.web.timeline import timeline
@@ -44,6 +44,8 @@ _HERE = Path(__file__).parent
 PAGE_LINES = 50
 #: Longest account number that the search box takes, in bytes of its form.
 _MOST_BYTES = 2_000
+#: The parameters of an address that are days.
+_DAYS = frozenset({"on", "as_of", "pay_on"})
 
 # A number that PostgreSQL can hold; an empty choice of a form is the text "".
 Number = Annotated[int, InPath(ge=1, le=2**63 - 1)]
@@ -243,11 +245,13 @@ def console(rulebook: Rulebook, hosts: tuple[str, ...] = LOOPBACK) -> ASGIApp:
 
     @app.exception_handler(StarletteHTTPException)
     def _refused(request: Request, error: StarletteHTTPException) -> HTMLResponse:
-        return pages.render(request, "error.html", status=error.status_code, problem="missing")
+        problem = "day" if error.detail == NO_DAY else "missing"
+        return pages.render(request, "error.html", status=error.status_code, problem=problem)
 
     @app.exception_handler(RequestValidationError)
     def _misread(request: Request, error: RequestValidationError) -> HTMLResponse:
-        return pages.render(request, "error.html", status=404, problem="missing")
+        of_day = {each["loc"][-1] for each in error.errors()} <= _DAYS
+        return pages.render(request, "error.html", status=404, problem="day" if of_day else "missing")
 
     @app.exception_handler(StoreError)
     def _away(request: Request, error: StoreError) -> HTMLResponse:
@@ -287,7 +291,7 @@ def _day(given: str) -> date | None:
     try:
         return within_reach(date.fromisoformat(given)) if given else None
     except (ValueError, DayOutOfReach):
-        raise HTTPException(404) from None
+        raise HTTPException(404, NO_DAY) from None
 
 
 def _place(after: str) -> Place | None:

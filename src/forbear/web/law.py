@@ -27,7 +27,7 @@ from forbear.rulebook.hours import within_reach
 from forbear.rulebook.load import Rulebook
 from forbear.rulebook.models import Fact, FactValue, Governs, Hours, Instrument, Rule, Vocabulary
 from forbear.web.guard import form
-from forbear.web.pages import Pages
+from forbear.web.pages import NO_DAY, Pages
 
 #: Longest case that is taken, in bytes of its form.
 _MOST_BYTES = 10_000
@@ -188,7 +188,7 @@ def _day(given: str) -> date:
     try:
         return within_reach(date.fromisoformat(given))
     except (ValueError, DayOutOfReach):
-        raise HTTPException(404) from None
+        raise HTTPException(404, NO_DAY) from None
 
 
 def _holds(rule: Rule, words: Sequence[str], tag: str) -> bool:

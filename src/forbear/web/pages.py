@@ -20,6 +20,9 @@ _HERE = Path(__file__).parent
 _COOKIE = "forbear_lang"
 _YEAR_SECONDS = 365 * 24 * 3600
 
+#: What an address that has a day which is none is refused with.
+NO_DAY = "no day"
+
 
 class Pages:
     """Renders templates in the language of the reader who asks."""

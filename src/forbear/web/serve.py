@@ -6,6 +6,7 @@ import socket
 
 import uvicorn
 
+from forbear.locale import N_
 from forbear.rulebook.load import Rulebook
 from forbear.web.app import console
 from forbear.web.errors import CannotServe
@@ -16,17 +17,24 @@ def listen(host: str, port: int, allow_remote: bool) -> socket.socket:
     """A socket that listens on an address; port 0 takes a free one. Raises CannotServe."""
     if not (allow_remote or _is_loopback(host)):
         raise CannotServe(
-            f"The console has no login yet, and {host} can be reached from other machines."
-            " Serve on 127.0.0.1, or add --allow-remote behind a proxy that asks for one."
+            N_(
+                "The console has no login yet, and %(host)s can be reached from other machines. Serve on 127.0.0.1, or"
+                " add --allow-remote behind a proxy that asks for one."
+            ),
+            host=host,
         )
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
-            raise CannotServe(f"Port {port} of {host} is taken. Choose another: forbear serve --port 8019") from error
+            raise CannotServe(
+                N_("Port %(port)s of %(host)s is taken. Choose another: forbear serve --port 8019"),
+                port=port,
+                host=host,
+            ) from error
         raise CannotServe(
-            f"Can't listen on {host} port {port}: {error.strerror}. Choose --host and --port anew."
+            N_("Can't listen on %(host)s port %(port)s. Choose --host and --port anew."), host=host, port=port
         ) from error
 
 
