@@ -327,7 +327,10 @@ def test_the_newest_decision_is_that_of_the_newest_day_and_a_run_that_has_none_i
             explain(connection, loan, 99, "en", BOOK)
     # Given a loan that came later, when an older run is asked about it, then it is told why that run has nothing.
     late = lend(fresh_db, dpd=0)
-    with engine().connect() as connection, pytest.raises(NoDecision, match=rf"Run {newest}, for {DAY}, did not decide"):
+    with (
+        engine().connect() as connection,
+        pytest.raises(NoDecision, match=rf"Run {newest}, for {DAY}, is of before the loan was taken in"),
+    ):
         explain(connection, late, newest, "en", BOOK)
 
 

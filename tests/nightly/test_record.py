@@ -326,4 +326,7 @@ def test_an_explanation_says_which_facts_stand_in_the_record_and_which_were_comp
     assert [how[name] for name in ("dpd", "all_in_ppm", "place_known", "history_days", "calls_7d", "law_known")] == [
         "computed"
     ] * 6
-    assert set(how.values()) == {"observed", "computed"}
+    # The book has no column of promises, plans, hardship or respite: that there are none is assumed.
+    assumed = {name for name, said in how.items() if said == "assumed"}
+    assert assumed == {"hardship_open", "promise_open", "plan_active", "respite_open"}
+    assert set(how.values()) == {"observed", "computed", "assumed"}

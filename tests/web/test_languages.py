@@ -125,7 +125,7 @@ def test_the_links_to_other_languages_keep_the_readers_choices(nights: tuple[int
 
 #: What a reader of Chinese reads in Latin letters: names, codes, units, and what is to be typed.
 LATIN = re.compile(
-    r"[0-9a-f]{64}|Forbear|English|UTC|PDF|LPR|sha256|utf-8(-sig)?|FORBEAR_[A-Z_]+|GB/T|paid-total|CN¥|US\$|\([A-Z]{3}\)|（[a-z]{2}）"
+    r"[0-9a-f]{64}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|Forbear|English|UTC|PDF|LPR|sha256|utf-8(-sig)?|FORBEAR_[A-Z_]+|GB/T|paid-total|CN¥|US\$|\([A-Z]{3}\)|（[a-z]{2}）"
     r"|forbear [a-z-]+( --[a-z-]+( [A-Z-]+)?)*|--[a-z-]+( [a-z_]+=\S+)?|YYYY-MM-DD|lendingclub-\d+|synthetic-[a-z0-9-]+"
     r"|\(?[ivx]+\)|(?<![A-Za-z])[IVX]+(?![A-Za-z])|\d[\w.]*(\([\w-]+\))*"
 )
