@@ -20,7 +20,7 @@ import psycopg
 
 from forbear.contact import reads
 from forbear.contact.errors import Misasked, NotUsable
-from forbear.contact.models import Request
+from forbear.contact.models import Outcome, Request
 from forbear.contact.services import ask_on, keep_rulebook, report_on, use_on
 from forbear.rulebook.load import Rulebook, load
 
@@ -51,12 +51,13 @@ def law_alone() -> Rulebook:
 
 
 def work(
-    number: int, url: str, law: Rulebook, accounts: list[int], goal: int, done: Any, shown: Any, log: Path
+    number: int, url: str, law: Rulebook, accounts: list[int], goal: int, done: Any, shown: Any, log: Path, begin: Any
 ) -> None:
     draw = random.Random(number)
     # What a crash of the server would lose is not proved here, so nobody waits for the disk.
     options = {"application_name": "racer", "options": f"{reads.OPTIONS} -c synchronous_commit=off"}
     with psycopg.connect(url, **options) as connection, log.open("w", buffering=1) as said:
+        begin.wait()  # all at once
         while done.value < goal:
             request = Request(
                 key=uuid.uuid4(),
@@ -87,6 +88,7 @@ def _merely_use(connection: Any, law: Rulebook, permission: uuid.UUID) -> None:
 
 
 _using = use_on
+_ends: tuple[Outcome, ...] = ("no_answer", "connected", "conversation", "no_answer")
 
 
 def _use(connection: Any, law: Rulebook, permission: uuid.UUID, draw: random.Random, said: Any) -> None:
@@ -101,18 +103,19 @@ def _use(connection: Any, law: Rulebook, permission: uuid.UUID, draw: random.Ran
     said.write(f"U {permission}\n")
     if draw.random() < 0.9:
         try:
-            ended = draw.choice(("no_answer", "connected", "conversation", "no_answer"))
+            ended = draw.choice(_ends)
             report_on(connection, law, permission, ended, "racer")
         except Misasked:
             connection.rollback()
 
 
 def main() -> None:
-    global _using
+    global _using, _ends
     url, goal, workers, victims, folder = sys.argv[1], *map(int, sys.argv[2:5]), Path(sys.argv[5])
     if "--without-lock" in sys.argv:
         # Neither the lock of asking, nor that of using, nor its second look: each alone would still hold the caps.
         _using = _merely_use
+        _ends = ("connected",)  # every call counts
         for name in ("LOCK", "LOCK_OF_PERMISSION"):
             held = getattr(reads, name)
             assert "FOR NO KEY UPDATE OF p" in held
@@ -123,8 +126,9 @@ def main() -> None:
         keep_rulebook(connection, law)
     many = get_context("fork")
     done, shown = many.Value("q", 0), many.Array("B", 16 * SHOWN, lock=False)
+    begin = many.Barrier(workers)
     running = [
-        many.Process(target=work, args=(n, url, law, accounts, goal, done, shown, folder / f"{n}.log"))
+        many.Process(target=work, args=(n, url, law, accounts, goal, done, shown, folder / f"{n}.log", begin))
         for n in range(workers)
     ]
     for each in running:
