@@ -188,7 +188,7 @@ def decide(book: Rulebook, request: Request, record: Record) -> Decision:
         permission = Permission(request.key, _expires(answers, record.at, days[-1], zones))
     elif not _for_good(book, answer, days[-1]):
         earliest = _earliest(book, request.step, record, zones, days, known)
-    others = {each.compiled.day.isoformat(): read_by(each) for each in answers if each is not answer}
+    others = {each.compiled.day.isoformat(): each.facts for each in answers if each is not answer}
     return Decision(
         request_id=request.key,
         account_id=request.account_id,
@@ -203,11 +203,6 @@ def decide(book: Rulebook, request: Request, record: Record) -> Decision:
         decided_by=request.decided_by if overridden else None,
         basis=Basis(record.asked.jurisdiction, zones, record.asked.agreed, others),
     )
-
-
-def read_by(answer: Answer) -> dict[str, FactValue]:
-    """The facts that the rules of the step read: what asking again needs."""
-    return answer.facts
 
 
 def days_of(zones: str | None, at: datetime) -> list[date]:
