@@ -2,13 +2,16 @@
 
     .venv/bin/python benchmarks/gate.py [--rounds 8] [--accounts 60000]
 
-A round has three turns, in each of which 16 threads of two processes, over a connection each, go through every contact
-that a night has planned over a synthetic book: the bare transaction; the gate, which grants nearly all; the gate again,
-which refuses nearly all, since what it has just granted is outstanding, and says when each becomes lawful. Between
-rounds what was granted is taken away again. All is done by the same threads over the same connections with the same
-client, in the same shape: one round trip that locks and reads, one that writes and commits durably (the server's
-defaults), over the same persons in the same order. The gate reads the person's whole record, asks the whole rulebook,
-and keeps its answer with its reasons; the bare transaction counts the person's contacts and inserts one narrow row.
+A round has five turns, in each of which two processes, over 8 connections each, go through every contact that a night
+has planned over a synthetic book. Bare: a thread for each connection, one bare transaction a contact. Alone: the same
+threads over the same connections ask the gate, one transaction a contact; it grants nearly all; then the same again,
+which it refuses nearly all, since what it has just granted is outstanding, and it says when each becomes lawful.
+Together: 128 askers, a thread each, ask as a server's do (`services.ask`), over 16 connections too: those who wait
+share a transaction; again grants, then refusals. Between, what was granted is taken away again.
+
+All is done with the same client, in the same shape: one round trip that locks and reads, one that writes and commits
+durably (the server's defaults), over the same persons. The gate reads the person's whole record, asks the whole
+rulebook, and keeps its answer with its reasons; the bare transaction counts the contacts and inserts one narrow row.
 Before the first round every row of a person and of a loan has been locked once, so that neither is the one that pays
 for the first write to a page after the checkpoint. What is printed is also written to benchmarks/results/gate.md.
 """
@@ -35,6 +38,8 @@ import psycopg
 CONNECTIONS = 16
 #: As a server runs: a process for each core, with a thread for each connection. Both sides are the faster for it.
 PROCESSES = 2
+#: Who ask at a time where askers share transactions.
+ASKERS = 128
 AS_OF = date(2026, 6, 30)
 NOON = "2026-06-30T12:00:00+08:00"
 FACTS: dict[str, bool | int | str] = {
@@ -132,22 +137,24 @@ def _prepared(accounts: int) -> tuple[str, Any]:
     return url, law
 
 
-TURNS = ("bare", "granted", "refused")
+#: In a round; where what was granted is taken away before one, it begins with that.
+TURNS = ("bare", "granted alone", "refused alone", "granted together", "refused together")
 
 
 def _measured(url: str, law: Any, rounds: int) -> list[dict[str, Turn]]:
     """The turns of each round; a round of warming up goes before."""
     from forbear.contact.models import WRITTEN, Request
     from forbear.contact.reads import OPTIONS
-    from forbear.contact.services import ask_on
+    from forbear.contact.services import PLACES, ask, ask_on
 
+    assert PLACES * PROCESSES == CONNECTIONS
     with psycopg.connect(url) as connection:
         planned = connection.execute(
             "SELECT account_id, step FROM decision WHERE step NOT IN ('none', 'hardship_hold') ORDER BY account_id"
         ).fetchall()
 
-    def gate(connection: Any, account_id: int, step: str) -> str:
-        request = Request(
+    def wanted(account_id: int, step: str) -> Request:
+        return Request(
             key=uuid.uuid4(),
             account_id=account_id,
             step=step,
@@ -155,7 +162,12 @@ def _measured(url: str, law: Any, rounds: int) -> list[dict[str, Turn]]:
             facts=FACTS,
             text_sha256="0" * 64 if step in WRITTEN else None,
         )
-        return ask_on(connection, law, request).verdict
+
+    def alone(connection: Any, account_id: int, step: str) -> str:
+        return ask_on(connection, law, wanted(account_id, step)).verdict
+
+    def together(_: None, account_id: int, step: str) -> str:
+        return ask(law, wanted(account_id, step)).verdict
 
     def bare(connection: Any, account_id: int, _: str) -> str:
         with connection.pipeline():
@@ -168,35 +180,39 @@ def _measured(url: str, law: Any, rounds: int) -> list[dict[str, Turn]]:
     # The rules are compiled once, before the processes part, as a server does when it starts.
     with psycopg.connect(url, options=OPTIONS) as connection:
         for account_id, step in planned[:300]:
-            gate(connection, account_id, step)
+            alone(connection, account_id, step)
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("SELECT count(*) FROM (SELECT 1 FROM borrower FOR NO KEY UPDATE) locked")
         connection.execute("SELECT count(*) FROM (SELECT 1 FROM account FOR KEY SHARE) locked")
     many = get_context("fork")
     barrier, told = many.Barrier(PROCESSES + 1), many.SimpleQueue()
 
-    def worker(number: int) -> None:
-        shares = [planned[k::CONNECTIONS] for k in range(number, CONNECTIONS, PROCESSES)]
-        for k, share in enumerate(shares):
+    def shares(number: int, of: int) -> list[Any]:
+        found = [planned[k::of] for k in range(number, of, PROCESSES)]
+        for k, share in enumerate(found):
             random.Random(k).shuffle(share)
+        return found
+
+    def worker(number: int) -> None:
+        few, many = shares(number, CONNECTIONS), shares(number, ASKERS)
         gc.freeze()
         with contextlib.ExitStack() as stack:
-            threads = stack.enter_context(ThreadPoolExecutor(len(shares)))
-            connections = [stack.enter_context(psycopg.connect(url, options=OPTIONS)) for _ in shares]
-            backends = [connection.info.backend_pid for connection in connections]
+            threads = stack.enter_context(ThreadPoolExecutor(len(many)))
+            connections = [stack.enter_context(psycopg.connect(url, options=OPTIONS)) for _ in few]
             for _ in range(rounds + 1):
                 for name in TURNS:
-                    one = bare if name == "bare" else gate
+                    one = bare if name == "bare" else alone if name.endswith("alone") else together
 
                     def turn(connection: Any, share: list[Any], one: Any = one) -> Counter[str]:
                         return Counter(one(connection, account_id, step) for account_id, step in share)
 
+                    each = zip([None] * ASKERS, many) if one is together else zip(connections, few)  # noqa: B905
                     barrier.wait()
-                    client, server = time.process_time(), sum(map(_cpu, backends))
-                    answers = sum(threads.map(turn, connections, shares), Counter[str]())
-                    client, server = time.process_time() - client, sum(map(_cpu, backends)) - server
+                    client = time.process_time()
+                    answers = sum(threads.map(turn, *zip(*each, strict=True)), Counter[str]())
+                    client = time.process_time() - client
                     barrier.wait()
-                    told.put((client, server, answers))
+                    told.put((client, answers))
 
     running = [many.Process(target=worker, args=(n,)) for n in range(PROCESSES)]
     for each in running:
@@ -204,28 +220,33 @@ def _measured(url: str, law: Any, rounds: int) -> list[dict[str, Turn]]:
     found = []
     with psycopg.connect(url, autocommit=True) as connection:
         for _ in range(rounds + 1):
-            # Nothing is outstanding when a round begins, and neither table grows from round to round.
-            for table in ("gate_request", "bare"):
-                connection.execute(f"DELETE FROM {table}")
-            found.append({name: _turn(barrier, told) for name in TURNS})
+            turns = {}
+            for name in TURNS:
+                if not name.startswith("refused"):  # nothing is outstanding, and no table grows from round to round
+                    for table in ("gate_request", "bare"):
+                        connection.execute(f"DELETE FROM {table}")
+                turns[name] = _turn(barrier, told, connection)
+            found.append(turns)
     for each in running:
         each.join()
     return found[1:]
 
 
-def _turn(barrier: Any, told: Any) -> Turn:
+def _turn(barrier: Any, told: Any, connection: Any) -> Turn:
+    server = _server(connection)
     barrier.wait()
     begun = time.monotonic()
     barrier.wait()
     seconds = time.monotonic() - begun
-    client, server, answers = zip(*(told.get() for _ in range(PROCESSES)), strict=True)
+    client, answers = zip(*(told.get() for _ in range(PROCESSES)), strict=True)
     both = sum(answers, Counter[str]())
-    return Turn(both.total(), seconds, sum(client), sum(server), dict(sorted(both.items())))
+    return Turn(both.total(), seconds, sum(client), _server(connection) - server, dict(sorted(both.items())))
 
 
-def _cpu(pid: int) -> float:
-    """The CPU seconds of a process, as Linux has them in /proc."""
-    return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / 1e9
+def _server(connection: Any) -> float:
+    """The CPU seconds of all who serve clients, as Linux has them in /proc."""
+    pids = connection.execute("SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend'").fetchall()
+    return sum(int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) for (pid,) in pids) / 1e9
 
 
 def _report(args: Any, rounds: list[dict[str, Turn]], rules: int) -> None:
@@ -237,20 +258,20 @@ def _report(args: Any, rounds: list[dict[str, Turn]], rules: int) -> None:
         f"By `python benchmarks/gate.py --rounds {args.rounds} --accounts {args.accounts}`:"
         f" {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}; {CONNECTIONS} connections"
         f" of {PROCESSES} processes, on the cores of the server; {rules} rules on file; load of the machine"
-        f" before it began {args.load:.1f}. Requests a second; each ratio is to the bare transactions of its round.",
+        f" before it began {args.load:.1f}. Requests a second; each ratio is to the bare transactions of its round."
+        f" Alone: {CONNECTIONS} askers, a transaction each; together: {ASKERS} askers wait for the same number of"
+        " connections, and share transactions.",
         "",
-        "| round | bare: lock, count, insert | gate, granted | ratio | gate, refused | ratio |",
-        "|---|---:|---:|---:|---:|---:|",
+        "| round | bare: lock, count, insert | " + " | ".join(f"{name} | ratio" for name in TURNS[1:]) + " |",
+        "|---|---:" + "|---:|---:" * len(TURNS[1:]) + "|",
     ]
     rows = [
         (str(k + 1), *([x[name][k] for x in (rates, ratios) if name in x] for name in TURNS))
         for k in range(args.rounds)
     ]
     rows.append(("**median**", *([statistics.median(x[name]) for x in (rates, ratios) if name in x] for name in TURNS)))
-    for label, (bare,), granted, refused in rows:
-        lines.append(
-            f"| {label} | {bare:,.0f} | {granted[0]:,.0f} | {granted[1]:.2f} | {refused[0]:,.0f} | {refused[1]:.2f} |"
-        )
+    for label, (bare,), *gate in rows:
+        lines.append(f"| {label} | {bare:,.0f} | " + " | ".join(f"{n:,.0f} | {ratio:.2f}" for n, ratio in gate) + " |")
     lines += [
         "",
         "| | answers | client's CPU a request, µs | server's | both, to the bare |",

@@ -1,9 +1,13 @@
 """Many workers, each a process with a connection of its own, ask the gate about few borrowers; some are killed.
 
+Every third worker asks in groups, each in one transaction, as a process does for askers who wait; those of a group
+that are left are asked alone.
+
     python racer.py URL REQUESTS WORKERS VICTIMS FOLDER [--without-lock]
 
-Run by test_race.py, which then asks the database what happened. Each worker writes what it was granted (G) and
-what it used (U) into a file of its own; the last line of the output says how many requests were answered.
+Run by test_race.py, which then asks the database what happened. Each worker writes what it was granted (G), how many
+of it in one group (T), and what it used (U) into a file of its own; the last line of the output says how many requests
+were answered.
 """
 
 import os
@@ -21,7 +25,7 @@ import psycopg
 from forbear.contact import reads
 from forbear.contact.errors import Misasked, NotUsable
 from forbear.contact.models import Outcome, Request
-from forbear.contact.services import ask_on, keep_rulebook, report_on, use_on
+from forbear.contact.services import ask_many_on, ask_on, keep_rulebook, report_on, use_on
 from forbear.rulebook.load import Rulebook, load
 
 CALL = {
@@ -40,6 +44,8 @@ CALL = {
 }  # fmt: skip
 #: Permissions that are shown about, so that several workers try to use the same one.
 SHOWN = 64
+#: Requests of a group.
+MOST = 5
 
 
 def law_alone() -> Rulebook:
@@ -59,26 +65,33 @@ def work(
     with psycopg.connect(url, **options) as connection, log.open("w", buffering=1) as said:
         begin.wait()  # all at once
         while done.value < goal:
-            request = Request(
-                key=uuid.uuid4(),
-                account_id=draw.choice(accounts),
-                step="call",
-                requested_by=f"worker-{number}",
-                agency=draw.choice((None, "alpha", "beta")),
-                facts=CALL,
-            )
-            answer = ask_on(connection, law, request)
-            with done.get_lock():
-                done.value += 1
-            if answer.permission is not None:
-                said.write(f"G {answer.permission.id}\n")
-                slot = 16 * draw.randrange(SHOWN)
-                shown[slot : slot + 16] = answer.permission.id.bytes
-                if draw.random() < 0.8:
-                    _use(connection, law, answer.permission.id, draw, said)
-            elif draw.random() < 0.02:
-                slot = 16 * draw.randrange(SHOWN)
-                _use(connection, law, uuid.UUID(bytes=bytes(shown[slot : slot + 16])), draw, said)
+            requests = [
+                Request(
+                    key=uuid.uuid4(),
+                    account_id=draw.choice(accounts),
+                    step="call",
+                    requested_by=f"worker-{number}",
+                    agency=draw.choice((None, "alpha", "beta")),
+                    facts=CALL,
+                )
+                for _ in range(1 if number % 3 else MOST)
+            ]
+            together = ask_many_on(connection, law, requests) if len(requests) > 1 else [None]
+            if granted := sum(answer is not None and answer.granted for answer in together):
+                said.write(f"T {granted}\n")
+            for request, told in zip(requests, together, strict=True):
+                answer = told or ask_on(connection, law, request)
+                with done.get_lock():
+                    done.value += 1
+                if answer.permission is not None:
+                    said.write(f"G {answer.permission.id}\n")
+                    slot = 16 * draw.randrange(SHOWN)
+                    shown[slot : slot + 16] = answer.permission.id.bytes
+                    if draw.random() < 0.8:
+                        _use(connection, law, answer.permission.id, draw, said)
+                elif draw.random() < 0.02:
+                    slot = 16 * draw.randrange(SHOWN)
+                    _use(connection, law, uuid.UUID(bytes=bytes(shown[slot : slot + 16])), draw, said)
 
 
 def _merely_use(connection: Any, law: Rulebook, permission: uuid.UUID) -> None:
@@ -116,10 +129,10 @@ def main() -> None:
         # Neither the lock of asking, nor that of using, nor its second look: each alone would still hold the caps.
         _using = _merely_use
         _ends = ("connected",)  # every call counts
-        for name in ("LOCK", "LOCK_OF_PERMISSION"):
+        for name in ("LOCK", "LOCK_FREE", "LOCK_OF_PERMISSION"):
             held = getattr(reads, name)
             assert "FOR NO KEY UPDATE OF p" in held
-            setattr(reads, name, held.replace("FOR NO KEY UPDATE OF p", ""))
+            setattr(reads, name, held.replace("FOR NO KEY UPDATE OF p", "").replace("SKIP LOCKED", ""))
     law = law_alone()
     with psycopg.connect(url) as connection:
         accounts = [row[0] for row in connection.execute("SELECT id FROM account ORDER BY id")]

@@ -8,7 +8,7 @@ import pytest
 from tests.contact.conftest import FACTS
 
 from forbear.contact import reads
-from forbear.contact.facts import facts_on, quiet_days
+from forbear.contact.facts import facts_by_day, quiet_days
 from forbear.rulebook.book import Rulebook
 from forbear.rulebook.compile import compile_for
 from forbear.rulebook.earliest import earliest_lawful
@@ -46,7 +46,7 @@ def test_the_search_that_passes_over_days_finds_what_a_search_of_each_day_finds(
 
             def known(day: date, record: Any = record, asked: Any = asked) -> Any:
                 asked.append(day)
-                return facts_on(record, FACTS, False, day, book)
+                return facts_by_day(record, FACTS, False, book)(day)
 
             case = (book, place, each.id, known, record.at, record.asked.zones, record.asked.agreed, reads.AHEAD_DAYS)
             slow, days = earliest_lawful(*case), len(asked)

@@ -1,16 +1,22 @@
 """The proof of the gate: 64 processes race for few borrowers, 100,000 requests, some are killed, and no cap breaks."""
 
 import os
+import random
 import subprocess
 import sys
+import threading
+import time
+from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 
-from forbear.contact.services import ask
+from forbear.contact.errors import NotUsable
+from forbear.contact.services import ask, use, void
 from forbear.rulebook.load import Rulebook
 
 REQUESTS, WORKERS, VICTIMS = 100_000, 64, 16
@@ -100,6 +106,9 @@ def test_no_cap_is_exceeded_no_permission_serves_twice_and_the_killed_hold_nothi
     for sign in ("G", "U"):
         seen = [word[1] for word in lines if word[0] == sign and len(word) == 2]
         assert seen and len(seen) == len(set(seen))
+    # Of them in groups, while others asked alone.
+    together = sum(int(word[1]) for word in lines if word[0] == "T" and len(word) == 2)
+    assert 0 < together < sum(word[0] == "G" for word in lines)
 
     # Nothing is held: every borrower can be locked at once, no worker's transaction is left open.
     assert store.sql("SELECT pid FROM pg_stat_activity WHERE application_name = 'racer'") == []
@@ -122,3 +131,35 @@ def test_without_the_lock_the_same_race_breaks_a_cap(store: Any, tmp_path: Path)
     # what is granted does not expire before a worker on a busy machine has used it.
     _race(store, tmp_path, 5_000, 0, "--without-lock", speed=SPEED // 100)
     assert store.sql(OVER_DAILY) or store.sql(OVER_SEVEN) or store.sql(AFTER_CONVERSATION)
+
+
+def test_a_permission_given_back_while_it_is_used_is_used_or_void_and_never_both(
+    store: Any, law: Rulebook, wanted: Callable[..., Any]
+) -> None:
+    # Given 200 permissions, each used by one and given back by another who begins a little sooner or later.
+    loans, draw, told = [store.lend() for _ in range(8)], random.Random(7), Counter[str]()
+    permissions = [ask(law, wanted(loan, "letter")).permission.id for loan in loans for _ in range(25)]
+
+    def after(seconds: float, both: threading.Barrier, done: Callable[..., Any], *given: Any) -> str:
+        both.wait()
+        time.sleep(seconds)
+        try:
+            done(*given)
+        except NotUsable as refused:
+            return refused.why
+        return "done"
+
+    with ThreadPoolExecutor(2) as threads:
+        for permission in permissions:
+            both = threading.Barrier(2)
+            using = threads.submit(after, draw.random() * 0.004, both, use, law, permission)
+            voiding = threads.submit(after, draw.random() * 0.008, both, void, permission)
+            told[f"use: {using.result()}, void: {voiding.result()}"] += 1
+    # Then each of the two knows how it ended, both ends came about, and the record says the same.
+    assert told.keys() == {"use: done, void: used", "use: void, void: done"}
+    ended = store.sql(
+        "SELECT used_at IS NOT NULL, voided_at IS NOT NULL, count(c.permission_id), count(*) FROM permission p"
+        " LEFT JOIN contact c ON c.permission_id = p.id GROUP BY 1, 2 ORDER BY 1"
+    )
+    given_back, used = told["use: void, void: done"], told["use: done, void: used"]
+    assert ended == [(False, True, 0, given_back), (True, False, used, used)] and given_back + used == 200

@@ -13,7 +13,7 @@ import pytest
 
 from forbear.contact import reads
 from forbear.contact.errors import NotUsable
-from forbear.contact.facts import facts_on
+from forbear.contact.facts import facts_by_day
 from forbear.contact.models import Request
 from forbear.contact.services import ask, use
 from forbear.intake.services import import_book
@@ -59,7 +59,7 @@ def _by_gate(url: str, account_id: int, book: Rulebook) -> dict[str, Any]:
         rows = connection.execute(reads.GATHER, {"account_id": account_id, "mine": None}, binary=True).fetchall()
     record = reads.record(rows, account_id)
     assert record is not None
-    return facts_on(record, {}, False, DAY, book, charges=True)
+    return facts_by_day(record, {}, False, book, charges=True)(DAY)
 
 
 def _compare(url: str, book: Rulebook) -> int:

@@ -71,10 +71,10 @@ def place(zones: str | None, day: date) -> LocalDay | None:
         return None
 
 
-def facts_on(
-    record: Record, given: Mapping[str, FactValue], agency: bool, day: date, book: Rulebook, charges: bool = False
-) -> dict[str, FactValue]:
-    """Every fact of the vocabulary on the local day `day`, if nothing else happens until then.
+def facts_by_day(
+    record: Record, given: Mapping[str, FactValue], agency: bool, book: Rulebook, charges: bool = False
+) -> Callable[[date], dict[str, FactValue]]:
+    """Every fact of the vocabulary on a local day, if nothing else happens until then.
 
     Args:
         given: the facts of the contact itself.
@@ -83,64 +83,74 @@ def facts_on(
             it takes the whole of a loan's history.
     """
     asked, never = record.asked, book.vocabulary.never
-    apart = _apart(record, day)
-    where = {x.account_id: _position(x, day, apart) for x in record.loans if x.opened_on <= day}
-    # What was done to a person is on record as far as it is in the shortest of the books.
-    kept = [x for x in record.loans if x.account_id in where or x is asked]
-    begins = [x.history_from for x in kept if x.history_from is not None]
-    recorded = len(begins) == len(kept) and _recorded(record, kept)
-    own = where.get(asked.account_id) or _position(asked, day, apart)
-    granted = apart.get(asked.account_id)
-    law = setting(book, asked.jurisdiction, day)
     cap = _cap(book, asked.jurisdiction, asked.lender_type, asked.opened_on)
     owes = asked.status == "open"
     collector = "agency" if agency else asked.collector
+    kept_up = _kept_up(record)
     sent_on = asked.days["validation_sent_on"]
-    sent = sent_on is not None and sent_on <= day
-    facts: dict[str, FactValue] = {
+    # Of a day's payments, few days have others than the day before.
+    settled_by = {x.account_id: functools.cache(functools.partial(_gone, x)) for x in record.loans}
+    always: dict[str, FactValue] = {
         **asked.plain,
-        **_counts(record, own.oldest_due_on, day, never),
-        # Where the borrower's country is not the book's, it is not known whose law binds.
-        "law_known": asked.country in (None, asked.jurisdiction) and law.known(asked.lender_type, collector),
-        "place_known": place(asked.zones, day) is not None,
         "status": asked.status,
         "lender_type": asked.lender_type,
         "collector": collector,
-        "dpd": own.dpd if owes else 0,
-        "arrears": own.arrears if owes else 0,
-        "days_to_due": own.days_to_due if owes and own.days_to_due is not None else never,
         "cap_exists": cap is not None,
         "cap_ppm": None if cap is None else cap.ppm,
-        "lead_account": len(where) < 2 or _lead(record, where) == asked.account_id,
         "hours_agreed": asked.agreed is not None,
-        # What was granted on the loan itself holds as what is on file of the person does.
-        "hardship_open": _still(asked, "hardship_until", day)
-        or _through(granted.forborne_until if granted else None, day),
-        # Whose word is given for one loan is not called about another; a plan is of its loan alone.
-        "promise_open": any(_still(x, "promise_due_on", day) for x in kept if x is asked or x.status == "open"),
-        "plan_active": _still(asked, "plan_until", day) or _through(granted.plan_until if granted else None, day),
-        "respite_open": _still(asked, "respite_until", day),
-        "history_days": max(0, (day - max(begins)).days) if recorded else 0,
-        # What the ledger can't fold is not known, and waits for a person too.
-        "rows_waiting": any(x.waits or (x.account_id in apart and not apart[x.account_id]) for x in kept),
-        "validation_sent": True if sent else None,
-        "days_since_validation": (day - sent_on).days if sent and sent_on else never,
-        "public_holiday": law.public_holiday,
     }
-    if not recorded or max(begins) > asked.opened_on:
-        facts["days_since_first_contact"] = None  # there may have been one before those on record
-    if charges or law.reads_owed:
-        owed = _whole(asked, day, apart).owed if owes and asked.schedule else 0
-        facts["owed"] = owed
-    facts.update(given)
-    return facts
+
+    def on(day: date) -> dict[str, FactValue]:
+        apart = _apart(record, day)
+        where = {x.account_id: _position(x, day, apart, settled_by) for x in record.loans if x.opened_on <= day}
+        # What was done to a person is on record as far as it is in the shortest of the books.
+        kept = [x for x in record.loans if x.account_id in where or x is asked]
+        begins = [x.history_from for x in kept if x.history_from is not None]
+        recorded = len(begins) == len(kept) and all(x.account_id in kept_up for x in kept)
+        own = where.get(asked.account_id) or _position(asked, day, apart, settled_by)
+        granted = apart.get(asked.account_id)
+        law = setting(book, asked.jurisdiction, day)
+        sent = sent_on is not None and sent_on <= day
+        facts: dict[str, FactValue] = {
+            **always,
+            **_counts(record, own.oldest_due_on, day, never),
+            # Where the borrower's country is not the book's, it is not known whose law binds.
+            "law_known": asked.country in (None, asked.jurisdiction) and law.known(asked.lender_type, collector),
+            "place_known": place(asked.zones, day) is not None,
+            "dpd": own.dpd if owes else 0,
+            "arrears": own.arrears if owes else 0,
+            "days_to_due": own.days_to_due if owes and own.days_to_due is not None else never,
+            "lead_account": len(where) < 2 or _lead(record, where) == asked.account_id,
+            # What was granted on the loan itself holds as what is on file of the person does.
+            "hardship_open": _still(asked, "hardship_until", day)
+            or _through(granted.forborne_until if granted else None, day),
+            # Whose word is given for one loan is not called about another; a plan is of its loan alone.
+            "promise_open": any(_still(x, "promise_due_on", day) for x in kept if x is asked or x.status == "open"),
+            "plan_active": _still(asked, "plan_until", day) or _through(granted.plan_until if granted else None, day),
+            "respite_open": _still(asked, "respite_until", day),
+            "history_days": max(0, (day - max(begins)).days) if recorded else 0,
+            # What the ledger can't fold is not known, and waits for a person too.
+            "rows_waiting": any(x.waits or (x.account_id in apart and not apart[x.account_id]) for x in kept),
+            "validation_sent": True if sent else None,
+            "days_since_validation": (day - sent_on).days if sent and sent_on else never,
+            "public_holiday": law.public_holiday,
+        }
+        if not recorded or max(begins) > asked.opened_on:
+            facts["days_since_first_contact"] = None  # there may have been one before those on record
+        if charges or law.reads_owed:
+            facts["owed"] = _whole(asked, day, apart).owed if owes and asked.schedule else 0
+        facts.update(given)
+        return facts
+
+    return on
 
 
-def _recorded(record: Record, loans: list[Loan]) -> bool:
-    """Are contacts on record until now? Where they are, later days take it that the record is kept up."""
+def _kept_up(record: Record) -> frozenset[int]:
+    """The loans whose contacts are on record until now: later days take it that the record is kept up."""
     zones = record.asked.zones
     today = local_date(zones if place(zones, record.at.date()) is not None else None, record.at)
-    return all(x.recorded_until is not None and x.recorded_until >= today for x in loans)
+    loans = record.loans
+    return frozenset(x.account_id for x in loans if x.recorded_until is not None and x.recorded_until >= today)
 
 
 def quiet_days(record: Record, book: Rulebook, ahead: int) -> Callable[[date], int]:
@@ -172,9 +182,9 @@ def quiet_days(record: Record, book: Rulebook, ahead: int) -> Callable[[date], i
         for touch in loan.touches:
             for shift in (local.latest_date, local.earliest_date) if local else (0, 0):
                 made = (touch.second + shift * 60) // _DAY_SECONDS + _EPOCH
-                days |= {made, made + 1, made + 7}
+                days |= {made, made + 7}
     events = sorted(days)
-    steady = _recorded(record, list(record.loans)) and all(loan.apart is None for loan in record.loans)
+    steady = len(_kept_up(record)) == len(record.loans) and all(loan.apart is None for loan in record.loans)
 
     def after(day: date) -> int:
         then = day + timedelta(days=ahead)
@@ -213,13 +223,25 @@ def _apart(record: Record, day: date) -> dict[int, Stood | None]:
     return found
 
 
-def _position(loan: Loan, day: date, apart: Mapping[int, Stood | None]) -> Standing:
+_Paid = tuple[tuple[date, int], ...]
+
+
+def _gone(loan: Loan, paid: _Paid) -> int | None:
+    """What of these payments settled instalments. Of a loan that is asked about again, it is on file."""
+    return _settled(loan.schedule, paid, loan.late, loan.order)
+
+
+def _position(
+    loan: Loan,
+    day: date,
+    apart: Mapping[int, Stood | None],
+    settled_by: Mapping[int, Callable[[_Paid], int | None]],
+) -> Standing:
     folded = apart.get(loan.account_id)
     if folded is not None:
         at = folded.position
         return Standing(at.dpd, at.oldest_due_on, at.arrears, at.days_to_due)
-    paid = tuple(_paid(loan, day))
-    to_instalments = _settled(loan.schedule, paid, loan.late, loan.order)
+    to_instalments = settled_by[loan.account_id](tuple(_paid(loan, day)))
     if to_instalments is None:
         found = _whole(loan, day, apart)
         return Standing(found.dpd, found.oldest_due_on, found.arrears, found.days_to_due)

@@ -18,9 +18,12 @@ AHEAD_DAYS = 62
 
 #: How the gate's connections are opened: a worker that stops answering while it holds a person loses it after ten
 #: seconds (one that is killed loses it at once). Set once a connection: for each transaction it would cost as much as
-#: the lock. The server counts only after a Sync, not within a pipeline. All is read by key: a plan that was made while
-#: a table was empty would go on to read it whole as it grows.
-OPTIONS = "-c idle_in_transaction_session_timeout=10s -c enable_seqscan=off"
+#: the lock. The server counts only after a Sync, not within a pipeline. All is read by key, by a plan that is made
+#: once: one made while a table was empty would go on to read it whole as it grows, and planning takes ten times as long
+#: as reading.
+OPTIONS = (
+    "-c idle_in_transaction_session_timeout=10s -c enable_seqscan=off -c plan_cache_mode=force_generic_plan -c jit=off"
+)
 
 #: Locks the person of an account (its first borrower) until the transaction ends.
 LOCK = """
@@ -28,6 +31,10 @@ LOCK = """
     WHERE p.id = (SELECT coalesce(b.same_as, b.id) FROM account a JOIN borrower b ON b.id = a.borrower_id
                   WHERE a.id = %(account_id)s)
     FOR NO KEY UPDATE OF p"""
+
+#: Locks those persons of several accounts whom nobody else holds.
+LOCK_FREE = LOCK.replace("p.id = (", "p.id IN (").replace("= %(account_id)s", "= ANY(%(account_ids)s::bigint[])")
+LOCK_FREE += " SKIP LOCKED"
 
 _PLAIN = ("can_sms", "can_call", "can_write", "sms_consent")
 _PLAIN_OF_ACCOUNT = ("all_in_ppm", "dispute_open", "penalty_rate_ppm")
@@ -53,7 +60,7 @@ DAYS_OF_PERSON = ("hardship_until", "respite_until")
 #: the person's key, which may stand in a row of any book.
 GATHER = f"""
     WITH clock AS MATERIALIZED (SELECT gate_now() AS at)
-    SELECT clock.at, coalesce(b.same_as, b.id), b.id, a.id, k.jurisdiction, k.lender_type, k.collector,
+    SELECT one.id, clock.at, coalesce(b.same_as, b.id), b.id, a.id, k.jurisdiction, k.lender_type, k.collector,
         CASE WHEN coalesce(k.history_from, k.recorded_from, q.anybodys) IS NOT NULL
             THEN greatest(coalesce(k.history_from, k.recorded_from), q.anybodys, q.own) END,
         k.recorded_until,
@@ -111,23 +118,37 @@ GATHER = f"""
 #: GATHER as if it were the instant `at`. What was done since is still in it.
 GATHER_AT = GATHER.replace("gate_now()", "coalesce(%(at)s::timestamptz, gate_now())")
 
+#: GATHER for several accounts.
+GATHER_MANY = GATHER.replace("= %(account_id)s", "= ANY(%(account_ids)s::bigint[])")
+
 #: The columns of GATHER that are the person's: what their records say goes for all of them.
-_WHO = slice(29, 31 + len(OF_PERSON) + len(DAYS_OF_PERSON))
+_WHO = slice(30, 32 + len(OF_PERSON) + len(DAYS_OF_PERSON))
 _EPOCH = date(1970, 1, 1).toordinal()
+
+
+def records(rows: Iterable[tuple[Any, ...]]) -> dict[int, Record]:
+    """The rows of GATHER_MANY as records, by the account asked about."""
+    apart: dict[int, list[tuple[Any, ...]]] = {}
+    for row in rows:
+        apart.setdefault(row[0], []).append(row)
+    return {account_id: _record(own, account_id) for account_id, own in apart.items()}
 
 
 def record(rows: list[tuple[Any, ...]], account_id: int) -> Record | None:
     """The rows of GATHER as a record; None where there is no such account."""
-    if not rows:
-        return None
-    who = rows[0][_WHO]
-    if any(row[2] != rows[0][2] for row in rows):
-        who = _of_all(each for _, each in sorted({row[2]: row[_WHO] for row in rows}.items()))
+    return _record(rows, account_id) if rows else None
+
+
+def _record(rows: list[tuple[Any, ...]], account_id: int) -> Record:
+    first = rows[0]
+    who = first[_WHO]
+    if any(row[3] != first[3] for row in rows):
+        who = _of_all(each for _, each in sorted({row[3]: row[_WHO] for row in rows}.items()))
     # What waits of one record, though it has no loan, may be a stop of the person's.
-    waits = any(row[9] for row in rows)
-    loans = tuple([_loan(row, who, waits) for row in rows if row[3] is not None])
+    waits = any(row[10] for row in rows)
+    loans = tuple([_loan(row, who, waits) for row in rows if row[4] is not None])
     asked = next(loan for loan in loans if loan.account_id == account_id)
-    return Record(rows[0][0].astimezone(UTC), rows[0][1], asked, loans)
+    return Record(first[1].astimezone(UTC), first[2], asked, loans)
 
 
 def _of_all(records: Iterable[tuple[Any, ...]]) -> tuple[Any, ...]:
@@ -152,7 +173,7 @@ _NAMES = (*_PLAIN, *_PLAIN_OF_ACCOUNT, *_DAYS_OF_ACCOUNT)
 
 
 def _loan(row: tuple[Any, ...], who: tuple[Any, ...], waits: bool) -> Loan:
-    (_, _, _, account_id, jurisdiction, lender_type, collector, history_from, recorded_until, _, status, opened_on,
+    (_, _, _, _, account_id, jurisdiction, lender_type, collector, history_from, recorded_until, _, status, opened_on,
      rate, fee, fee_ppm, grace, order, agreed_from, agreed_to, due, principal, interest, paid_on, amounts, back,
      seconds, steps, outcomes, more) = row[: _WHO.start]  # fmt: skip
     zones, country, *of_person = who

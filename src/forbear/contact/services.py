@@ -7,7 +7,7 @@ statement that begins once the lock is held, and the database's clock (`gate_now
 import functools
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
@@ -20,7 +20,7 @@ from pydantic_core import to_json
 
 from forbear.contact import reads
 from forbear.contact.errors import Misasked, NoSuchPermission, NotUsable
-from forbear.contact.facts import STILL, facts_on, place, quiet_days, setting
+from forbear.contact.facts import STILL, facts_by_day, place, quiet_days, setting
 from forbear.contact.models import (
     OUTCOMES,
     OUTCOMES_OF_A_CALL,
@@ -34,7 +34,8 @@ from forbear.contact.models import (
     Request,
     same_number,
 )
-from forbear.rulebook.answer import Answer, Verdict
+from forbear.contact.together import Together
+from forbear.rulebook.answer import Answer, Verdict, bits
 from forbear.rulebook.book import Rulebook
 from forbear.rulebook.earliest import earliest_lawful, local_date
 from forbear.rulebook.hours import instant
@@ -50,6 +51,8 @@ LIFETIME = timedelta(minutes=5)
 OVERRIDE_WITHIN = timedelta(hours=24)
 #: Times that a request is begun again because its borrower was found to be another person meanwhile.
 _TRIES = 5
+#: Transactions in which a process asks for all who wait, and requests in one: a person is held for some milliseconds.
+PLACES, MOST_TOGETHER = 8, 32
 _GRAVER: dict[Verdict, int] = {"permitted": 0, "needs_human": 1, "forbidden": 2}
 
 
@@ -78,16 +81,64 @@ def connected() -> Iterator[Connection]:
 
 
 def ask(book: Rulebook, request: Request) -> Decision:
-    """Ask for one contact now. Raises Misasked (nothing is kept) and StoreError."""
-    with connected() as connection:
-        keep_rulebook(connection, book)
-        return ask_on(connection, book, request)
+    """Ask for one contact now, together with others who wait. Raises Misasked (nothing is kept) and StoreError."""
+    return _together(book).ask(request)
+
+
+@functools.cache
+def _together(book: Rulebook) -> Together[Request, Decision]:
+    """The askers of this process."""
+
+    def many(requests: Sequence[Request]) -> list[Decision | None]:
+        with connected() as connection:
+            keep_rulebook(connection, book)
+            return ask_many_on(connection, book, requests)
+
+    def alone(request: Request) -> Decision:
+        with connected() as connection:
+            keep_rulebook(connection, book)
+            return ask_on(connection, book, request)
+
+    return Together(many, alone, PLACES, MOST_TOGETHER)
+
+
+def ask_many_on(connection: Connection, book: Rulebook, requests: Sequence[Request]) -> list[Decision | None]:
+    """Ask about several persons in one transaction, on a connection as for `ask_on`. Nobody's lock is waited for.
+
+    None stands for a request that `ask_on` has to be asked, which finds its answer or its error: it is misasked, lifts
+    a refusal, its key was used before; its person is held elsewhere, or asked about twice here. Where this raises,
+    nothing is kept of any, and each is to be asked alone.
+    """
+    answers: dict[int, Decision] = {}
+    plain = {k: request for k, request in enumerate(requests) if request.overrides is None and _sound(book, request)}
+    # All lock keys in one order: two groups that share some never wait for each other's.
+    turn = sorted(plain, key=lambda k: plain[k].key)
+    accounts = {"account_ids": [plain[k].account_id for k in turn], "mine": None}
+    with connection.pipeline() as pipeline:
+        cursor = connection.cursor(binary=True)
+        lock = connection.execute(reads.LOCK_FREE, accounts, prepare=True)
+        cursor.execute(reads.GATHER_MANY, accounts, prepare=True)
+        pipeline.sync()  # as in ask_on
+        records = reads.records(cursor.fetchall())
+        held = {person for (person,) in lock}
+        for k in turn:
+            record = records.get(plain[k].account_id)
+            if record is not None and record.person in held:
+                held.remove(record.person)  # who is asked about twice waits for what is granted now
+                answers[k] = decide(book, plain[k], record)
+        kept = [
+            (k, connection.execute(reads.KEEP, _row(plain[k], _asked(plain[k]), answers[k]), prepare=True))
+            for k in answers
+        ]
+        connection.commit()
+        answered = {k for k, cursor in kept if cursor.fetchone()}
+    return [answers[k] if k in answered else None for k in range(len(requests))]
 
 
 def ask_on(connection: Connection, book: Rulebook, request: Request) -> Decision:
     """As `ask`, on a connection opened with reads.OPTIONS, in no transaction. The rulebook must have been kept."""
     _check(book, request)
-    asked = hashlib.sha256(request.model_dump_json().encode()).digest()
+    asked = _asked(request)
     for _ in range(_TRIES):
         with connection.pipeline() as pipeline:
             cursor = connection.cursor(binary=True)
@@ -112,6 +163,11 @@ def ask_on(connection: Connection, book: Rulebook, request: Request) -> Decision
             connection.commit()  # before the result is looked at, so that both are one round trip
             return decision if kept.fetchone() else _kept(connection, request, asked)
     raise Misasked("account_id", "keeps changing hands", "Ask again once the import has ended")
+
+
+def _asked(request: Request) -> bytes:
+    """What tells one request from another under the same key."""
+    return hashlib.sha256(request.model_dump_json().encode()).digest()
 
 
 def _lacked(connection: Connection, request: Request, at: datetime) -> frozenset[str] | None:
@@ -152,7 +208,7 @@ def answers_of(book: Rulebook, request: Request, record: Record) -> tuple[list[A
     """What the rules say of a request on each local day that it may be now; and the facts of any later day. Pure."""
     given: dict[str, FactValue] = {**dict.fromkeys(_of_contact(book)), **request.facts}
     agency = request.agency is not None
-    known = functools.cache(lambda day: facts_on(record, given, agency, day, book))
+    known = functools.cache(facts_by_day(record, given, agency, book))
     here, jurisdiction = record.asked, record.asked.jurisdiction
     zones = zones_of(record)
     # Around midnight in one of several possible zones it may be two days at once: both must permit.
@@ -238,13 +294,10 @@ def _expires(answers: list[Answer], at: datetime, day: date, zones: str | None) 
 
 def _for_good(book: Rulebook, answer: Answer, day: date) -> bool:
     """Does a rule stand against the contact that neither days nor a change of law on file will move?"""
-    rules = answer.compiled.rules
-    bits = answer.forbids | answer.unknown
+    against = (answer.compiled.rules[bit] for bit in bits(answer.forbids | answer.unknown))
     still = STILL | _of_contact(book).keys()
     return any(
-        rule.facts_read() <= still and max(rule.changes()) <= day
-        for bit, rule in enumerate(rules)
-        if bits >> bit & 1 and rule.forbid is not None
+        rule.facts_read() <= still and max(rule.changes()) <= day for rule in against if rule.forbid is not None
     )
 
 
@@ -356,6 +409,14 @@ def _check(book: Rulebook, request: Request) -> None:
     for fact in facts.values():
         if fact.known and fact.id not in request.facts:
             raise Misasked(f"facts.{fact.id}", "is missing", f"Give one of {', '.join(fact.values)}")
+
+
+def _sound(book: Rulebook, request: Request) -> bool:
+    try:
+        _check(book, request)
+    except Misasked:
+        return False
+    return True
 
 
 def keep_rulebook(connection: Connection, book: Rulebook) -> None:

@@ -102,7 +102,7 @@ class Answer(NamedTuple):
         opens, closes = self.opens + local.first, self.closes + local.last
         if opens <= minute < closes:
             return ()
-        rules = [self.compiled.rules[bit] for bit in _bits(bound)]
+        rules = [self.compiled.rules[bit] for bit in bits(bound)]
         if opens >= closes:
             return tuple("no_hours" for _ in rules)
         each = [self.compiled.own_hours(rule, self.record, self.agreed) for rule in rules]
@@ -151,6 +151,6 @@ def _read(compiled: "Compiled", step: str) -> tuple[str, ...]:
     return tuple(sorted(frozenset().union(*(word[0].facts_read() for _, word, *_ in _governing(compiled, step)))))
 
 
-def _bits(mask: int) -> list[int]:
+def bits(mask: int) -> list[int]:
     """The places of the bits that are set, lowest first."""
     return [bit for bit, digit in enumerate(f"{mask:b}"[::-1]) if digit == "1"]

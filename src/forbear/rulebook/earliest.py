@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from forbear.rulebook.answer import Answer
+from forbear.rulebook.answer import Answer, bits
 from forbear.rulebook.book import Rulebook
 from forbear.rulebook.compile import compile_for, days_to_change
 from forbear.rulebook.hours import instant
@@ -65,10 +65,10 @@ def earliest_lawful(
 
 def _stands(answer: Answer) -> int:
     """For how many further days, at least, a rule stands against the contact if nothing but days passes."""
-    compiled, against = answer.compiled, answer.forbids | answer.unknown
-    days = 0
-    for bit, rule in enumerate(compiled.rules):
-        if against >> bit & 1 and rule.forbid is not None:
+    compiled, days = answer.compiled, 0
+    for bit in bits(answer.forbids | answer.unknown):
+        rule = compiled.rules[bit]
+        if rule.forbid is not None:
             days = max(days, _stays(compiled.condition(rule), answer.record, compiled.vocabulary)[1])
     return days
 
@@ -154,6 +154,8 @@ def _pace(vocabulary: Vocabulary, facts: Facts, name: str) -> int | None:
             return -1 if value else 0
         case "after":
             return 1 if value else 0
+        case "resets" if moves.days == 1 and value:
+            return None  # of this day alone
     return 0  # a count of days past is the same until the first of them is over
 
 

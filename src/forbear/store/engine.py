@@ -18,7 +18,10 @@ if TYPE_CHECKING:  # ADBC brings pandas along, and Alembic is for migrations onl
 def _engine(url: str, options: str) -> sa.Engine:
     address = sa.make_url(url).set(drivername="postgresql+psycopg")
     options = f"{address.query.get('options', '')} {options}".strip()
-    return sa.create_engine(address, pool_pre_ping=True, connect_args={"options": options} if options else {})
+    # A connection that was opened is kept: what it has prepared is worth more than its place.
+    return sa.create_engine(
+        address, pool_size=16, max_overflow=0, pool_pre_ping=True, connect_args={"options": options} if options else {}
+    )
 
 
 def engine(options: str = "") -> sa.Engine:
