@@ -2,12 +2,13 @@
 
     .venv/bin/python benchmarks/gate.py [--rounds 8] [--accounts 60000]
 
-A round has five turns, in each of which two processes, over 8 connections each, go through every contact that a night
-has planned over a synthetic book. Bare: a thread for each connection, one bare transaction a contact. Alone: the same
-threads over the same connections ask the gate, one transaction a contact; it grants nearly all; then the same again,
+A round has seven turns, in each of which two processes go through every contact that a night has planned over a
+synthetic book. First 16 threads, over a connection each, do a bare transaction for each contact. Then the gate is asked
+for each, three times over: alone, by the same threads over the same connections, a transaction each (`ask_on`); and
+together, as a server's askers do (`Together`), where those who wait share a transaction: 128 askers over 16 connections
+and 16 askers over as many as a server takes by itself. Each time it grants nearly all; then it is asked the same again,
 which it refuses nearly all, since what it has just granted is outstanding, and it says when each becomes lawful.
-Together: 128 askers, a thread each, ask as a server's do (`services.ask`), over 16 connections too: those who wait
-share a transaction; again grants, then refusals. Between, what was granted is taken away again.
+Between, what was granted is taken away again.
 
 All is done with the same client, in the same shape: one round trip that locks and reads, one that writes and commits
 durably (the server's defaults), over the same persons. The gate reads the person's whole record, asks the whole
@@ -38,8 +39,8 @@ import psycopg
 CONNECTIONS = 16
 #: As a server runs: a process for each core, with a thread for each connection. Both sides are the faster for it.
 PROCESSES = 2
-#: Who ask at a time where askers share transactions.
-ASKERS = 128
+#: Who ask at a time where many share the same connections.
+MANY = 128
 AS_OF = date(2026, 6, 30)
 NOON = "2026-06-30T12:00:00+08:00"
 FACTS: dict[str, bool | int | str] = {
@@ -97,6 +98,7 @@ def main() -> None:
         os.environ["FORBEAR_HOME"] = folder
         os.environ.pop("FORBEAR_DATABASE_URL", None)
         url, law = _prepared(args.accounts)
+        os.environ["FORBEAR_DATABASE_URL"] = url
         rounds = _measured(url, law, args.rounds)
     _report(args, rounds, len(law.rules))
 
@@ -137,17 +139,17 @@ def _prepared(accounts: int) -> tuple[str, Any]:
     return url, law
 
 
-#: In a round; where what was granted is taken away before one, it begins with that.
-TURNS = ("bare", "granted alone", "refused alone", "granted together", "refused together")
+WAYS = ("alone", f"{MANY} together", f"{CONNECTIONS} together")
+#: Of a round. A refusal comes of what was granted in the turn before.
+TURNS = ("bare", *(f"{answer}, {way}" for way in WAYS for answer in ("granted", "refused")))
 
 
 def _measured(url: str, law: Any, rounds: int) -> list[dict[str, Turn]]:
     """The turns of each round; a round of warming up goes before."""
     from forbear.contact.models import WRITTEN, Request
     from forbear.contact.reads import OPTIONS
-    from forbear.contact.services import PLACES, ask, ask_on
+    from forbear.contact.services import ask_on, together
 
-    assert PLACES * PROCESSES == CONNECTIONS
     with psycopg.connect(url) as connection:
         planned = connection.execute(
             "SELECT account_id, step FROM decision WHERE step NOT IN ('none', 'hardship_hold') ORDER BY account_id"
@@ -166,8 +168,11 @@ def _measured(url: str, law: Any, rounds: int) -> list[dict[str, Turn]]:
     def alone(connection: Any, account_id: int, step: str) -> str:
         return ask_on(connection, law, wanted(account_id, step)).verdict
 
-    def together(_: None, account_id: int, step: str) -> str:
-        return ask(law, wanted(account_id, step)).verdict
+    def many(_: None, account_id: int, step: str) -> str:
+        return together(law, CONNECTIONS // PROCESSES).ask(wanted(account_id, step)).verdict
+
+    def few(_: None, account_id: int, step: str) -> str:
+        return together(law).ask(wanted(account_id, step)).verdict
 
     def bare(connection: Any, account_id: int, _: str) -> str:
         with connection.pipeline():
@@ -184,8 +189,8 @@ def _measured(url: str, law: Any, rounds: int) -> list[dict[str, Turn]]:
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("SELECT count(*) FROM (SELECT 1 FROM borrower FOR NO KEY UPDATE) locked")
         connection.execute("SELECT count(*) FROM (SELECT 1 FROM account FOR KEY SHARE) locked")
-    many = get_context("fork")
-    barrier, told = many.Barrier(PROCESSES + 1), many.SimpleQueue()
+    forked = get_context("fork")
+    barrier, told = forked.Barrier(PROCESSES + 1), forked.SimpleQueue()
 
     def shares(number: int, of: int) -> list[Any]:
         found = [planned[k::of] for k in range(number, of, PROCESSES)]
@@ -194,27 +199,32 @@ def _measured(url: str, law: Any, rounds: int) -> list[dict[str, Turn]]:
         return found
 
     def worker(number: int) -> None:
-        few, many = shares(number, CONNECTIONS), shares(number, ASKERS)
+        own, crowd = shares(number, CONNECTIONS), shares(number, MANY)
         gc.freeze()
         with contextlib.ExitStack() as stack:
-            threads = stack.enter_context(ThreadPoolExecutor(len(many)))
-            connections = [stack.enter_context(psycopg.connect(url, options=OPTIONS)) for _ in few]
+            threads = stack.enter_context(ThreadPoolExecutor(len(crowd)))
+            connections = [stack.enter_context(psycopg.connect(url, options=OPTIONS)) for _ in own]
+            ways = {
+                "bare": (bare, connections, own),
+                WAYS[0]: (alone, connections, own),
+                WAYS[1]: (many, [None] * len(crowd), crowd),
+                WAYS[2]: (few, [None] * len(own), own),
+            }
             for _ in range(rounds + 1):
                 for name in TURNS:
-                    one = bare if name == "bare" else alone if name.endswith("alone") else together
+                    one, by, each = ways[name.rpartition(", ")[2]]
 
                     def turn(connection: Any, share: list[Any], one: Any = one) -> Counter[str]:
                         return Counter(one(connection, account_id, step) for account_id, step in share)
 
-                    each = zip([None] * ASKERS, many) if one is together else zip(connections, few)  # noqa: B905
                     barrier.wait()
                     client = time.process_time()
-                    answers = sum(threads.map(turn, *zip(*each, strict=True)), Counter[str]())
+                    answers = sum(threads.map(turn, by, each), Counter[str]())
                     client = time.process_time() - client
                     barrier.wait()
                     told.put((client, answers))
 
-    running = [many.Process(target=worker, args=(n,)) for n in range(PROCESSES)]
+    running = [forked.Process(target=worker, args=(n,)) for n in range(PROCESSES)]
     for each in running:
         each.start()
     found = []
@@ -250,6 +260,8 @@ def _server(connection: Any) -> float:
 
 
 def _report(args: Any, rounds: list[dict[str, Turn]], rules: int) -> None:
+    from forbear.contact.services import PLACES
+
     ratios = {name: [turns[name].rate / turns["bare"].rate for turns in rounds] for name in TURNS[1:]}
     rates = {name: [turns[name].rate for turns in rounds] for name in TURNS}
     lines = [
@@ -259,8 +271,8 @@ def _report(args: Any, rounds: list[dict[str, Turn]], rules: int) -> None:
         f" {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}; {CONNECTIONS} connections"
         f" of {PROCESSES} processes, on the cores of the server; {rules} rules on file; load of the machine"
         f" before it began {args.load:.1f}. Requests a second; each ratio is to the bare transactions of its round."
-        f" Alone: {CONNECTIONS} askers, a transaction each; together: {ASKERS} askers wait for the same number of"
-        " connections, and share transactions.",
+        f" Alone: {CONNECTIONS} askers, a transaction each; {WAYS[1]}: {MANY} askers over {CONNECTIONS} connections,"
+        f" those who wait share transactions; {WAYS[2]}: {CONNECTIONS} askers over {PLACES * PROCESSES} connections.",
         "",
         "| round | bare: lock, count, insert | " + " | ".join(f"{name} | ratio" for name in TURNS[1:]) + " |",
         "|---|---:" + "|---:|---:" * len(TURNS[1:]) + "|",

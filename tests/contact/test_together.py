@@ -321,7 +321,7 @@ def test_a_borrower_who_is_found_to_be_another_person_meanwhile_is_left_for_a_tu
 @contextmanager
 def _asked_together(book: Rulebook, requests: Sequence[Request]) -> Iterator[list["Future[Decision]"]]:
     """`ask` on a thread each, all in one group: the room's places are taken until all of them wait."""
-    room = services._together(book)
+    room = services.together(book)
     taken, room._free = room._free, 0
     try:
         with ThreadPoolExecutor(len(requests)) as threads:

@@ -57,7 +57,7 @@ DAYS_OF_PERSON = ("hardship_until", "respite_until")
 #: 1970-01-01, instants as seconds. A permission `mine`, which is about to be used, is not outstanding. What waits of a
 #: loan, and since when contacts are on record, is what the views book_record and account_held say, which are made for
 #: whole books: here only the rows are looked at that may be of this borrower, by its own number or by
-#: the person's key, which may stand in a row of any book.
+#: the person's key, which may stand in a row of any book (not by an EXISTS, for which all that waits might be hashed).
 GATHER = f"""
     WITH clock AS MATERIALIZED (SELECT gate_now() AS at)
     SELECT one.id, clock.at, coalesce(b.same_as, b.id), b.id, a.id, k.jurisdiction, k.lender_type, k.collector,
@@ -65,7 +65,6 @@ GATHER = f"""
             THEN greatest(coalesce(k.history_from, k.recorded_from), q.anybodys, q.own) END,
         k.recorded_until,
         coalesce(q.waits, false) OR coalesce((
-            -- Not an EXISTS, for which all that waits might be hashed.
             SELECT true FROM quarantine w WHERE w.person_key = b.person_key AND w.settled_at IS NULL LIMIT 1), false)
         OR EXISTS (
             SELECT FROM import o WHERE o.book_id = b.book_id AND o.finished_at IS NULL AND NOT EXISTS (
@@ -114,6 +113,9 @@ GATHER = f"""
               WHERE account_id = a.id AND used_at IS NULL AND voided_at IS NULL AND expires_at > clock.at
                   AND id IS DISTINCT FROM %(mine)s::uuid) made) c
     WHERE one.id = %(account_id)s"""
+
+#: Psycopg reads a statement of more than 4,096 characters anew each time.
+GATHER = " ".join(GATHER.split())
 
 #: GATHER as if it were the instant `at`. What was done since is still in it.
 GATHER_AT = GATHER.replace("gate_now()", "coalesce(%(at)s::timestamptz, gate_now())")

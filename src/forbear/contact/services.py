@@ -51,8 +51,10 @@ LIFETIME = timedelta(minutes=5)
 OVERRIDE_WITHIN = timedelta(hours=24)
 #: Times that a request is begun again because its borrower was found to be another person meanwhile.
 _TRIES = 5
-#: Transactions in which a process asks for all who wait, and requests in one: a person is held for some milliseconds.
-PLACES, MOST_TOGETHER = 8, 32
+#: Transactions in which a process asks for all who wait: more of them at a time make each smaller, and all slower.
+PLACES = 2
+#: Requests in one, for so long that a person is held for some milliseconds.
+MOST_TOGETHER = 32
 _GRAVER: dict[Verdict, int] = {"permitted": 0, "needs_human": 1, "forbidden": 2}
 
 
@@ -82,12 +84,12 @@ def connected() -> Iterator[Connection]:
 
 def ask(book: Rulebook, request: Request) -> Decision:
     """Ask for one contact now, together with others who wait. Raises Misasked (nothing is kept) and StoreError."""
-    return _together(book).ask(request)
+    return together(book).ask(request)
 
 
 @functools.cache
-def _together(book: Rulebook) -> Together[Request, Decision]:
-    """The askers of this process."""
+def together(book: Rulebook, places: int = PLACES) -> Together[Request, Decision]:
+    """Where the askers of this process meet, `places` transactions at a time."""
 
     def many(requests: Sequence[Request]) -> list[Decision | None]:
         with connected() as connection:
@@ -99,7 +101,7 @@ def _together(book: Rulebook) -> Together[Request, Decision]:
             keep_rulebook(connection, book)
             return ask_on(connection, book, request)
 
-    return Together(many, alone, PLACES, MOST_TOGETHER)
+    return Together(many, alone, places, MOST_TOGETHER)
 
 
 def ask_many_on(connection: Connection, book: Rulebook, requests: Sequence[Request]) -> list[Decision | None]:
@@ -296,9 +298,7 @@ def _for_good(book: Rulebook, answer: Answer, day: date) -> bool:
     """Does a rule stand against the contact that neither days nor a change of law on file will move?"""
     against = (answer.compiled.rules[bit] for bit in bits(answer.forbids | answer.unknown))
     still = STILL | _of_contact(book).keys()
-    return any(
-        rule.facts_read() <= still and max(rule.changes()) <= day for rule in against if rule.forbid is not None
-    )
+    return any(rule.facts_read() <= still and max(rule.changes()) <= day for rule in against if rule.forbid is not None)
 
 
 def _earliest(
