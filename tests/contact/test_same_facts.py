@@ -364,3 +364,24 @@ def test_a_loan_whose_events_contradict_each_other_is_held_for_a_person_by_night
     assert [_by_gate(store.url, id_, book)["rows_waiting"] for id_ in (loan, other)] == [True, False]
     assert "policy.rows-waiting" in ask(book, wanted(loan, "sms")).spoke["forbids"]
     assert "policy.rows-waiting" not in ask(book, wanted(other, "sms")).spoke.get("forbids", ())
+
+
+def test_fees_and_plans_under_a_ceiling_are_owed_alike_by_night_and_at_the_gate(store: Any, book: Rulebook) -> None:
+    # 法发〔2017〕22号 art. 2: given loans 20 days past due with a late fee beside penalty interest, and on one
+    # of them a dear plan, under a ceiling of 24%, when night and gate look, then both see the same, below the
+    # contract's sums.
+    plain, planned, free = (store.lend() for _ in range(3))
+    store.sql(
+        "UPDATE account SET late_fee_minor = 5000, penalty_rate_ppm = 180000 WHERE id = ANY(%s)", [plain, planned]
+    )
+    for id_ in (plain, planned):
+        store.sql(
+            "INSERT INTO ceiling SELECT book_id, opened_on, 240000 FROM account WHERE id = %s ON CONFLICT DO NOTHING",
+            id_,
+        )
+    on = DAY - timedelta(days=10)
+    _happened(store, planned, Rescheduled("A1", on, (Instalment(DAY, 10_000, 9_000),), Reason.PLAN))
+    assert _compare(store.url, book) == 3
+    owed = {id_: _by_gate(store.url, id_, book)["owed"] for id_ in (plain, planned, free)}
+    assert owed[free] < owed[plain] < owed[free] + 5_000
+    assert owed[planned] < 10_500 + 9_000

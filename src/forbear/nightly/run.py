@@ -24,6 +24,7 @@ import pyarrow as pa
 import pyarrow.csv as pacsv
 from psycopg import sql
 
+from forbear.calendars import public_holiday
 from forbear.contact.reads import COUNTRY
 from forbear.ledger.position import HORIZON_DAYS, positions
 from forbear.locale import N_
@@ -31,7 +32,6 @@ from forbear.nightly import facts as f
 from forbear.nightly.apart import set_apart
 from forbear.nightly.errors import NothingToDecide
 from forbear.nightly.history import files_of
-from forbear.rulebook.calendar import public_holiday
 from forbear.rulebook.cap import find_cap
 from forbear.rulebook.compile import Compiled, compile_for
 from forbear.rulebook.hours import local_day, within_reach
@@ -55,7 +55,8 @@ QUERIES = {
     "accounts": """
         SELECT id AS account_id, borrower_id, status, opened_on, principal_minor, penalty_rate_ppm, late_fee_minor,
                late_fee_ppm, grace_days, all_in_ppm, dispute_open, promise_due_on, plan_until, validation_sent_on,
-               book_id, penalty_rate_ppm - removed_penalty_ppm AS demanded_penalty_ppm,
+               book_id, (SELECT c.ppm FROM ceiling c WHERE c.book_id = account.book_id
+                         AND c.opened_on = account.opened_on) AS ceiling_ppm,
                coalesce(allocation_order, (SELECT b.allocation_order FROM book b WHERE b.id = book_id))
                    AS allocation_order
         FROM account WHERE id >= {lo} AND id < {hi} AND opened_on <= {as_of} ORDER BY id""",
@@ -232,10 +233,8 @@ def _read(connection: psycopg.Connection[Any], duck: Any, as_of: date, stages: S
 def _positioned(chunk: dict[str, pa.Table], as_of: date) -> dict[str, pa.Table]:
     """The tables of the night that a chunk of accounts adds to: the schedule as positions only, the rest as it is."""
     accounts = chunk["accounts"]
-    # The fact is the contract's penalty rate; what accrues is what is demanded.
-    demanded = accounts.drop_columns("penalty_rate_ppm").rename_columns({"demanded_penalty_ppm": "penalty_rate_ppm"})
-    where = positions(chunk["instalments"], chunk["payments"], demanded, as_of)
-    return {"account_row": chunk["accounts"], "position": where, "contact": _utc(chunk["contacts"])}
+    where = positions(chunk["instalments"], chunk["payments"], accounts, as_of)
+    return {"account_row": accounts, "position": where, "contact": _utc(chunk["contacts"])}
 
 
 def _keep(duck: Any, made: Mapping[str, ir.Table], first: bool) -> None:

@@ -9,7 +9,3 @@ class PackError(ForbearError):
 
 class DayOutOfReach(ForbearError):
     """A day so far off that its clocks can't be told."""
-
-
-class CalendarUnknown(ForbearError):
-    """A published figure or calendar is needed for a day for which none is on file; it is never guessed."""
