@@ -18,7 +18,7 @@ from forbear.web.format import Formats
 @dataclass(frozen=True, slots=True)
 class Table:
     """A table: its columns' names and its rows as text; the last `figures` columns are numbers. `total`: the last row
-    is a sum."""
+    is a sum. `wide`: the column with the longest texts."""
 
     id: str
     title: str
@@ -27,6 +27,7 @@ class Table:
     figures: int
     total: bool = False
     notes: tuple[str, ...] = ()
+    wide: int = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,7 @@ def arrears_table(history: Sequence[Stretch], language: Language) -> Table:
         notes.append(
             _("What was past due over 90 days is watched for six months after all was paid before its class is raised.")
         )
-    return Table("arrears", _("History of what was past due"), head, tuple(rows), 1, False, tuple(notes))
+    return Table("arrears", _("History of what was past due"), head, tuple(rows), 1, False, tuple(notes), wide=0)
 
 
 class _Writer:
