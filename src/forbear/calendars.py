@@ -15,6 +15,7 @@ import chinese_calendar
 import holidays
 
 from forbear.errors import CalendarUnknown
+from forbear.locale import N_
 
 _SATURDAY = 5
 #: A year's calendar has more days off than this anywhere; a file with fewer would call the others working days.
@@ -76,8 +77,12 @@ def working_day(calendars: Calendars, place: str, day: date) -> bool:
     elif (listed := _listed(place, day.year)) is not None and not any("estimated" in each for each in listed.values()):
         return listed.is_working_day(day)
     raise CalendarUnknown(
-        f"{place}: the calendar of {day.year} is not on file. Put the published one, in the JSON of holiday-cn,"
-        f" under FORBEAR_HOME/packs/calendars/{place}/{day.year}.json."
+        N_(
+            "%(place)s: the calendar of %(year)s is not on file. Put the published one, in the JSON of holiday-cn,"
+            " under FORBEAR_HOME/packs/calendars/%(place)s/%(year)s.json."
+        ),
+        place=place,
+        year=day.year,
     )
 
 

@@ -25,5 +25,5 @@ class WordedError(ForbearError):
         return gettext(self.text) % values if values else gettext(self.text)
 
 
-class CalendarUnknown(ForbearError):
+class CalendarUnknown(WordedError):
     """A published figure or calendar is needed for a day for which none is on file; it is never guessed."""
