@@ -30,6 +30,8 @@ from forbear.synth.parameters import parameters
 SEED = 7
 EPOCH = date(1970, 1, 1)
 ORDER = "cn_civil_code"
+#: What a bank of China may ask in all (法发〔2017〕22号 art. 2).
+CEILING_PPM = 240_000
 
 
 def main() -> None:
@@ -118,6 +120,7 @@ def synthetic_book(loans: int) -> Book:
         ints(payment["paid_on"]),
         ints(payment["amount_minor"]),
         *(ints(account[name]) for name in ("penalty_rate_ppm", "late_fee_minor", "late_fee_ppm", "grace_days")),
+        np.full(loans, CEILING_PPM),
     )
 
 
@@ -154,6 +157,7 @@ def restated(book: Book) -> Book:
         book.late_fee_minor,
         book.late_fee_ppm,
         book.grace_days,
+        book.ceiling_ppm,
     )
 
 
@@ -165,7 +169,10 @@ def single(book: Book, k: int) -> tuple[Terms, list[Instalment], list[Any]]:
     ]
     lent = sum(line.principal for line in schedule)
     opened = schedule[0].due_on - timedelta(days=70)
-    late = Late(*(int(x[k]) for x in (book.penalty_rate_ppm, book.late_fee_minor, book.late_fee_ppm, book.grace_days)))
+    late = Late(
+        *(int(x[k]) for x in (book.penalty_rate_ppm, book.late_fee_minor, book.late_fee_ppm, book.grace_days)),
+        ceiling_ppm=CEILING_PPM,
+    )
     terms = Terms(
         Product.EQUAL_INSTALMENTS, "CNY", lent, 0, opened, schedule[0].due_on, len(schedule), late=late, order=ORDER
     )

@@ -96,6 +96,7 @@ for _name, _place in {
     "waive": "forbear.servicing.command:waive",
     "write-off": "forbear.servicing.command:write_off",
     "grant": "forbear.servicing.command:grant",
+    "reschedule": "forbear.servicing.command:reschedule",
     "sell": "forbear.servicing.command:sell",
     "history": "forbear.servicing.command:history",
     "statement": "forbear.statement.command:statement",

@@ -23,3 +23,7 @@ class WordedError(ForbearError):
         """The line in the reader's language."""
         values = {n: v.told(gettext) if isinstance(v, WordedError) else v for n, v in self.values.items()}
         return gettext(self.text) % values if values else gettext(self.text)
+
+
+class CalendarUnknown(WordedError):
+    """A published figure or calendar is needed for a day for which none is on file; it is never guessed."""

@@ -2,11 +2,18 @@
 
 import re
 import tomllib
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
+import pytest
+
 import forbear.check
 from forbear.check.ceilings import Ceiling, ceilings
+from forbear.check.read import Loan
+from forbear.check.render import text
+from forbear.check.services import check
+from forbear.ledger.cost import Flows
 from forbear.rulebook.cite import in_script
 from forbear.rulebook.load import load
 from forbear.rulebook.models import LANGUAGES
@@ -94,7 +101,75 @@ def test_every_word_stands_in_every_language() -> None:
     leaves += [
         (f"{key}.{name}", text) for key, entry in words.items() if "en" not in entry for name, text in entry.items()
     ]
-    for key, entry in [*leaves, *(("ceilings.toml", text) for text in texts)]:
+    for key, entry in [*leaves, *(("ceilings.toml", each) for each in texts)]:
         assert set(entry) == set(LANGUAGES), key
         names = {language: set(re.findall(r"{(\w+)(?:!r)?}", text)) for language, text in entry.items()}
         assert names["zh-Hans"] == names["zh-Hant"] == names["en"], key
+
+
+# ---- the day on which the ceiling of private lending changed: 2020-08-20 ------------------------------------------
+
+#: 1,000.00 at 3% a month, interest monthly, from 2020-06-20 on; repaid after six months.
+DEAR = Loan(
+    Flows.of(
+        [(date(2020, 6, 20), 100_000)],
+        [(date(2020, month, 20), 3_000 + 100_000 * (month == 12)) for month in range(7, 13)],
+    ),
+    lender_type="private",
+)
+
+
+def lawful_interest(loan: Loan, asked_on: date, effect: str = "refused") -> list[int] | None:
+    """What of each payment's interest the ceiling that binds leaves, were the action brought on that day."""
+    (held,) = [
+        each for each in check(loan, BOOK, asked_on).held if each.ceiling.binds and each.ceiling.effect == effect
+    ]
+    return None if held.capped is None else [line.lawful - line.principal for line in held.capped.lines]
+
+
+def test_an_older_contract_is_held_to_two_ceilings_when_sued_later() -> None:
+    # 法释〔2020〕17号 art. 31(2): through 2020-08-19 by the 24% of its time, 2% a month; from 2020-08-20 on by four
+    # times the rate of the day of the action, 2021-03-01: 15.4% a year, 12.83 a month.
+    assert lawful_interest(DEAR, date(2021, 3, 1)) == [2_000, 2_000, 1_283, 1_283, 1_283, 1_283]
+    # The line of 36%, above which interest was void, ends on that day too: 3% a month is not above it.
+    assert lawful_interest(DEAR, date(2021, 3, 1), "void") is None
+
+
+def test_a_period_in_which_the_ceiling_changes_is_divided_by_days() -> None:
+    # 1,000.00 for a year from 2020-02-20 at 30%: 182 days at 24% and 184 at 15.4%, of 366: 119.34 + 77.42 = 196.76.
+    loan = Loan(Flows.of([(date(2020, 2, 20), 100_000)], [(date(2021, 2, 20), 130_000)]), lender_type="private")
+    assert lawful_interest(loan, date(2021, 3, 1)) == [19_676]
+
+
+def test_sued_in_the_autumn_of_2020_the_new_ceiling_holds_from_the_first_day() -> None:
+    # 法释〔2020〕6号 art. 32: 4 × 3.85% of the contract's day, 15.4% a year.
+    assert lawful_interest(DEAR, date(2020, 10, 15)) == [1_283] * 6
+    # A loan of before the rate was published, 2019-08-20, is held to the rate of the day of the action: 4 × 3.85%.
+    older = Loan(Flows.of([(date(2019, 5, 20), 100_000)], [(date(2020, 5, 20), 130_000)]), lender_type="private")
+    assert lawful_interest(older, date(2020, 10, 15)) == [15_400]
+
+
+def test_sued_before_the_new_provisions_the_old_ones_hold() -> None:
+    assert lawful_interest(DEAR, date(2020, 8, 19)) == [2_000] * 6
+
+
+def test_where_the_rate_of_the_action_is_not_on_file_only_the_days_before_are_held() -> None:
+    (held,) = [h for h in check(DEAR, BOOK, ASKED).held if h.ceiling.binds and h.ceiling.effect == "refused"]
+    assert held.ceiling.then is not None and held.ceiling.then.ppm is None and held.capped is not None
+    assert [line.excess for line in held.capped.lines] == [1_000, 1_000, 0, 0, 0, 0]
+    assert "figure not on file" in text(check(DEAR, BOOK, ASKED), "en")
+
+
+@pytest.mark.parametrize("tag", LANGUAGES)
+def test_the_report_tells_both_ceilings_and_that_no_licensed_lender_is_bound(tag: str) -> None:
+    told = text(check(DEAR, BOOK, date(2021, 3, 1)), tag)
+    assert "24.00%" in told and "15.40%" in told and "2020-08-20" in told
+    bank = check(replace(DEAR, lender_type="bank"), BOOK, date(2021, 3, 1))
+    private = [each for each in bank.held if each.ceiling.id.startswith("cn.cap.private")]
+    assert private and all(each.capped is None and each.ceiling.binds is False for each in private)
+    assert all(each.ceiling.exempt is not None for each in private)
+
+
+def test_a_loan_that_ended_before_the_change_is_held_as_ever() -> None:
+    short = Loan(Flows.of([(date(2020, 6, 20), 100_000)], [(date(2020, 7, 20), 103_000)]), lender_type="private")
+    assert lawful_interest(short, date(2021, 3, 1)) == [2_000]

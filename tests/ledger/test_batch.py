@@ -25,7 +25,11 @@ LINES = st.lists(
     max_size=6,
 )
 LATE = st.tuples(
-    st.sampled_from([0, 180_000, 365_000]), st.sampled_from([0, 1_500]), st.sampled_from([0, 50_000]), st.integers(0, 9)
+    st.sampled_from([0, 180_000, 365_000]),
+    st.sampled_from([0, 1_500]),
+    st.sampled_from([0, 50_000]),
+    st.integers(0, 9),
+    st.sampled_from([None, 240_000, 4_000_000]),
 )
 PAYMENTS = st.lists(
     st.tuples(st.integers(0, 200), st.sampled_from([1, 500, 5_600, 10_600, 10_700, 31_800])), max_size=8
@@ -44,7 +48,7 @@ def test_a_batch_has_the_figures_of_its_loans(
 ) -> None:
     as_of = OPENED + timedelta(days=ahead)
     states, lines, first, paid, paid_first = [], [], [0], [], [0]
-    for raw, late, payments in loans:
+    for raw, (*late, ceiling), payments in loans:
         due, schedule = OPENED, []
         for gap, *amounts in raw:
             due += timedelta(days=gap)
@@ -58,7 +62,7 @@ def test_a_batch_has_the_figures_of_its_loans(
             OPENED,
             schedule[0].due_on,
             len(schedule),
-            late=Late(*late, compounding=compounding, day_count=count),
+            late=Late(*late, compounding=compounding, day_count=count, ceiling_ppm=ceiling),
             order=order,
         )
         dated = sorted((OPENED + timedelta(days=day), amount) for day, amount in payments)
@@ -68,7 +72,7 @@ def test_a_batch_has_the_figures_of_its_loans(
         paid += dated
         first.append(len(lines))
         paid_first.append(len(paid))
-    late_terms = np.array([late for _, late, _ in loans], dtype=np.int64).T
+    late_terms = np.array([(*late, NEVER if top is None else top) for _, (*late, top), _ in loans], dtype=np.int64).T
     book = Book(
         np.array(first),
         _days([line.due_on for line in lines]),

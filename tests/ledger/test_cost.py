@@ -168,6 +168,7 @@ APPENDIX_J = [
 ]
 
 
+@pytest.mark.oracle("Regulation Z, appendix J, its examples")
 @pytest.mark.parametrize(
     ("opened_on", "advanced", "payments", "unit", "first", "apr"),
     [case[1:] for case in APPENDIX_J],
@@ -216,6 +217,7 @@ OTHER_SYSTEM = [
 ]
 
 
+@pytest.mark.oracle("FSharp.Finance.Personal, its tests' APR")
 @pytest.mark.parametrize(("opened_on", "advanced", "payments", "apr"), OTHER_SYSTEM)
 def test_another_system_finds_the_same(opened_on: date, advanced: int, payments: list[Dated], apr: str) -> None:
     found = cost(Flows.of([(opened_on, advanced)], payments), Method.APPENDIX_J)
@@ -271,6 +273,7 @@ APRC = [
 ]
 
 
+@pytest.mark.oracle("European Union, printed APRC examples")
 @pytest.mark.parametrize(
     ("received", "payments", "unit", "places", "printed"), [case[1:] for case in APRC], ids=[case[0] for case in APRC]
 )
@@ -303,6 +306,7 @@ INTERVALS = [
 ]
 
 
+@pytest.mark.oracle("European Commission, measured intervals")
 @pytest.mark.parametrize(("early", "late", "unit", "wanted"), INTERVALS)
 def test_the_commission_measures_time_so(early: date, late: date, unit: Unit, wanted: Fraction) -> None:
     assert years(early, late, unit, anchor([early], [late])) == wanted
@@ -311,6 +315,7 @@ def test_the_commission_measures_time_so(early: date, late: date, unit: Unit, wa
 # ---- China --------------------------------------------------------------------------------------------
 
 
+@pytest.mark.oracle("People's Bank of China, announcement 2021 No. 3")
 def test_the_announcements_own_example() -> None:
     # People's Bank of China, announcement 2021 No. 3: 100,000 with 1,000 kept back at the outset, twelve monthly
     # payments of 8,833.30: 12.80% simple, 13.58% by the internal-rate method.

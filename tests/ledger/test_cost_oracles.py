@@ -68,6 +68,7 @@ def ours(asked: Asked) -> Decimal:
     return found.periodic if asked.function in ("IRR", "RATE") else found.yearly
 
 
+@pytest.mark.oracle("LibreOffice Calc: XIRR, IRR, RATE, EFFECT, PMT")
 @pytest.mark.parametrize("asked", TABLE, ids=[f"{asked.function}-{k}" for k, asked in enumerate(TABLE)])
 def test_libreoffice_says_the_same(asked: Asked) -> None:
     # To the cent (PMT), or to eight places of the rate: a ten-thousandth of the last digit of a printed percent.
@@ -103,6 +104,7 @@ def drawn(seed: int) -> tuple[date, int, list[Dated]]:
     )
 
 
+@pytest.mark.oracle("pyxirr: IRR, XIRR", "numpy-financial: IRR")
 @pytest.mark.parametrize("seed", range(40))
 def test_pyxirr_and_numpy_financial_say_the_same(seed: int) -> None:
     opened_on, received, payments = drawn(seed)
@@ -116,6 +118,44 @@ def test_pyxirr_and_numpy_financial_say_the_same(seed: int) -> None:
     assert float(yearly.yearly) == pytest.approx(
         pyxirr.xirr([opened_on, *(day for day, _ in payments)], sums), abs=1e-8
     )
+
+
+@pytest.mark.oracle("Excel, its documentation's examples")
+@pytest.mark.parametrize(
+    ("method", "received", "payments", "wanted"),
+    [
+        # XIRR: 37.3362535%.
+        (
+            Method.EFFECTIVE,
+            (date(2008, 1, 1), 1_000_000),
+            [
+                (date(2008, 3, 1), 275_000),
+                (date(2008, 10, 30), 425_000),
+                (date(2009, 2, 15), 325_000),
+                (date(2009, 4, 1), 275_000),
+            ],
+            "0.37336253",
+        ),
+        # RATE(48; -200; 8000): 0.7701472% a month.
+        (
+            Method.IRR_SIMPLE,
+            (date(2025, 1, 1), 800_000),
+            [(date(2025, 1, 1) + relativedelta(months=k), 20_000) for k in range(1, 49)],
+            "0.09241767",
+        ),
+        # IRR(-70000, 12000, 15000, 18000, 21000, 26000): 8.66308% a year.
+        (
+            Method.APRC,
+            (date(2025, 1, 1), 7_000_000),
+            [(date(2025 + k, 1, 1), 100_000 * n) for k, n in enumerate((12, 15, 18, 21, 26), 1)],
+            "0.08663095",
+        ),
+    ],
+    ids=["XIRR", "RATE", "IRR"],
+)
+def test_excels_pages_print_this_rate(method: Method, received: Dated, payments: list[Dated], wanted: str) -> None:
+    found = cost(Flows.of([received], payments), method)
+    assert found is not None and abs(found.yearly - Decimal(wanted)) <= Decimal("1e-8")
 
 
 # ---- laws ---------------------------------------------------------------------------------------------

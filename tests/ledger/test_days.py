@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forbear.ledger.calendar import adjust, is_business_day
 from forbear.ledger.daycount import units, units_of, year_fraction
 from forbear.ledger.models import DayCount, LedgerError, Roll
+from forbear.ledger.roll import adjust
 
 DATES = st.dates(date(1971, 1, 1), date(2099, 12, 31))
 BY_DAYS = [DayCount.ACT_365, DayCount.ACT_360, DayCount.THIRTY_360, DayCount.ACT_ACT]
@@ -52,18 +52,16 @@ def test_a_span_that_runs_backwards_is_refused() -> None:
 
 def test_swapped_workdays_of_mainland_china() -> None:
     # Published for 2026: 15 February, a Sunday, is worked; 16 to 23 February is the holiday.
-    assert not is_business_day(date(2026, 2, 16), "CN")
-    assert is_business_day(date(2026, 2, 28), "CN")  # a Saturday that is worked
-    assert not is_business_day(date(2026, 3, 1), "CN")
+    assert adjust(date(2026, 2, 16), Roll.FOLLOWING, "cn") == date(2026, 2, 24)
+    assert adjust(date(2026, 2, 28), Roll.FOLLOWING, "cn") == date(2026, 2, 28)  # a Saturday that is worked
+    assert adjust(date(2026, 3, 1), Roll.FOLLOWING, "cn") == date(2026, 3, 2)
 
 
 def test_a_year_that_is_not_published_is_refused_and_never_guessed() -> None:
-    with pytest.raises(LedgerError, match="calendar CN: 2031 is not published"):
-        is_business_day(date(2031, 1, 5), "CN")
-    with pytest.raises(LedgerError, match="calendar 'QQ': not kept"):
-        is_business_day(date(2026, 1, 5), "QQ")
-    with pytest.raises(LedgerError, match="only estimated"):
-        is_business_day(date(2060, 1, 5), "TR")
+    # China's of 2031 is not published, no library has the place qq, and Turkey's feasts of 2060 are only estimated.
+    for place, year in (("cn", 2031), ("qq", 2026), ("tr", 2060)):
+        with pytest.raises(LedgerError, match=f"calendar {place}: the calendar of {year} is not on file"):
+            adjust(date(year, 1, 5), Roll.FOLLOWING, place)
 
 
 @pytest.mark.parametrize(
@@ -78,4 +76,4 @@ def test_a_year_that_is_not_published_is_refused_and_never_guessed() -> None:
     ],
 )
 def test_where_a_due_date_goes(roll: Roll, day: date, moved: date) -> None:
-    assert adjust(day, roll, "US") == moved
+    assert adjust(day, roll, "us") == moved

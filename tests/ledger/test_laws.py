@@ -61,6 +61,7 @@ TERMS = st.builds(
         grace_days=st.integers(0, 10),
         compounding=st.booleans(),
         day_count=BY_DAYS,
+        ceiling_ppm=st.sampled_from([None, 120_000, 240_000, 2_000_000]),
     ),
     order=st.sampled_from(sorted(ORDERS)),
 )
@@ -211,6 +212,8 @@ def test_each_line_is_its_own_formula(terms: Terms, paid: list[tuple[date, int]]
     for line in _fold(terms, events, as_of).lines:
         if line.year:
             exact = line.base * line.rate_ppm * line.days / (line.year * 10**6)
+            if line.at_most is not None:
+                exact = min(exact, line.at_most)
             assert abs(line.amount - exact) <= 0.5 + 1e-6
         else:
             assert line.amount == line.base

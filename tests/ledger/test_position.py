@@ -106,7 +106,16 @@ def test_a_book_has_the_figures_of_its_accounts(
         if hidden and not any(line.principal for line in hidden):
             lent += 1
         accounts.append(
-            (k, lent, late.penalty_rate_ppm, late.late_fee_minor, late.late_fee_ppm, late.grace_days, order)
+            (
+                k,
+                lent,
+                late.penalty_rate_ppm,
+                late.late_fee_minor,
+                late.late_fee_ppm,
+                late.grace_days,
+                order,
+                late.ceiling_ppm,
+            )
         )
         wanted[k] = position(schedule, dated, late, as_of, order)
         # And the gate's short way tells the same of days past due and arrears, where there is one.
@@ -126,7 +135,7 @@ def test_a_book_has_the_figures_of_its_accounts(
         _table(
             accounts,
             {"account_id": whole, "principal_minor": whole, "penalty_rate_ppm": whole, "late_fee_minor": whole}
-            | {"late_fee_ppm": whole, "grace_days": small, "allocation_order": pa.string()},
+            | {"late_fee_ppm": whole, "grace_days": small, "allocation_order": pa.string(), "ceiling_ppm": whole},
         ),
         as_of,
     )

@@ -88,7 +88,7 @@ def test_a_loan_of_the_31st_falls_due_on_the_last_day_of_shorter_months() -> Non
 def test_a_holiday_moves_the_due_date_and_not_the_amount() -> None:
     # 2026-02-17 is Chinese New Year; banks work again on the 24th.
     terms = replace(BASE, first_due_on=date(2026, 2, 17), day_count=DayCount.ACT_365)
-    moved = schedule(replace(terms, roll=Roll.FOLLOWING, calendar="CN"))
+    moved = schedule(replace(terms, roll=Roll.FOLLOWING, calendar="cn"))
     assert moved[0].due_on == date(2026, 2, 24)
     assert [(x.principal, x.interest) for x in moved] == [(x.principal, x.interest) for x in schedule(terms)]
 
@@ -106,10 +106,14 @@ FINERACT = {
     "C3157": ((10_000, 120_000, DayCount.THIRTY_360, date(2024, 1, 1), 2, 3_468, 3_467), (200, 135, 68)),
     "C3159": ((10_000, 120_000, DayCount.ACT_365, date(2024, 1, 1), 1, 1_725, 1_728), (102, 80, 69, 50, 35, 17)),
     "C3160": ((10_000, 94_822, DayCount.ACT_365, date(2024, 1, 1), 1, 1_713, 1_712), (81, 63, 54, 39, 27, 13)),
+    # What is left after a down payment of 25.00.
+    "C3161": ((7_500, 50_000, DayCount.THIRTY_360, date(2024, 1, 1), 1, 1_519, 1_518), (31, 25, 19, 13, 6)),
+    "C3237": ((10_000, 70_000, DayCount.THIRTY_360, date(2024, 1, 1), 1, 1_701, 1_700), (58, 49, 39, 29, 20, 10)),
     "C3167": ((10_000, 156_780, DayCount.ACT_365, date(2024, 1, 1), 1, 1_743, 1_747), (133, 105, 90, 66, 46, 22)),
 }
 
 
+@pytest.mark.oracle("Apache Fineract, published schedules")
 @pytest.mark.parametrize("case", FINERACT)
 def test_schedules_of_apache_fineract(case: str) -> None:
     (principal, rate, count, opened, months, share, last), interest = FINERACT[case]
@@ -119,6 +123,47 @@ def test_schedules_of_apache_fineract(case: str) -> None:
     )
     assert [line.interest for line in made] == list(interest)
     assert [line.amount for line in made] == [share] * (len(interest) - 1) + [last]
+
+
+@pytest.mark.oracle("Apache Fineract, published schedules")
+def test_interest_only_and_a_balloon_of_apache_fineract() -> None:
+    # Scenario BL01 of its LoanBulletBalloon.feature: 100.00 at 30% for eight months, 30/360.
+    terms = Terms(
+        Product.INTEREST_ONLY,
+        "EUR",
+        10_000,
+        300_000,
+        date(2024, 1, 1),
+        date(2024, 2, 1),
+        8,
+        day_count=DayCount.THIRTY_360,
+    )
+    assert [(line.principal, line.interest) for line in schedule(terms)] == [(0, 250)] * 7 + [(10_000, 250)]
+
+
+#: What Microsoft's pages on Excel's functions give as the results of their examples, here in cents: rate of a period in
+#: ppm, periods, principal; and of which instalments which part. The loan is due monthly, whatever its period.
+EXCEL = {
+    "PMT(8%/12; 10; 10000)": (1_000_000, 80_000, 1, 10, {1: (None, None, 103_703)}),
+    "IPMT(10%/12; 1; 36; 8000)": (800_000, 100_000, 1, 36, {1: (None, 6_667, None)}),
+    "IPMT(10%; 3; 3; 8000)": (800_000, 100_000, 12, 3, {3: (None, 29_245, None)}),
+    "PPMT(10%/12; 1; 24; 2000)": (200_000, 100_000, 1, 24, {1: (7_562, None, None)}),
+    "CUMIPMT(9%/12; 360; 125000; 1; 1)": (12_500_000, 90_000, 1, 360, {1: (None, 93_750, None)}),
+    "CUMPRINC(9%/12; 360; 125000; 1; 1)": (12_500_000, 90_000, 1, 360, {1: (6_828, None, None)}),
+}
+
+
+@pytest.mark.oracle("Excel, its documentation's examples")
+@pytest.mark.parametrize("formula", EXCEL)
+def test_schedules_have_the_lines_that_excels_pages_print(formula: str) -> None:
+    principal, rate, months, count, wanted = EXCEL[formula]
+    made = schedule(replace(BASE, principal=principal, annual_rate_ppm=rate, months=months, count=count))
+    for n, (repaid, interest, whole) in wanted.items():
+        line = made[n - 1]
+        got = (line.principal, line.interest, line.amount)
+        assert [a for a, b in zip(got, (repaid, interest, whole), strict=True) if b is not None] == [
+            b for b in (repaid, interest, whole) if b is not None
+        ]
 
 
 def _cents(number: float) -> int:
@@ -132,6 +177,7 @@ CONTRACTS = [
 ]
 
 
+@pytest.mark.oracle("numpy-financial: PMT, IPMT, PPMT")
 @pytest.mark.parametrize(("principal", "rate", "count"), CONTRACTS)
 def test_pmt_ipmt_and_ppmt_of_numpy_financial(principal: int, rate: int, count: int) -> None:
     made = schedule(replace(BASE, principal=principal, annual_rate_ppm=rate, count=count))

@@ -1,5 +1,6 @@
 """What is cited on a day: replaced instruments before and after, and articles that say something else."""
 
+import re
 import tomllib
 from datetime import date, timedelta
 from pathlib import Path
@@ -8,7 +9,7 @@ import pytest
 
 import forbear.ledger.provisions as provisions
 from forbear.ledger.models import LedgerError
-from forbear.ledger.provisions import cited, mistaken, provision
+from forbear.ledger.provisions import cited, mistaken, provision, repealed
 
 CODE = date(2021, 1, 1)
 EVE = CODE - timedelta(days=1)
@@ -73,6 +74,53 @@ def test_what_was_not_in_force_or_is_not_on_file_is_refused_in_words() -> None:
     # Between the old interpretation's end and the new one's beginning no text held the thirty per cent.
     with pytest.raises(LedgerError, match="was in force on 2022-01-01"):
         cited("法释〔2009〕5号", "29", date(2022, 1, 1))
+
+
+def test_what_a_text_names_that_is_repealed_on_a_day() -> None:
+    # 民法典 art. 1260: contract law, guarantee law and others end with 2020-12-31. Labour contract law stays.
+    assert repealed("依《合同法》第五十四条", EVE) == ()
+    assert repealed("依《合同法》第五十四条", CODE) == ("合同法",)
+    assert repealed("《劳动合同法》 and the Property Law (2007)", CODE) == ("物权法",)
+    assert repealed("法释〔2015〕18号 art. 26", date(2020, 8, 20)) == ("法释〔2015〕18号",)
+
+
+TODAY = date(2026, 11, 29)
+SRC = Path(provisions.__file__).parents[1]
+#: Files whose citations stand beside their own dates; each is held to these dates below, or is the table itself.
+DATED = ("ceilings.toml", "provisions.toml")
+SHIPPED = sorted(
+    path
+    for kind in ("toml", "po", "html", "typ", "js", "py")
+    for path in SRC.rglob(f"*.{kind}")
+    if path.name not in DATED and "vendor" not in path.parts
+)
+
+
+def test_no_shipped_text_names_what_is_repealed() -> None:
+    # Rules, statements, help, words in three languages: what they name, they name today.
+    assert len(SHIPPED) > 100
+    named = {str(path.relative_to(SRC)): repealed(path.read_text("utf-8"), TODAY) for path in SHIPPED}
+    assert {path: found for path, found in named.items() if found} == {}
+
+
+def test_what_a_dated_text_names_was_in_force_through_its_last_day() -> None:
+    # Exemptions and lines hold from a day up to another, transitions for actions brought up to a day.
+    data = tomllib.loads((SRC / "check" / "ceilings.toml").read_text("utf-8"))
+    entries = [*data["exempt"], *data["line"], *data["transition"]]
+    assert any("法释〔2015〕18号" in entry["citation"] for entry in entries)
+    for entry in entries:
+        ends = entry.get("to") or (entry["sued"][1] if len(entry.get("sued", ())) > 1 else None)
+        last = ends - timedelta(days=1) if ends else TODAY
+        said = " ".join([entry["citation"], *entry["text"].values()])
+        assert repealed(said, last) == (), entry["citation"]
+
+
+def test_where_the_documents_name_what_is_repealed_they_say_when() -> None:
+    docs = Path(__file__).parents[2]
+    for path in (*docs.glob("*.md"), *(docs / "docs").glob("*.md")):
+        for line in path.read_text("utf-8").splitlines():
+            if path.name != "CHANGELOG.md" and repealed(line, TODAY):
+                assert re.search(r"(19|20)\d\d-\d\d-\d\d", line), f"{path.name}: {line}"
 
 
 def test_the_table_is_in_order_and_in_three_languages() -> None:

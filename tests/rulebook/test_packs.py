@@ -7,10 +7,11 @@ from pathlib import Path
 import ibis
 import pytest
 
-from forbear.rulebook.calendar import add_working_days, public_holiday, working_day
+from forbear.calendars import add_working_days, public_holiday, working_day
+from forbear.errors import CalendarUnknown
 from forbear.rulebook.cap import find_cap, published
 from forbear.rulebook.compile import Compiled, compile_for
-from forbear.rulebook.errors import CalendarUnknown, PackError
+from forbear.rulebook.errors import PackError
 from forbear.rulebook.examples import disagreement, due_on, example_facts, keep_until, plain_facts
 from forbear.rulebook.load import load
 from forbear.rulebook.models import Example, Facts, Rule

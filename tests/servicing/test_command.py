@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from forbear.intake.services import import_book
+
 
 def forbear(*args: str | Path, **env: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", "from forbear.cli import main; main()", *map(str, args)]
@@ -73,6 +75,47 @@ def test_fee_waiver_and_write_off_are_commands(book: Path) -> None:
     waived = forbear("waive", "L1", "5000", "--kind", "cost", "--key", "W1", *day).stdout
     assert "Given up: CN¥80.00, not CN¥5,000.00: no more was owed of it." in waived and "owed now" in waived
     assert "owed now" in forbear("write-off", "L1", "--key", "X1", *day).stdout
+
+
+def test_a_plan_is_a_command_and_leaves_the_days_past_due(book: Path) -> None:
+    plan = ("reschedule", "L1", "--reason", "plan", "--first-due", "2026-04-20", "--instalments", "3", "--key", "A1")
+    ended = forbear(*plan, "--on", "2026-03-20", "--as-of", "2026-03-21")
+    assert ended.returncode == 0 and "39 days past due" in ended.stdout, ended.stderr
+    assert forbear(*plan, "--on", "2026-04-20", "--as-of", "2026-04-20").returncode == 1
+
+
+@pytest.mark.parametrize(
+    ("paid", "on", "said"),
+    [
+        # 65 FR 36903: nine months old,
+        ((), "2026-09-30", "before it is 9 months old"),
+        # three instalments' worth paid in the last three months,
+        (("2026-07-11", "2026-08-11"), "2026-11-10", "3 instalments' worth"),
+        # once in twelve months.
+        (("2026-08-11", "2026-09-11", "2026-10-11"), "2026-11-10", None),
+    ],
+)
+def test_a_re_ageing_has_limits(book: Path, paid: tuple[str, ...], on: str, said: str | None) -> None:
+    # Given ten instalments of 105.00, of which few were paid, when the account is to be made current again, then by the
+    # limits only.
+    lines = "".join(f"L1,{n},2026-{n + 1:02}-10,100.00,5.00\n" for n in range(1, 11))
+    (book / "instalments.csv").write_text("loan_ref,n,due_on,principal,interest\n" + lines, "utf-8")
+    assert import_book(book, "forbear").bad == 0
+    for k, day in enumerate(paid):
+        assert forbear("pay", "L1", "105.00", "--on", day, "--key", f"P{k}", "--as-of", on).returncode == 0
+    reage = ("reschedule", "L1", "--reason", "reage", "--first-due", "2026-12-10", "--instalments", "3")
+    for tag in ("zh-Hans", "zh-Hant", "en"):
+        if said:
+            ended = forbear(*reage, "--on", on, "--as-of", on, "--key", "A1", "--lang", tag)
+            assert (ended.returncode, ended.stderr.count("\n")) == (1, 1), ended.stderr
+            assert said in ended.stderr if tag == "en" else "65 FR 36903" in ended.stderr
+    if not said:
+        ended = forbear(*reage, "--on", on, "--as-of", on, "--key", "A1")
+        assert ended.returncode == 0 and "0 days past due" in ended.stdout, ended.stderr
+        # The same again is answered as before; another within twelve months is refused.
+        assert forbear(*reage, "--on", on, "--as-of", on, "--key", "A1").returncode == 0
+        again = forbear(*reage, "--on", on, "--as-of", on, "--key", "A2")
+        assert (again.returncode, "at most once in 12 months" in again.stderr) == (1, True), again.stderr
 
 
 def test_a_database_that_is_away_is_one_line(book: Path) -> None:

@@ -11,10 +11,10 @@ import pytest
 from forbear.intake.errors import IntakeError
 from forbear.intake.services import import_book
 from forbear.ledger.allocate import ORDERS, default_order
-from forbear.ledger.models import Charged, ChargedBack, Kind, Paid, Waived
+from forbear.ledger.models import Charged, ChargedBack, Instalment, Kind, Paid, Reason, Rescheduled, Waived
 from forbear.nightly.run import nightly
 from forbear.rulebook.load import load
-from forbear.servicing.demand import keep_lawful
+from forbear.servicing.demand import Held, keep_lawful
 from forbear.servicing.post import Posting, Receipt, post_one
 from forbear.statement.services import Statement, statement
 
@@ -184,3 +184,64 @@ def test_the_night_follows_fees_waivers_and_chargebacks(dear: Path, asked: Asked
     posted(ChargedBack("C1", FEB + timedelta(days=15), "P1"), FEB + timedelta(days=15))
     stood = posted(Waived("W1", MAR, Kind.INTEREST, 500), MAR).standing
     assert night(asked, MAR)[:2] == (stood.dpd, stood.arrears)
+
+
+#: 1,000.00 at 2% a month, no more than the ceiling; late, 18% a year and a fee of 15.00 after three days.
+FEES = {
+    "loans": "ref,borrower_ref,product,status,opened_on,principal,annual_rate,penalty_rate,late_fee,grace_days\n"
+    "L1,B1,instalment,open,2026-01-10,1000.00,24,18,15.00,3\n",
+    "instalments": "loan_ref,n,due_on,principal,interest\nL1,1,2026-02-10,500.00,20.00\nL1,2,2026-03-10,500.00,10.00\n",
+}
+
+
+def test_a_late_fee_beside_penalty_interest_is_held_to_the_ceiling_by_all(
+    fresh_db: str, asked: Asked, tmp_path: Path
+) -> None:
+    # 法发〔2017〕22号 art. 2: interest, penalty interest, damages and other fees together, at most 24% a year. Given
+    # 500.00 twenty days late, then 18% of it is penalty interest, 4.93, and 6% what may be asked of the fee, 1.64.
+    taken_in(tmp_path / "fees", **FEES)
+    day = FEB + timedelta(days=20)
+    stood = posted(Paid("P1", FEB, 1), day).standing
+    found = told(fresh_db, day)
+    assert dict(found.today.owed)[Kind.LATE_FEE] == 164
+    assert [(n, cut.contracted, cut.lawful) for n, cut in found.late_fees] == [(1, 1_500, 164)]
+    assert night(asked, day) == (stood.dpd, stood.arrears, stood.owed)
+    assert found.today.due == stood.owed == 52_000 - 1 + 493 + 164
+    # A week later the journal holds what came in between, in parts that sum to the formula.
+    later = day + timedelta(days=7)
+    stood = posted(Paid("P2", later, 1), later).standing
+    assert told(fresh_db, later).today.due == stood.owed
+    assert asked(
+        "SELECT sum(amount_minor) FROM journal_entry WHERE ledger_account = 'owed:late_fee' AND amount_minor > 0"
+    ) == [(222,)]
+    assert night(asked, later) == (stood.dpd, stood.arrears, stood.owed)
+
+
+def test_the_interest_of_a_plan_is_held_to_the_ceiling_by_all(fresh_db: str, asked: Asked, tmp_path: Path) -> None:
+    # Given a plan over the 1,000.00 at 3% a month, then 2% a month is demanded, and shown what was removed.
+    taken_in(tmp_path / "plan", **FEES)
+    lines = (Instalment(date(2026, 4, 10), 50_000, 3_000), Instalment(date(2026, 5, 10), 50_000, 1_500))
+    stood = posted(Rescheduled("A1", MAR, lines, Reason.PLAN), date(2026, 4, 20)).standing
+    found = told(fresh_db, stood.as_of)
+    assert [(n, cut.excess) for n, cut in found.replaced] == [(3, 1_000), (4, 500)]
+    assert found.today.due == stood.owed
+    # The night knows what has fallen due: 500.00 and 20.00, with the 30.00 of before.
+    assert night(asked, stood.as_of) == (stood.dpd, stood.arrears, stood.owed)
+    assert stood.arrears == 52_000 + 3_000
+    # The first line's penalty interest is at the contract's 18%, on what is overdue of the plan.
+    assert asked("SELECT sum(amount_minor) FROM journal_entry") == [(0,)]
+
+
+def test_a_ceiling_that_comes_later_restates_fees_and_plans(fresh_db: str, asked: Asked, tmp_path: Path) -> None:
+    taken_in(tmp_path / "fees", **FEES)
+    day = FEB + timedelta(days=20)
+    posted(Paid("P1", FEB, 1), day)
+    own = tmp_path / "packs"
+    own.mkdir()
+    (own / "own.toml").write_text(OWN, "utf-8")
+    # Given a house ceiling of 12%, below the penalty rate, then 12% runs, and nothing is left of the fee.
+    assert keep_lawful(load(own)) == Held(1, 1)
+    assert asked(
+        "SELECT ledger_account, amount_minor FROM journal_balance"
+        " WHERE ledger_account IN ('owed:late_fee', 'owed:penalty') AND amount_minor <> 0"
+    ) == [("owed:penalty", 329)]

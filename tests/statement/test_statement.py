@@ -171,6 +171,37 @@ def test_a_place_without_provisions_rests_on_the_contract(fresh_db: str, tmp_pat
     assert "the contract" in render.text(document(found, LANGUAGES["en"]))
 
 
+def test_what_is_cited_is_in_force_on_the_day(fresh_db: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # 民法典 art. 1260: contract law and its interpretations end with 2020-12-31. Given a loan of 2020, then the
+    # order of settlement and early repayment are cited by the statement's day, and each charge by its own.
+    older = {table: text.replace("2026-", "2020-") for table, text in TABLES.items()}
+    monkeypatch.setattr(sys.modules[__name__], "TABLES", older)
+    taken_in(tmp_path / "own")
+    for day, then in ((date(2020, 12, 31), "Contract Law"), (date(2021, 1, 1), "Civil Code (2020)")):
+        found = told(fresh_db, day)
+        assert found.early is not None and all(each.in_force(day) for each in (*found.order_basis, found.early))
+        assert all(each.basis is None or each.basis.in_force(each.line.end) for each in found.charges)
+        note = next(table.notes[-1] for table in document(found, LANGUAGES["en"]).tables if table.id == "payments")
+        assert then in note and len(found.order_basis) == 2
+
+
+def test_the_history_of_what_was_past_due_stands_on_the_statement_and_on_the_accounts_page(
+    book: None, fresh_db: str, reader: TestClient
+) -> None:
+    # Given the first instalment paid ten days late, then it rolled on and was paid up; the second rolled on.
+    post_one(Posting(1, Paid("P1", date(2026, 2, 20), 53_000)), DAY)
+    words = document(told(fresh_db), LANGUAGES["en"])
+    table = next(table for table in words.tables if table.id == "arrears")
+    assert [(row[1], row[3]) for row in table.rows] == [
+        ("1-30 days", "rolled on"),
+        ("nothing past due", "all arrears paid"),
+        ("1-30 days", "rolled on"),
+        ("nothing past due", "–"),
+    ]
+    page = reader.get("/accounts/1", headers={"Accept-Language": "en"}).text
+    assert "History of what was past due" in page and "all arrears paid" in page
+
+
 @pytest.mark.parametrize("tag", LANGUAGES)
 def test_the_three_forms_hold_the_same_words_in_each_language(book: None, fresh_db: str, tag: str) -> None:
     post_one(Posting(1, Paid("P1", DAY, 30_000)), DAY)

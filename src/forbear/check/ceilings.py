@@ -4,13 +4,13 @@ import contextlib
 import functools
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import Any, Literal
 
+from forbear.errors import CalendarUnknown
 from forbear.rulebook.cap import published
-from forbear.rulebook.errors import CalendarUnknown
 from forbear.rulebook.load import Rulebook
 from forbear.rulebook.models import Text, at
 
@@ -25,6 +25,19 @@ class Source:
     article: str
     text: Text
     verified: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Then:
+    """What takes a ceiling's place from a day on, were the action brought on the day of asking.
+
+    ppm is None where the rate of that day is not on file; `ends`: nothing takes its place.
+    """
+
+    since: date
+    ppm: int | None
+    source: Source
+    ends: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +60,7 @@ class Ceiling:
     multiple: tuple[int, Text] | None = None
     known_through: date | None = None
     note: Text | None = None
+    then: Then | None = None
 
 
 def ceilings(
@@ -56,7 +70,8 @@ def ceilings(
 
     Args:
         lender_type: a value of the fact `lender_type`, or None where it is not known.
-        asked_on: the day of asking: which exemption holds is a matter of the day on which a court would decide.
+        asked_on: the day of asking, taken for that of an action: which exemption holds, and which ceiling follows on
+            one that was replaced while the loan ran, is decided by it.
     """
     found: list[Ceiling] = []
     for rule in book.rules:
@@ -84,6 +99,7 @@ def ceilings(
                 multiple=multiple,
                 known_through=known_through,
                 note=rule.note,
+                then=_then(book, rule.id, opened_on, asked_on),
             )
         )
         found += _lines(found[-1], rule.instrument.id, opened_on)
@@ -98,7 +114,8 @@ def _binds(
     if lender_type is None:
         return None, None
     for entry in _table()["exempt"]:
-        if instrument.startswith(entry["instrument"]) and lender_type in entry["lenders"] and entry["from"] <= asked_on:
+        holds = entry["from"] <= asked_on < entry.get("to", date.max)
+        if holds and instrument.startswith(entry["instrument"]) and lender_type in entry["lenders"]:
             return False, _source(entry)
     return False, None
 
@@ -115,7 +132,26 @@ def _lines(beside: Ceiling, instrument: str, opened_on: date) -> Iterable[Ceilin
                 beside.binds,
                 beside.exempt,
                 effect="void",
+                then=None if beside.then is None else replace(beside.then, ppm=None, ends=True),
             )
+
+
+def _then(book: Rulebook, rule_id: str, opened_on: date, asked_on: date) -> Then | None:
+    """What the transition of an instrument makes of a rule's ceiling for a contract, were it sued on a day."""
+    for entry in _table()["transition"]:
+        contracts, sued = entry["contracts"], entry["sued"]
+        if entry["of"] != rule_id or not contracts[0] <= opened_on < contracts[1]:
+            continue
+        if not sued[0] <= asked_on < (sued[1] if len(sued) > 1 else date.max):
+            continue
+        (rule,) = [each for each in book.rules if each.id == entry["by"]]
+        cap = rule.cap[-1].value
+        assert cap.series is not None and cap.times is not None
+        ppm = None
+        with contextlib.suppress(CalendarUnknown):
+            ppm = cap.times * published(book.series[cap.series], asked_on if entry["rate_of"] == "suit" else opened_on)
+        return Then(max(opened_on, entry.get("since", opened_on)), ppm, _source(entry))
+    return None
 
 
 def _source(entry: Mapping[str, Any]) -> Source:

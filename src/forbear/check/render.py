@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
-from forbear.check.ceilings import Ceiling, Source
+from forbear.check.ceilings import Ceiling, Source, Then
 from forbear.check.services import Held, Report
 from forbear.check.words import say, table
 from forbear.ledger.excess import Capped
@@ -80,6 +80,14 @@ def _ceiling(held: Held) -> dict[str, Any]:
         "exempt": None if ceiling.exempt is None else _source(ceiling.exempt),
         "effect": ceiling.effect,
         "note": ceiling.note,
+        "then": None
+        if ceiling.then is None
+        else {
+            "since": ceiling.then.since.isoformat(),
+            "ppm": ceiling.then.ppm,
+            "ends": ceiling.then.ends,
+            **_source(ceiling.then.source),
+        },
         "excess_minor": None if ceiling.binds is False or ceiling.ppm is None else capped.excess if capped else 0,
         "lines": [
             {
@@ -164,8 +172,17 @@ class _Words:
             yield f"      {self.rule(ceiling)}"
             if ceiling.note is not None:
                 yield f"      {ceiling.note[self.language]}"
+            if ceiling.then is not None:
+                yield f"      {self.then(ceiling.then)}"
         if all(held.ceiling.binds is False for held in report.held):
             yield self.say("none_binds")
+
+    def then(self, then: Then) -> str:
+        """What takes a ceiling's place, and by which rule."""
+        figure = self.say("ppm_unknown") if then.ppm is None else f"{percent(then.ppm)}%"
+        key = "then_ends" if then.ends else "then"
+        since, asked = then.since, self.report.asked_on
+        return self.say(key, since=since, asked=asked, figure=figure, why=self.source(then.source))
 
     def standing(self, held: Held) -> str:
         """Whether a ceiling binds, why, and whether it is passed."""
@@ -227,7 +244,11 @@ class _Words:
                 yield f"  {self.rule(ceiling)}"
                 if ceiling.binds is None:
                     yield f"  {self.say('depends', lenders=self.lenders(ceiling))}"
-            yield f"  {self.say('excess_method', factor=capped.factor.quantize(Decimal('0.000001'), ROUND_HALF_UP))}"
+            if capped.factor is None:
+                yield f"  {self.say('excess_by_stretches')}"
+            else:
+                factor = capped.factor.quantize(Decimal("0.000001"), ROUND_HALF_UP)
+                yield f"  {self.say('excess_method', factor=factor)}"
             yield f"  {self.say(f'effect_{rules[0].effect}')}"
             yield from self.table(capped)
 

@@ -6,7 +6,7 @@ from datetime import date
 from forbear.check.ceilings import Ceiling, ceilings
 from forbear.check.read import Loan
 from forbear.ledger.cost import Method, Rate, cost
-from forbear.ledger.excess import Capped, capped, parts
+from forbear.ledger.excess import Capped, Part, by_stretches, capped, parts
 from forbear.rulebook.load import Rulebook
 
 #: The order in which costs are shown; the ceilings are measured by the first.
@@ -43,13 +43,15 @@ def check(loan: Loan, book: Rulebook, asked_on: date, method: Method = METHODS[0
     rates = tuple(rate for each in METHODS if (rate := cost(flows, each)) is not None)
     found = ceilings(book, loan.place, loan.lender_type, loan.opened_on, asked_on)
     lines = parts(flows, method)
-    held = tuple(
-        Held(
-            ceiling,
-            None
-            if ceiling.binds is False or ceiling.ppm is None
-            else capped(flows.advances, lines, ceiling.ppm, method),
-        )
-        for ceiling in found
-    )
+    held = tuple(Held(ceiling, _held(loan, lines, ceiling, method)) for ceiling in found)
     return Report(loan, asked_on, rates, held, method)
+
+
+def _held(loan: Loan, lines: tuple[Part, ...], ceiling: Ceiling, method: Method) -> Capped | None:
+    if ceiling.binds is False or ceiling.ppm is None:
+        return None
+    advances, then = loan.flows.advances, ceiling.then
+    if then is None or then.since >= lines[-1].due_on:
+        return capped(advances, lines, ceiling.ppm, method)
+    before = [(loan.opened_on, ceiling.ppm)] if then.since > loan.opened_on else []
+    return by_stretches(advances, lines, [*before, (then.since, then.ppm)])

@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping
 from datetime import date, timedelta
 from typing import NamedTuple
 
+from forbear.calendars import public_holiday
 from forbear.contact.models import CALLS, CONNECTED, CONVERSED, HEARD, MADE, TEXTS, TRIES, Loan, Record
 from forbear.ledger.filed import Stood, stood
 from forbear.ledger.models import LedgerError
 from forbear.ledger.position import HORIZON_DAYS, Position, Standing, position, settled, standing
 from forbear.rulebook.book import Rulebook
-from forbear.rulebook.calendar import public_holiday
 from forbear.rulebook.cap import find_cap
 from forbear.rulebook.compile import Compiled, compile_for
 from forbear.rulebook.earliest import local_date

@@ -70,8 +70,9 @@ GATHER = f"""
             SELECT FROM import o WHERE o.book_id = b.book_id AND o.finished_at IS NULL AND NOT EXISTS (
                 SELECT FROM import n WHERE n.book_id = b.book_id AND n.finished_at IS NOT NULL
                 AND (n.taken_on, n.id) > (o.taken_on, o.id) AND n.tables @> o.tables)),
-        a.status, a.opened_on, a.penalty_rate_ppm - a.removed_penalty_ppm, a.late_fee_minor, a.late_fee_ppm,
-        a.grace_days, coalesce(a.allocation_order, k.allocation_order),
+        a.status, a.opened_on, a.penalty_rate_ppm, a.late_fee_minor, a.late_fee_ppm, a.grace_days,
+        (SELECT ppm FROM ceiling WHERE book_id = k.id AND opened_on = a.opened_on),
+        coalesce(a.allocation_order, k.allocation_order),
         b.agreed_from_min, b.agreed_to_min,
         i.due, i.principal, i.interest, p.days, p.amounts, p.back, c.seconds, c.steps, c.outcomes,
         (SELECT jsonb_build_array(k.currency, a.product, coalesce(a.annual_rate_ppm, 0),
@@ -124,7 +125,7 @@ GATHER_AT = GATHER.replace("gate_now()", "coalesce(%(at)s::timestamptz, gate_now
 GATHER_MANY = GATHER.replace("= %(account_id)s", "= ANY(%(account_ids)s::bigint[])")
 
 #: The columns of GATHER that are the person's: what their records say goes for all of them.
-_WHO = slice(30, 32 + len(OF_PERSON) + len(DAYS_OF_PERSON))
+_WHO = slice(31, 33 + len(OF_PERSON) + len(DAYS_OF_PERSON))
 _EPOCH = date(1970, 1, 1).toordinal()
 
 
@@ -176,13 +177,13 @@ _NAMES = (*_PLAIN, *_PLAIN_OF_ACCOUNT, *_DAYS_OF_ACCOUNT)
 
 def _loan(row: tuple[Any, ...], who: tuple[Any, ...], waits: bool) -> Loan:
     (_, _, _, _, account_id, jurisdiction, lender_type, collector, history_from, recorded_until, _, status, opened_on,
-     rate, fee, fee_ppm, grace, order, agreed_from, agreed_to, due, principal, interest, paid_on, amounts, back,
-     seconds, steps, outcomes, more) = row[: _WHO.start]  # fmt: skip
+     rate, fee, fee_ppm, grace, ceiling, order, agreed_from, agreed_to, due, principal, interest, paid_on, amounts,
+     back, seconds, steps, outcomes, more) = row[: _WHO.start]  # fmt: skip
     zones, country, *of_person = who
     plain = dict(zip(_NAMES_OF_PERSON, of_person, strict=True))
     plain.update(zip(_NAMES, row[_WHO.stop :], strict=True))
     days = {name: plain.pop(name) for name in (*DAYS_OF_PERSON, *_DAYS_OF_ACCOUNT)}
-    late = Late(rate, fee, fee_ppm, grace)
+    late = Late(rate, fee, fee_ppm, grace, ceiling_ppm=ceiling)
     schedule = tuple(
         [Instalment(_day(on), p, i) for on, p, i in zip(due or (), principal or (), interest or (), strict=True)]
     )

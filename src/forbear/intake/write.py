@@ -228,12 +228,6 @@ def _loans(connection: psycopg.Connection[Any], book_id: int, batch: Batch) -> l
         (book_id,),
     )
     columns = (*(name for name in ACCOUNT_COLUMNS if name != "borrower_ref"), "import_id")
-    # What a ceiling removed of another rate is worked out anew at the end of the import (servicing/demand.py).
-    connection.execute(
-        "UPDATE account a SET removed_penalty_ppm = 0 FROM incoming_loans l WHERE a.book_id = %s AND a.ref = l.ref"
-        " AND a.removed_penalty_ppm > 0 AND a.penalty_rate_ppm <> l.penalty_rate_ppm",
-        (book_id,),
-    )
     connection.execute(
         f"INSERT INTO account (book_id, borrower_id, {_columns(columns)})"
         f" SELECT b.book_id, b.id, {_columns(columns, 'l.')} FROM incoming_loans l"

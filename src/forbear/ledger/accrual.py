@@ -11,11 +11,15 @@ from forbear.ledger.daycount import YEAR, units
 from forbear.ledger.models import PPM, DayCount, Kind, Late, Line, half_up
 
 
-def by_days(kind: Kind, n: int, base: int, rate_ppm: int, count: DayCount, start: date, end: date) -> Line:
+def by_days(
+    kind: Kind, n: int, base: int, rate_ppm: int, count: DayCount, start: date, end: date, at_most: int | None = None
+) -> Line:
     """Interest on `base` for the days after `start` through `end`: half_up(base * rate * days / year)."""
     days = units(start, end, count)
     amount = half_up(base * rate_ppm * days, YEAR[count] * PPM)
-    return Line(kind, n, start, end, base, rate_ppm, days, YEAR[count], amount)
+    if at_most is not None:
+        amount = min(amount, at_most)
+    return Line(kind, n, start, end, base, rate_ppm, days, YEAR[count], amount, at_most)
 
 
 def at_once(kind: Kind, n: int, on: date, amount: int) -> Line:

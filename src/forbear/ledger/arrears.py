@@ -9,12 +9,23 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 from itertools import pairwise
 
 from dateutil.relativedelta import relativedelta
 
-from forbear.ledger.models import Event, Kind, LedgerError, Reason, Rescheduled, Terms
+from forbear.ledger.models import (
+    ChargedBack,
+    Event,
+    Instalment,
+    Kind,
+    LedgerError,
+    Paid,
+    Reason,
+    Rescheduled,
+    Reversed,
+    Terms,
+)
 from forbear.ledger.state import Span, State, dpd_on
 
 # ---- buckets ----------------------------------------------------------------------------------------
@@ -189,6 +200,71 @@ def history(
     return days
 
 
+class Move(StrEnum):
+    """How a loan came from one bucket to the next."""
+
+    ROLLED = "rolled"  # on to a later bucket (滚动)
+    BACK = "back"  # to an earlier one, still past due
+    PAID_UP = "paid_up"  # nothing past due any more
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Days in a row, `first` to `last`, in one bucket and class; dpd: days past due on the last of them.
+
+    category: None where no classing was asked for. move: how it came from the bucket before; None at the beginning, and
+    where only the class changed.
+    """
+
+    first: date
+    last: date
+    dpd: int
+    bucket: str
+    category: Category | None
+    move: Move | None
+
+
+def stretches(
+    state: State, first: date, buckets: Buckets = MONTHLY, classing: Classing | None = CN_2023
+) -> tuple[Stretch, ...]:
+    """The history from `first` to the state's day in its stretches: `history`, without a line for each day."""
+    found: list[Stretch] = []
+    for on in _turns(state, first, buckets, classing):
+        dpd = dpd_on(state.spans, on)
+        bucket = buckets.of(dpd)
+        category = None if classing is None else category_on(state, on, classing)
+        move, before = None, found[-1] if found else None
+        if before:
+            ended = on - timedelta(days=1)
+            found[-1] = before = replace(before, last=ended, dpd=dpd_on(state.spans, ended))
+            if (bucket.id, category) == (before.bucket, before.category):
+                continue
+            was = buckets.of(before.dpd)
+            if bucket != was:
+                move = Move.ROLLED if bucket.first > was.first else Move.BACK if dpd else Move.PAID_UP
+        found.append(Stretch(on, on, dpd, bucket.id, category, move))
+    if found:
+        found[-1] = replace(found[-1], last=state.as_of, dpd=state.dpd)
+    return tuple(found)
+
+
+def _turns(state: State, first: date, buckets: Buckets, classing: Classing | None) -> list[date]:
+    """The days, in order, on which bucket or class may change; `first` among them."""
+    limits = [bucket.first for bucket in buckets.ladder if bucket.first]
+    days = {first}
+    for span in state.spans:
+        ends = [span.end] if span.end else []
+        days |= {span.start, *ends}
+        limits_here = limits
+        if classing:
+            limits_here = [*limits, *(over + 1 for over, _ in classing.over)]
+            days |= {end + relativedelta(months=classing.probation_months) for end in ends}
+        days |= {span.aged_from + timedelta(days=limit) for limit in limits_here}
+    if classing:
+        days |= {debt.due_on for debt in state.debts}
+    return sorted(day for day in days if first <= day <= state.as_of)
+
+
 def rolls(histories: Iterable[Sequence[Day]], ends: Sequence[date]) -> Counter[tuple[str, str]]:
     """How many loans went from which bucket to which between two of the days `ends` that follow each other."""
     moves: Counter[tuple[str, str]] = Counter()
@@ -226,15 +302,22 @@ class ReageLimits:
     at_most: tuple[tuple[int, int], ...]  # (times, within so many months)
 
 
-#: The uniform retail credit classification of US bank supervisors, open-end credit; recalled.
+#: The uniform retail credit classification of US bank supervisors, open-end credit: that it limits re-ageing was read,
+#: the numbers are recalled. It binds banks there; elsewhere it is the policy of the house.
 FFIEC = ReageLimits("65 FR 36903 (2000-06-12)", False, 9, 3, ((1, 12), (2, 60)))
 
 
 def reage_refusals(
     terms: Terms, events: Iterable[Event], on: date, paid_in_a_row: int, limits: ReageLimits = FFIEC
 ) -> list[str]:
-    """What stands against re-ageing on `on`: codes "too_young", "too_few_payments", "too_often"; empty: nothing."""
-    before = [e.on for e in events if isinstance(e, Rescheduled) and e.reason is Reason.REAGE and e.on < on]
+    """What stands against re-ageing on `on`: codes "too_young", "too_few_payments", "too_often"; empty: nothing.
+
+    paid_in_a_row: as `instalments_paid` tells. Re-ageings that were reversed do not count.
+    """
+    known = list(events)
+    gone = {e.of for e in known if isinstance(e, Reversed)}
+    reaged = [e for e in known if isinstance(e, Rescheduled) and e.reason is Reason.REAGE and e.key not in gone]
+    before = [e.on for e in reaged if e.on <= on]
     found = []
     if terms.opened_on + relativedelta(months=limits.least_age_months) > on:
         found.append("too_young")
@@ -243,6 +326,21 @@ def reage_refusals(
     if any(sum(day > on - relativedelta(months=m) for day in before) >= times for times, m in limits.at_most):
         found.append("too_often")
     return found
+
+
+def instalments_paid(
+    schedule: Sequence[Instalment], events: Iterable[Event], on: date, limits: ReageLimits = FFIEC
+) -> int:
+    """How many instalments' worth was paid in the last months, as many as the limits ask payments for; a sum at once
+    counts like payments in a row. The largest instalment that has fallen due is the measure; what was taken back by
+    then is left out.
+    """
+    known = list(events)
+    back = {e.of for e in known if isinstance(e, Reversed | ChargedBack) and e.on <= on}
+    since = on - relativedelta(months=limits.payments)
+    paid = sum(e.amount for e in known if isinstance(e, Paid) and since < e.on <= on and e.key not in back)
+    measure = max((line.amount for line in schedule if line.due_on <= on), default=0)
+    return paid // measure if measure else 0
 
 
 # ---- sale -------------------------------------------------------------------------------------------
@@ -261,7 +359,7 @@ def assignment(ref: str, terms: Terms, state: State) -> dict[str, object]:
         "opened_on": terms.opened_on,
         "principal": terms.principal,
         "annual_rate_ppm": terms.annual_rate_ppm,
-        "penalty_rate_ppm": terms.late.penalty_rate_ppm,
+        "penalty_rate_ppm": terms.late.held(terms.late.penalty_rate_ppm),
         "as_of": state.as_of,
         "owed": {str(kind): state.owed(kind) for kind in Kind if state.owed(kind)},
         "credit": state.credit,

@@ -29,7 +29,8 @@ class Book:
     """Loans, their instalments and their payments. Amounts in minor units, days since 1970-01-01.
 
     first, paid_first: one more than there are loans; loan k has the instalments from first[k] to first[k + 1],
-    in the order of their due dates, and the payments from paid_first[k] on, in the order of their days.
+    in the order of their due dates, and the payments from paid_first[k] on, in the order of their days. ceiling_ppm:
+    as in Late, NEVER where there is none.
     """
 
     first: Ints
@@ -44,6 +45,7 @@ class Book:
     late_fee_minor: Ints
     late_fee_ppm: Ints
     grace_days: Ints
+    ceiling_ppm: Ints
 
     def part(self, lo: int, hi: int) -> "Book":
         """The loans from `lo` to `hi`."""
@@ -62,6 +64,7 @@ class Book:
             self.late_fee_minor[lo:hi],
             self.late_fee_ppm[lo:hi],
             self.grace_days[lo:hi],
+            self.ceiling_ppm[lo:hi],
         )
 
 
@@ -227,7 +230,13 @@ class _Walk:
             Kind.LATE_FEE: np.zeros(len(rows), dtype=np.int64),
         }
         self.since = book.due_on[rows]
-        self.rate = book.penalty_rate_ppm[loans][owner]
+        ceiling = book.ceiling_ppm[loans][owner]
+        self.rate = np.minimum(book.penalty_rate_ppm[loans][owner], ceiling)
+        #: Under a ceiling, what comes of a late fee day by day: how fast, and how much of it has not come yet.
+        self.room = np.where(ceiling == NEVER, 0, ceiling - self.rate)
+        self.by_days = ceiling != NEVER
+        self.fee_left = np.zeros(len(rows), dtype=np.int64)
+        self.fees = bool(self.by_days.any() and (book.late_fee_minor[loans] | book.late_fee_ppm[loans]).any())
         self.book, self.loans = book, loans
         self.paid_from, self.paid_until = paid_from.copy(), paid_until
         self.credit = credit.copy()
@@ -264,7 +273,9 @@ class _Walk:
         due = at < self.next_due[owner]
         past = self.due_on[:-1] < as_of
         unpaid = self._unpaid(at)
-        penalty = self.left[Kind.PENALTY] + self._running(at, np.full(len(at), as_of))
+        today = np.full(len(at), as_of)
+        penalty = self.left[Kind.PENALTY] + self._running(Kind.PENALTY, at, today)
+        late_fee = self.left[Kind.LATE_FEE] + self._running(Kind.LATE_FEE, at, today)
         starts = self.first[:-1]
         oldest = np.minimum.reduceat(np.where(due & past & (unpaid > 0), self.due_on[:-1], NEVER), starts)
         for name, values in (
@@ -273,7 +284,7 @@ class _Walk:
             ("interest", self.left[Kind.INTEREST] * due),
             ("fee", self.left[Kind.FEE] * due),
             ("penalty", penalty * due),
-            ("late_fee", self.left[Kind.LATE_FEE]),
+            ("late_fee", late_fee),
         ):
             getattr(owed, name)[loans] = np.add.reduceat(values, starts)
         owed.oldest_due_on[loans] = oldest
@@ -305,15 +316,22 @@ class _Walk:
             self.next_fee[ask] += 1
             unpaid = self._unpaid(at)
             fee = np.maximum(self.book.late_fee_minor[loan], _half_up(unpaid * self.book.late_fee_ppm[loan], PPM))
-            self.left[Kind.LATE_FEE][at] = np.where(unpaid > 0, fee, 0)
+            fee = np.where(unpaid > 0, fee, 0)
+            self.left[Kind.LATE_FEE][at] = np.where(self.by_days[at], 0, fee)
+            self.fee_left[at] = np.where(self.by_days[at], fee, 0)
 
-    def _running(self, at: Ints, to: Ints) -> Ints:
-        """Penalty interest of the stretch of days that is still open, as it stands on `to`."""
+    def _running(self, kind: Kind, at: Ints, to: Ints) -> Ints:
+        """Penalty interest, or the late fee by days, of the stretch that is still open, as it stands on `to`."""
+        if kind is Kind.LATE_FEE and not self.fees:
+            return np.zeros(len(at), dtype=np.int64)
         base = self.left[Kind.PRINCIPAL][at]
         if self.compounding:
             base = base + self.left[Kind.INTEREST][at]
         units = units_of(self.since[at], np.maximum(to, self.since[at]), self.count)
-        return _by_days(base, self.rate[at], units, YEAR[self.count])
+        if kind is Kind.PENALTY:
+            return _by_days(base, self.rate[at], units, YEAR[self.count])
+        fee: Ints = np.minimum(_by_days(base, self.room[at], units, YEAR[self.count]), self.fee_left[at])
+        return fee
 
     def _allocate(self, who: Ints, amount: Ints, on: Ints) -> Ints:
         """Settle debts with `amount`, the order's stages one after the other; what is left over."""
@@ -350,13 +368,17 @@ class _Walk:
     def _pay(self, kind: Kind, rows: Ints, at: Ints, amount: Ints, on: Ints) -> Ints:
         """Pay one kind at the places `at`, from the `rows` of amount; what is still left of it."""
         owed = self.left[kind][at]
-        if kind is Kind.PENALTY:
-            owed = owed + self._running(at, on[rows])
+        if kind in (Kind.PENALTY, Kind.LATE_FEE):
+            owed = owed + self._running(kind, at, on[rows])
         part = np.minimum(amount[rows], owed)
         if kind is Kind.PRINCIPAL or (kind is Kind.INTEREST and self.compounding):
             paid = part > 0
-            self.left[Kind.PENALTY][at[paid]] += self._running(at[paid], on[rows[paid]])
-            self.since[at[paid]] = on[rows[paid]]
+            places, days = at[paid], on[rows[paid]]
+            fee = self._running(Kind.LATE_FEE, places, days)
+            self.left[Kind.PENALTY][places] += self._running(Kind.PENALTY, places, days)
+            self.left[Kind.LATE_FEE][places] += fee
+            self.fee_left[places] -= fee
+            self.since[places] = days
         self.left[kind][at] -= part
         amount[rows] -= part
         left: Ints = owed - part

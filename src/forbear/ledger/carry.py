@@ -57,7 +57,7 @@ def replay(
 def resume(carried: Carried, payments: Sequence[Paid], as_of: date) -> tuple[State, Carried]:
     """The state at the end of `as_of` after one or more payments, none later, each with `precedes` and a new key.
 
-    The state's lines and transactions are those since the loan was set down. Its debts leave out what is settled,
+    The state's lines, cuts and transactions are those since the loan was set down. Its debts leave out what is settled,
     and instalments to come beyond the next; days past due, arrears, what is due and the class are those of the fold.
     """
     loan, far = _take_up(carried, as_of)
@@ -110,6 +110,7 @@ def _set_down(loan: Walked, last: Event, far: list[list[int]], as_of: date) -> t
                 _day(claim.since),
                 claim.fee_asked,
                 _day(claim.unpaid_from),
+                claim.fee_left,
             ]
         )
     whole = [
@@ -148,8 +149,9 @@ def _take_up(carried: Carried, as_of: date) -> tuple[Walked, list[list[int]]]:
             _date(since),
             fee_asked,
             _date(unpaid_from),
+            fee_left,
         )
-        for n, due_on, aged, left, to_come, due, since, fee_asked, unpaid_from in claims
+        for n, due_on, aged, left, to_come, due, since, fee_asked, unpaid_from, fee_left in claims
     ]
     for claim in made:
         claim.left.setdefault(_PRINCIPAL, 0)

@@ -16,6 +16,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from decimal import ROUND_FLOOR, ROUND_HALF_UP, Decimal
+from fractions import Fraction
+from itertools import pairwise
 
 from forbear.ledger.cost import Dated, Equation, Flows, Method, Rate
 from forbear.ledger.models import PPM, Instalment, LedgerError
@@ -55,12 +57,15 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Capped:
-    """A schedule held to a ceiling: the cost before, and the lines; `factor` is what is left of each charge."""
+    """A schedule held to a ceiling: the cost before, and the lines.
+
+    factor: what is left of each charge; None where each line was held by itself (`by_stretches`).
+    """
 
     cap_ppm: int
     method: Method
     before: Rate
-    factor: Decimal
+    factor: Decimal | None
     lines: tuple[Line, ...]
 
     @property
@@ -151,6 +156,54 @@ def capped(
     )
 
 
+def by_stretches(
+    advances: Sequence[Dated], lines: Sequence[Part], ceilings: Sequence[tuple[date, int | None]]
+) -> Capped | None:
+    """The lines held to a ceiling that becomes another one on a day; None where nothing is above.
+
+    Each instalment's charge is held to what the principal outstanding in its period costs at the ceiling of each day:
+    one factor for all would let the days before pay for those after. Time is that of `irr_simple`, of which a period
+    that the change falls into has its share by days, the first day counted and the last not.
+
+    Args:
+        ceilings: (from day, ppm a year) in order, the first no later than the first advance; None: no ceiling.
+
+    Raises LedgerError as `capped`.
+    """
+    flows = Flows.of(advances, [(line.due_on, line.amount) for line in lines])
+    equation = Equation.of(flows, Method.IRR_SIMPLE)
+    starts = [on for on, _ in ceilings]
+    days = sorted({*equation.times, *(on for on in starts if flows.advances[0][0] < on < flows.payments[-1][0])})
+    per_year = equation.unit.per_year
+    outstanding, room, free = 0, Fraction(0), False
+    given, due, allowed = _by_day(flows.advances), _by_day([(x.due_on, x.principal) for x in lines]), {}
+    known = sorted(equation.times)
+    for start, end in pairwise(days):
+        outstanding += given.get(start, 0) - due.get(start, 0)
+        begun = max(on for on in known if on <= start)
+        ended = min(on for on in known if on >= end)
+        time = (equation.times[ended][0] - equation.times[begun][0]) * Fraction(
+            (end - start).days, (ended - begun).days
+        )
+        ppm = [each for on, each in ceilings if on <= start][-1]
+        free = free or ppm is None
+        room += Fraction(outstanding * (ppm or 0), PPM) * time / per_year
+        if end in due:
+            allowed[end] = None if free else int(room)
+            room, free = Fraction(0), False
+    held = []
+    for line in lines:
+        most = allowed.get(line.due_on, 0)
+        left = line.charge if most is None else min(line.charge, most)
+        if most is not None:
+            allowed[line.due_on] = most - left
+        held.append(Line(line.due_on, line.principal, line.amount, line.principal + left))
+    if not any(line.excess for line in held):
+        return None
+    cap = next(ppm for _, ppm in ceilings if ppm is not None)  # there is one, since something is above it
+    return Capped(cap, Method.IRR_SIMPLE, _rate(flows, equation), None, tuple(held))
+
+
 def _by_day(dated: Sequence[Dated]) -> dict[date, int]:
     sums: dict[date, int] = {}
     for on, minor in dated:
@@ -179,10 +232,10 @@ def _no_cost(flows: Flows) -> LedgerError:
     )
 
 
-def lawful(schedule: Sequence[Instalment], held: Capped) -> tuple[Instalment, ...]:
+def lawful(schedule: Sequence[Instalment], cuts: Sequence[Line]) -> tuple[Instalment, ...]:
     """The schedule with what is removed taken off the interest, then off the fee, of each instalment."""
     made = []
-    for line, cut in zip(schedule, held.lines, strict=True):
+    for line, cut in zip(schedule, cuts, strict=True):
         of_interest = min(line.interest, cut.excess)
         made.append(replace(line, interest=line.interest - of_interest, fee=line.fee - (cut.excess - of_interest)))
     return tuple(made)

@@ -4,7 +4,7 @@ The night and the gate both ask here, so that a waiver, a fee, a plan or forbear
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
@@ -30,7 +30,7 @@ from forbear.ledger.models import (
     Waived,
     WrittenOff,
 )
-from forbear.ledger.position import HORIZON_DAYS, Position, of_state
+from forbear.ledger.position import Position, of_state
 from forbear.ledger.state import State, fold, place
 
 #: The kinds of event that a row of account_event can hold.
@@ -159,24 +159,9 @@ class Stood:
 def stood(terms: Terms, schedule: Sequence[Instalment], events: Sequence[Event], as_of: date) -> Stood:
     """Where a loan stands at the end of `as_of`. Raises LedgerError, as the fold does."""
     state = fold(terms, schedule, events, as_of)
-    due = _next_due(state)
-    ahead = None if due is None else (due - as_of).days
-    return Stood(
-        replace(of_state(schedule, state), days_to_due=ahead), state.forborne_until, _plan_until(events, state), due
-    )
-
-
-def _next_due(state: State) -> date | None:
-    """Of a loan that was rescheduled what falls due is the new schedule's."""
-    credit = state.credit
-    for debt in sorted(state.debts, key=lambda debt: debt.due_on):
-        amount = sum(debt.owed.values()) + sum(debt.to_come.values())
-        if not debt.n or debt.due_on < state.as_of or not amount:
-            continue
-        if amount > credit:
-            return debt.due_on if (debt.due_on - state.as_of).days <= HORIZON_DAYS else None
-        credit -= amount
-    return None
+    at = of_state(state)
+    due = None if at.days_to_due is None else as_of + timedelta(days=at.days_to_due)
+    return Stood(at, state.forborne_until, _plan_until(events, state), due)
 
 
 def _plan_until(events: Sequence[Event], state: State) -> date | None:

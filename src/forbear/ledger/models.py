@@ -76,7 +76,7 @@ class DayCount(StrEnum):
 
 
 class Roll(StrEnum):
-    """Where a due date goes that falls on no business day (calendar.py)."""
+    """Where a due date goes that falls on no working day (roll.py)."""
 
     NONE = "none"
     FOLLOWING = "following"
@@ -91,6 +91,9 @@ class Late:
     penalty_rate_ppm: a year, on overdue principal (罚息); on overdue interest too where `compounding`, which
         the contract and the law must both allow. late_fee: once an instalment (滞纳金, 违约金), the greater of
         `late_fee_minor` and `late_fee_ppm` of what is unpaid when more than `grace_days` have passed.
+    ceiling_ppm: a year, what the law lets a loan cost; None: no ceiling is known. It holds the penalty rate, the late
+        fee beside it (which comes to be owed day by day, as far as the ceiling leaves room over the penalty rate), and
+        the interest of a new schedule.
     """
 
     penalty_rate_ppm: int = 0
@@ -99,6 +102,11 @@ class Late:
     grace_days: int = 0
     compounding: bool = False
     day_count: DayCount = DayCount.ACT_365
+    ceiling_ppm: int | None = None
+
+    def held(self, rate_ppm: int) -> int:
+        """A yearly rate, no higher than the ceiling."""
+        return rate_ppm if self.ceiling_ppm is None else min(rate_ppm, self.ceiling_ppm)
 
     @property
     def accrues(self) -> bool:
@@ -126,7 +134,7 @@ class Terms:
     """A contract. `months` is the length of a period; `opened_on` the day from which interest runs.
 
     fee_ppm: for FLAT_FEE, the fee of each period in ppm of the principal first lent. order: an id of
-    allocate.ORDERS. calendar: an ISO 3166 code of calendar.py, for `roll`.
+    allocate.ORDERS. calendar: a place of calendars.py, for `roll`.
     """
 
     product: Product
@@ -301,7 +309,8 @@ class Line:
 
     A line without a rate (a fee, an instalment's interest) has `year` 0, and its amount is its base. n: the
     instalment, from 1; 0 where it belongs to none. start, end: accrues for the days after `start` through
-    `end`. `days` is counted in the day count's own units, of which `year` make a year.
+    `end`. `days` is counted in the day count's own units, of which `year` make a year. at_most: what is left of a
+    late fee that comes to be owed day by day; the amount is no more than it.
     """
 
     kind: Kind
@@ -313,6 +322,7 @@ class Line:
     days: int
     year: int
     amount: int
+    at_most: int | None = None
 
 
 class Account(StrEnum):

@@ -22,6 +22,8 @@ from forbear.ledger.state import State, fold
 HORIZON_DAYS = 31
 _MILDEST = "instalments_first"
 _EPOCH = date(1970, 1, 1)
+#: The columns of an account that say what being late costs, in the order of Book.
+_OF_LATE = ("penalty_rate_ppm", "late_fee_minor", "late_fee_ppm", "grace_days", "ceiling_ppm")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,7 @@ def position(
 
     order: an id of allocate.ORDERS. Penalty interest is counted actual/365.
     """
-    return of_state(schedule, _folded(schedule, paid, late, as_of, order))
+    return of_state(_folded(schedule, paid, late, as_of, order))
 
 
 def _folded(
@@ -75,8 +77,8 @@ def _folded(
     return fold(terms, schedule, [Disbursed("lent", opened, principal), *events], as_of)
 
 
-def of_state(schedule: Sequence[Instalment], state: State) -> Position:
-    """Where an account stands by its fold; `schedule` is the one that was folded."""
+def of_state(state: State) -> Position:
+    """Where an account stands by its fold."""
     past = [debt.aged_from for debt in state.debts if debt.n and debt.due and debt.unpaid and debt.due_on < state.as_of]
     return Position(
         dpd=state.dpd,
@@ -84,8 +86,25 @@ def of_state(schedule: Sequence[Instalment], state: State) -> Position:
         arrears=state.arrears,
         late_fee=state.owed(Kind.LATE_FEE),
         penalty=state.owed(Kind.PENALTY),
-        days_to_due=_days_to_due(schedule, _settled(schedule, state), state.as_of),
+        days_to_due=_to_next_due(state),
     )
+
+
+def _to_next_due(state: State) -> int | None:
+    """Days to the first instalment, due today or later, that what was paid ahead does not pay in full."""
+    credit = state.credit
+    for debt in sorted(state.debts, key=lambda debt: debt.due_on):
+        amount = debt.unpaid + sum(debt.to_come.values())
+        if not debt.n or debt.due_on < state.as_of or not amount:
+            continue
+        if amount > credit:
+            return _within_horizon((debt.due_on - state.as_of).days)
+        credit -= amount
+    return None
+
+
+def _within_horizon(days: int) -> int | None:
+    return days if days <= HORIZON_DAYS else None
 
 
 def _settled(schedule: Sequence[Instalment], state: State) -> int:
@@ -155,13 +174,12 @@ def _none_late(schedule: Sequence[Instalment], paid: Sequence[tuple[date, int]])
 
 
 def _days_to_due(schedule: Sequence[Instalment], paid: int, as_of: date) -> int | None:
-    """Days to the first instalment, due today or later, that is not yet paid in full."""
+    """As `_to_next_due`, of a schedule and what was paid of it, without a fold."""
     through = 0
     for line in schedule:
         through += line.amount
         if line.due_on >= as_of and through > paid and line.amount:
-            ahead = (line.due_on - as_of).days
-            return ahead if ahead <= HORIZON_DAYS else None
+            return _within_horizon((line.due_on - as_of).days)
     return None
 
 
@@ -173,7 +191,7 @@ def positions(instalments: pa.Table, payments: pa.Table, accounts: pa.Table, as_
             HORIZON_DAYS after `as_of` may be left out.
         payments: account_id, paid_on, amount_minor; those after `as_of` left out.
         accounts: account_id, principal_minor, penalty_rate_ppm, late_fee_minor, late_fee_ppm, grace_days,
-            allocation_order.
+            allocation_order, ceiling_ppm (NULL: none).
 
     Returns: account_id, dpd, oldest_due_on, arrears, late_fee, penalty, next_due_on; a row for each account
         that has an instalment, in the order of the ids.
@@ -188,6 +206,8 @@ def positions(instalments: pa.Table, payments: pa.Table, accounts: pa.Table, as_
 def _of_order(instalments: pa.Table, payments: pa.Table, accounts: pa.Table, id: str, as_of: date) -> pa.Table:
     """The positions of the accounts with that order of allocation."""
     accounts = accounts.filter(pc.equal(accounts["allocation_order"], id))
+    at = accounts.schema.get_field_index("ceiling_ppm")
+    accounts = accounts.set_column(at, "ceiling_ppm", pc.fill_null(accounts["ceiling_ppm"], NEVER))
     known = _ints(accounts, "account_id")
     by_id = np.argsort(known, kind="stable")
     owner = _ints(instalments, "account_id")
@@ -211,7 +231,7 @@ def _of_order(instalments: pa.Table, payments: pa.Table, accounts: pa.Table, id:
         np.append(np.searchsorted(payer[kept], ids), len(kept)),
         _ints(payments, "paid_on")[kept],
         _ints(payments, "amount_minor")[kept],
-        *(_ints(accounts, name)[rows] for name in ("penalty_rate_ppm", "late_fee_minor", "late_fee_ppm", "grace_days")),
+        *(_ints(accounts, name)[rows] for name in _OF_LATE),
     )
     # A schedule of which not all principal is here goes on beyond the horizon.
     more = np.add.reduceat(principal, book.first[:-1]) < _ints(accounts, "principal_minor")[rows] if len(ids) else None

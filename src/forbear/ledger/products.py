@@ -12,9 +12,9 @@ from itertools import pairwise
 
 from dateutil.relativedelta import relativedelta
 
-from forbear.ledger.calendar import adjust
 from forbear.ledger.daycount import YEAR, units
 from forbear.ledger.models import PPM, DayCount, Instalment, LedgerError, Product, Terms, half_up
+from forbear.ledger.roll import adjust
 
 #: Significant digits of the annuity: more than enough for 10^12 minor units over 1200 periods.
 _DIGITS = 50

@@ -1,4 +1,5 @@
-"""What to cite on a day: the provision in force for a concept, where an older one was replaced or a wrong one cited."""
+"""What to cite on a day: the provision in force for a concept, where an older one was replaced or a wrong one cited;
+and which instruments a text names that are no longer in force."""
 
 import functools
 import tomllib
@@ -71,6 +72,20 @@ def mistaken(concept: str, instrument: str, article: str) -> bool:
     return (instrument, article) in _table()[concept].mistaken
 
 
+def repealed(text: str, day: date) -> tuple[str, ...]:
+    """The instruments that a text names, by number or title in any language, and that are not in force on a day."""
+    found = []
+    for entry in _data()["instrument"]:
+        if "until" not in entry or day < entry["until"]:
+            continue
+        left = text
+        for other in entry.get("beside", ()):
+            left = left.replace(other, "")
+        if any(name in left for name in (entry["id"], *entry["title"].values())):
+            found.append(entry["id"])
+    return tuple(found)
+
+
 def _at(concept: _Concept, name: str, day: date) -> Provision:
     for version in concept.versions:
         if version.in_force(day):
@@ -79,8 +94,13 @@ def _at(concept: _Concept, name: str, day: date) -> Provision:
 
 
 @functools.cache
+def _data() -> Mapping[str, Any]:
+    return tomllib.loads(_FILE.read_text("utf-8"))
+
+
+@functools.cache
 def _table() -> Mapping[str, _Concept]:
-    data = tomllib.loads(_FILE.read_text("utf-8"))
+    data = _data()
     titles = {entry["id"]: entry["title"] for entry in data["instrument"]}
     return {entry["id"]: _concept(entry, titles) for entry in data["concept"]}
 

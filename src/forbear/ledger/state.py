@@ -14,7 +14,10 @@ from functools import singledispatchmethod
 
 from forbear.ledger import accrual
 from forbear.ledger.allocate import SCHEDULED, allocate, order_of
+from forbear.ledger.excess import Line as Cut
+from forbear.ledger.excess import capped, lawful, of_schedule
 from forbear.ledger.models import (
+    MAX_PPM,
     Account,
     Charged,
     ChargedBack,
@@ -53,7 +56,8 @@ class Debt:
     """An instalment, or (n = 0) a charge of its own, with what is owed of it on the day asked about.
 
     aged_from: the day after which it is past due. due: it has fallen due; of an instalment to come only the
-    principal is owed, and `to_come` is the interest and the fee that will fall due with it.
+    principal is owed, and `to_come` is the interest and the fee that will fall due with it. held_back: what the
+    ceiling keeps from being owed of the contract's late fee on that day.
     """
 
     n: int
@@ -62,6 +66,7 @@ class Debt:
     due: bool
     owed: Mapping[Kind, int]
     to_come: Mapping[Kind, int]
+    held_back: int = 0
 
     @property
     def unpaid(self) -> int:
@@ -82,7 +87,8 @@ class Span:
 class State:
     """What is owed at the end of `as_of`, and how it came to be. Amounts in minor units.
 
-    credit: paid ahead, held for what falls due next. sold: what was owed when the debt was sold.
+    credit: paid ahead, held for what falls due next. sold: what was owed when the debt was sold. cuts: the lines of new
+    schedules that the ceiling cut, each with its number.
     """
 
     as_of: date
@@ -95,6 +101,7 @@ class State:
     written_off_on: date | None
     sold_on: date | None
     sold: int
+    cuts: tuple[tuple[int, Cut], ...] = ()
 
     @property
     def dpd(self) -> int:
@@ -251,6 +258,7 @@ class Claim:
     since: date | None = None  # accrues for the days after this one
     fee_asked: bool = False
     unpaid_from: date | None = None
+    fee_left: int = 0  # of a late fee that the ceiling lets come day by day: what has not come yet
 
     @property
     def unpaid(self) -> int:
@@ -279,11 +287,13 @@ class Walked:
     sold_on: date | None = None
     sold: int = 0
     numbered: int = 0
+    cuts: list[tuple[int, Cut]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.penalty_ppm = self.terms.late.penalty_rate_ppm
+        late = self.terms.late
+        self.penalty_ppm = late.held(late.penalty_rate_ppm)
         daily = self.terms.product is Product.DAILY
-        self.daily_ppm = self.terms.annual_rate_ppm if daily else 0
+        self.daily_ppm = late.held(self.terms.annual_rate_ppm) if daily else 0
         self._schedule(self.schedule)
         if daily:  # its principal comes with what is drawn
             self.claims[0].left[Kind.PRINCIPAL] = 0
@@ -315,7 +325,10 @@ class Walked:
                     claim.fee_asked = True
                     if claim.unpaid and on > self.frozen_until:
                         line = accrual.late_fee(self.terms.late, claim.n, claim.due_on, claim.unpaid)
-                        self._charge(claim, line)
+                        if self.terms.late.ceiling_ppm is None:
+                            self._charge(claim, line)
+                        else:
+                            claim.fee_left = line.amount
 
     def _fall_due(self, claim: Claim) -> None:
         self._close(claim, claim.due_on)
@@ -328,26 +341,34 @@ class Walked:
             claim.unpaid_from = claim.due_on
         self._use_credit(f"credit:{claim.n}", claim.due_on)
 
-    def _running(self, claim: Claim, to: date) -> Line | None:
-        """The line of the stretch of days that is still open, as it stands on `to`."""
-        if claim.since is None or to <= claim.since or not claim.n:
-            return None
+    def _running(self, claim: Claim, to: date) -> Sequence[Line]:
+        """The lines of the stretch of days that is still open, as they stand on `to`."""
+        since, n = claim.since, claim.n
+        if since is None or to <= since or not n:
+            return ()
         late = self.terms.late
-        if claim.due:
-            base = claim.left[Kind.PRINCIPAL] + (claim.left.get(Kind.INTEREST, 0) if late.compounding else 0)
-            kind, rate, count = Kind.PENALTY, self.penalty_ppm, late.day_count
-        else:
-            base = claim.left[Kind.PRINCIPAL]
-            kind, rate, count = Kind.INTEREST, self.daily_ppm, self.terms.day_count
-        if base <= 0 or rate <= 0:
-            return None
-        return accrual.by_days(kind, claim.n, base, rate, count, claim.since, to)
+        if not claim.due:
+            base, rate = claim.left[Kind.PRINCIPAL], self.daily_ppm
+            if base <= 0 or rate <= 0:
+                return ()
+            return (accrual.by_days(Kind.INTEREST, n, base, rate, self.terms.day_count, since, to),)
+        base = claim.left[Kind.PRINCIPAL] + (claim.left.get(Kind.INTEREST, 0) if late.compounding else 0)
+        if base <= 0:
+            return ()
+        lines = []
+        if self.penalty_ppm > 0:
+            lines.append(accrual.by_days(Kind.PENALTY, n, base, self.penalty_ppm, late.day_count, since, to))
+        if claim.fee_left and (room := late.held(MAX_PPM) - self.penalty_ppm) > 0:
+            fee = accrual.by_days(Kind.LATE_FEE, n, base, room, late.day_count, since, to, claim.fee_left)
+            lines.append(fee)
+        return lines
 
     def _close(self, claim: Claim, on: date) -> None:
         """End the open stretch of days, because base or rate changes on `on`."""
-        line = self._running(claim, on)
-        if line:
+        for line in self._running(claim, on):
             self._charge(claim, line)
+            if line.kind is Kind.LATE_FEE:
+                claim.fee_left -= line.amount
         if claim.since is not None:
             claim.since = max(claim.since, on)
 
@@ -357,8 +378,7 @@ class Walked:
 
     def _owed(self, claim: Claim, on: date) -> dict[Kind, int]:
         owed = dict(claim.left)
-        line = self._running(claim, on)
-        if line:
+        for line in self._running(claim, on):
             owed[line.kind] = owed.get(line.kind, 0) + line.amount
         return owed
 
@@ -493,19 +513,24 @@ class Walked:
 
     @apply.register
     def _(self, event: Waived) -> None:
+        if event.kind is Kind.LATE_FEE:  # what the ceiling holds back still is given up first with what is owed
+            self._close_all(event.on)
         debts = [{event.kind: self._owed(claim, event.on).get(event.kind, 0)} for claim in self.claims]
-        found, _ = allocate(event.amount, debts, ((event.kind,),))
+        found, rest = allocate(event.amount, debts, ((event.kind,),))
         settled = [(self.claims[k], kind, part) for k, kind, part in found]
         entries = self._settle(settled, event.on, Account.LOSS)
         self._post(event.key, event.on, {Account.WAIVED: sum(part for *_, part in settled), **entries})
+        for claim in self.claims if event.kind is Kind.LATE_FEE else ():
+            given = min(claim.fee_left, rest)
+            claim.fee_left, rest = claim.fee_left - given, rest - given
 
     @apply.register
     def _(self, event: RateChanged) -> None:
         self._close_all(event.on)
         if event.penalty_rate_ppm is not None:
-            self.penalty_ppm = event.penalty_rate_ppm
+            self.penalty_ppm = self.terms.late.held(event.penalty_rate_ppm)
         if event.annual_rate_ppm is not None and self.terms.product is Product.DAILY:
-            self.daily_ppm = event.annual_rate_ppm
+            self.daily_ppm = self.terms.late.held(event.annual_rate_ppm)
 
     @apply.register
     def _(self, event: Forborne) -> None:
@@ -523,17 +548,18 @@ class Walked:
         moved = [claim for claim in self.claims if claim.n and (whole or not claim.due)]
         oldest = min((claim.aged_from for claim in moved if claim.unpaid_from is not None), default=None)
         sums = dict.fromkeys(SCHEDULED, 0)
-        overdue = 0
+        overdue = bearing = 0  # of the principal: what was due already, and since then bears interest anew
         for claim in moved:
             self._close(claim, event.on)
             overdue += claim.unpaid if claim.due else 0
+            bearing += claim.left[Kind.PRINCIPAL] if claim.due else 0
             for kind in SCHEDULED:
                 sums[kind] += claim.left.get(kind, 0)
                 claim.left[kind] = 0
             if claim.due:
                 self._note(claim, event.on)
         self.claims = [claim for claim in self.claims if claim.due]
-        made = self._schedule(fit(event, sums[Kind.PRINCIPAL]))
+        made = self._schedule(self._held(event, fit(event, sums[Kind.PRINCIPAL]), bearing))
         self.settled = [(claim if claim.due else made[0], kind, part) for claim, kind, part in self.settled]
         # Unpaid interest and fees go with the first new instalment, without becoming principal.
         for kind in (Kind.INTEREST, Kind.FEE):
@@ -545,6 +571,33 @@ class Walked:
                 claim.aged_from, claim.unpaid_from = oldest, event.on
                 overdue -= claim.unpaid
         self.advance(event.on)
+
+    def _held(self, event: Rescheduled, lines: Sequence[Instalment], bearing: int) -> Sequence[Instalment]:
+        """A new schedule held to the ceiling, as the contract's is (excess.py).
+
+        Principal that was not due bears the new interest since its running period began, `bearing` since the event.
+        What an early repayment owes for the days so far comes of what is demanded already; the lines after it are held.
+        """
+        ceiling = self.terms.late.ceiling_ppm
+        now = [line for line in lines if event.reason is Reason.PREPAYMENT and line.due_on <= event.on]
+        then = lines[len(now) :]
+        if ceiling is None or not any(line.interest or line.fee for line in then):
+            return lines
+        whole = sum(line.principal for line in then)
+        if now:
+            bearing = whole
+        begun = max([self.terms.opened_on, *(claim.due_on for claim in self.claims if claim.n)])
+        advances = [(begun, whole - bearing), (event.on, bearing)]
+        try:
+            held = capped([(on, minor) for on, minor in advances if minor], of_schedule(then), ceiling)
+        except LedgerError:  # no time passes, or the rate is beyond all sense: none of it is lawful
+            cuts = tuple(Cut(line.due_on, line.principal, line.amount, line.principal) for line in then)
+        else:
+            if held is None:
+                return lines
+            cuts = held.lines
+        self.cuts += [(self.numbered + len(now) + k, cut) for k, cut in enumerate(cuts, 1)]
+        return (*now, *lawful(then, cuts))
 
     @apply.register
     def _(self, event: WrittenOff) -> None:
@@ -574,12 +627,15 @@ class Walked:
         """What is owed at the end of `as_of`, to which the days must have been let pass."""
         debts = []
         for claim in self.claims:
-            line = self._running(claim, as_of)
-            owed = self._owed(claim, as_of)
-            debts.append(Debt(claim.n, claim.due_on, claim.aged_from, claim.due, owed, dict(claim.to_come)))
-            if line and line.amount:
-                self.lines.append(line)
-                self._post_line(line)
+            owed, held_back = dict(claim.left), claim.fee_left
+            for line in self._running(claim, as_of):
+                owed[line.kind] = owed.get(line.kind, 0) + line.amount
+                if line.kind is Kind.LATE_FEE:
+                    held_back -= line.amount
+                if line.amount:
+                    self.lines.append(line)
+                    self._post_line(line)
+            debts.append(Debt(claim.n, claim.due_on, claim.aged_from, claim.due, owed, dict(claim.to_come), held_back))
             if claim.unpaid_from is not None:
                 self.spans.append(Span(claim.aged_from, claim.unpaid_from, None))
         return State(
@@ -593,6 +649,7 @@ class Walked:
             written_off_on=self.written_off_on,
             sold_on=self.sold_on,
             sold=self.sold,
+            cuts=tuple(self.cuts),
         )
 
 

@@ -24,6 +24,7 @@ import pyarrow as pa
 import pyarrow.csv as pacsv
 from psycopg import sql
 
+from forbear.calendars import public_holiday
 from forbear.contact.reads import COUNTRY
 from forbear.ledger.position import HORIZON_DAYS, positions
 from forbear.locale import N_
@@ -31,7 +32,6 @@ from forbear.nightly import facts as f
 from forbear.nightly.apart import set_apart
 from forbear.nightly.errors import NothingToDecide
 from forbear.nightly.history import files_of
-from forbear.rulebook.calendar import public_holiday
 from forbear.rulebook.cap import find_cap
 from forbear.rulebook.compile import Compiled, compile_for
 from forbear.rulebook.hours import local_day, within_reach
@@ -53,12 +53,12 @@ ROW_GROUP = 16_384
 #: reads one table by a range of its own key, so that a chunk costs the same in a book of any size.
 QUERIES = {
     "accounts": """
-        SELECT a.id AS account_id, borrower_id, status, opened_on, principal_minor, penalty_rate_ppm, late_fee_minor,
+        SELECT a.id AS account_id, borrower_id, status, a.opened_on, principal_minor, penalty_rate_ppm, late_fee_minor,
                late_fee_ppm, grace_days, all_in_ppm, dispute_open, promise_due_on, plan_until, validation_sent_on,
-               book_id, penalty_rate_ppm - removed_penalty_ppm AS demanded_penalty_ppm,
-               coalesce(a.allocation_order, b.allocation_order) AS allocation_order
+               a.book_id, c.ppm AS ceiling_ppm, coalesce(a.allocation_order, b.allocation_order) AS allocation_order
         FROM account a JOIN book b ON b.id = a.book_id
-        WHERE a.id >= {lo} AND a.id < {hi} AND opened_on <= {as_of} ORDER BY a.id""",
+        LEFT JOIN ceiling c ON c.book_id = a.book_id AND c.opened_on = a.opened_on
+        WHERE a.id >= {lo} AND a.id < {hi} AND a.opened_on <= {as_of} ORDER BY a.id""",
     "instalments": f"""
         SELECT account_id, n, due_on, principal_minor, interest_minor - removed_minor AS interest_minor FROM instalment
         WHERE account_id >= {{lo}} AND account_id < {{hi}} AND due_on <= {{as_of}} + {HORIZON_DAYS}""",
@@ -234,10 +234,8 @@ def _read(connection: psycopg.Connection[Any], duck: Any, as_of: date, stages: S
 def _positioned(chunk: dict[str, pa.Table], as_of: date) -> dict[str, pa.Table]:
     """The tables of the night that a chunk of accounts adds to: the schedule as positions only, the rest as it is."""
     accounts = chunk["accounts"]
-    # The fact is the contract's penalty rate; what accrues is what is demanded.
-    demanded = accounts.drop_columns("penalty_rate_ppm").rename_columns({"demanded_penalty_ppm": "penalty_rate_ppm"})
-    where = positions(chunk["instalments"], chunk["payments"], demanded, as_of)
-    return {"account_row": chunk["accounts"], "position": where, "contact": _utc(chunk["contacts"])}
+    where = positions(chunk["instalments"], chunk["payments"], accounts, as_of)
+    return {"account_row": accounts, "position": where, "contact": _utc(chunk["contacts"])}
 
 
 def _keep(duck: Any, made: Mapping[str, ir.Table], first: bool) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 
-from forbear.rulebook.calendar import Calendar
+from forbear.calendars import Calendar
 from forbear.rulebook.models import Rule, Series, Source, Vocabulary
 
 

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 
+from forbear.errors import CalendarUnknown
 from forbear.locale import N_
 from forbear.rulebook.book import Rulebook
-from forbear.rulebook.errors import CalendarUnknown
 from forbear.rulebook.models import Cap, Rule, Series, at
 
 

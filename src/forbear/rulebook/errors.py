@@ -9,7 +9,3 @@ class PackError(WordedError):
 
 class DayOutOfReach(WordedError):
     """A day so far off that its clocks can't be told."""
-
-
-class CalendarUnknown(WordedError):
-    """A published figure or calendar is needed for a day for which none is on file; it is never guessed."""

@@ -4,11 +4,11 @@ from datetime import date, timedelta
 
 from dateutil.relativedelta import relativedelta
 
+from forbear.calendars import Calendars, add_working_days
+from forbear.errors import CalendarUnknown
 from forbear.rulebook.book import Rulebook
-from forbear.rulebook.calendar import Calendars, add_working_days
 from forbear.rulebook.cap import ceiling
 from forbear.rulebook.compile import Compiled
-from forbear.rulebook.errors import CalendarUnknown
 from forbear.rulebook.models import Example, FactValue, Rule, Vocabulary, at
 
 _DEFAULTS: dict[str, FactValue] = {"bool": False, "int": 0, "money": 0}

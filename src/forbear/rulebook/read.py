@@ -13,7 +13,7 @@ from datetime import date, timedelta
 from pathlib import PurePosixPath
 from typing import Any, TypeVar, get_args
 
-from forbear.rulebook.calendar import Calendar, read_calendar
+from forbear.calendars import Calendar, read_calendar
 from forbear.rulebook.language import ConditionError, Names, Node, names_in, parse
 from forbear.rulebook.models import (
     LANGUAGES,

@@ -1,4 +1,4 @@
-"""`forbear pay`, `reverse`, `charge`, `waive`, `write-off`, `grant`, `sell`: post one event; `history` reads."""
+"""`pay`, `reverse`, `charge`, `waive`, `write-off`, `grant`, `reschedule`, `sell` post one event; `history` reads."""
 
 import json
 from collections.abc import Callable
@@ -17,6 +17,7 @@ from forbear.ledger.models import (
     Forborne,
     Kind,
     Paid,
+    Reason,
     Reversed,
     Waived,
     WrittenOff,
@@ -26,6 +27,7 @@ from forbear.servicing.amounts import minor
 from forbear.servicing.find import Found, find
 from forbear.servicing.history import history as days_on_record
 from forbear.servicing.post import Posting, Receipt, post_one
+from forbear.servicing.reschedule import rescheduled
 from forbear.servicing.sale import assign
 from forbear.store.engine import migrate
 from forbear.telling import Lang
@@ -110,6 +112,24 @@ def grant(
 ) -> None:
     """Grant forbearance from a day until another."""
     _run(account, book, as_of, lang, lambda found: Forborne(key, on.date(), until.date(), freeze))
+
+
+def reschedule(
+    account: Ref,
+    reason: Annotated[Reason, typer.Option("--reason", help="plan: days past due go on; reage: they begin anew")],
+    on: On,
+    first_due: Annotated[datetime, typer.Option("--first-due", formats=_DAY, help="of the first new instalment")],
+    instalments: Annotated[int, typer.Option("--instalments", min=1, max=1200, help="how many, a month apart")],
+    key: Key,
+    as_of: AsOf = None,
+    book: Book = None,
+    lang: Lang = "en",
+) -> None:
+    """Make what is unpaid due in equal monthly instalments. A re-ageing has limits; beyond them it is refused."""
+    if reason not in (Reason.PLAN, Reason.REAGE):
+        raise typer.BadParameter(f"--reason: {reason} is none that is agreed with a borrower; write plan or reage")
+    first, day = first_due.date(), on.date()
+    _run(account, book, as_of, lang, lambda found: rescheduled(found.id, key, day, first, instalments, reason))
 
 
 def sell(

@@ -1,9 +1,9 @@
 """Holds loans to the ceiling on their yearly cost: what it removes is written beside the contract, for all who demand.
 
-`instalment.interest_minor` and `account.penalty_rate_ppm` are the contract's, `removed_minor` and `removed_penalty_ppm`
-what the ceiling takes off. Journal, statement, night and gate all demand the difference, so that they can't disagree.
-The lowest ceiling whose figure is on file decides; the all-in cost is held by the schedule (ledger/excess.py), and what
-accrues on what is overdue by the penalty rate itself.
+The table `ceiling` keeps the lowest ceiling whose figure is on file, for each day on which a book's loans were made; to
+it the ledger holds the penalty rate, the late fee beside it and the interest of a new schedule (ledger/state.py). The
+all-in cost is held by the contract's schedule (ledger/excess.py): `instalment.removed_minor` is what it takes off
+`interest_minor`. Journal, statement, night and gate all read both, so that they can't disagree.
 """
 
 from collections.abc import Sequence
@@ -50,52 +50,65 @@ def keep_lawful(rulebook: Rulebook) -> Held:
 def hold_book(connection: psycopg.Connection[Any], book_id: int, rulebook: Rulebook) -> Held:
     """Hold the loans of a book, and restate those in the journal that now demand something else. The caller commits."""
     connection.execute("SELECT FROM book WHERE id = %s FOR NO KEY UPDATE", (book_id,))
+    changed = _keep_ceilings(connection, book_id, rulebook)
     ids = [id_ for (id_,) in connection.execute("SELECT id FROM account WHERE book_id = %s ORDER BY id", (book_id,))]
-    found = [
-        id_ for start in range(0, len(ids), _PART) for id_ in hold(connection, ids[start : start + _PART], rulebook)
-    ]
+    for start in range(0, len(ids), _PART):
+        changed.update(hold(connection, ids[start : start + _PART]))
     connection.execute("UPDATE book SET held_sha256 = %s WHERE id = %s", (rulebook.sha256, book_id))
-    posted = connection.execute("SELECT DISTINCT account_id FROM account_state WHERE account_id = ANY(%s)", (found,))
+    posted = connection.execute(
+        "SELECT DISTINCT account_id FROM account_state WHERE account_id = ANY(%s)", (sorted(changed),)
+    )
     restate(connection, [id_ for (id_,) in posted.fetchall()])
     cut = connection.execute(
-        "SELECT count(*) FROM account a WHERE book_id = %s AND (removed_penalty_ppm > 0"
-        " OR EXISTS (SELECT FROM instalment i WHERE i.account_id = a.id AND removed_minor > 0))",
+        "SELECT count(*) FROM account a LEFT JOIN ceiling c USING (book_id, opened_on) WHERE book_id = %s AND"
+        " (a.penalty_rate_ppm > c.ppm OR EXISTS"
+        "  (SELECT FROM instalment i WHERE i.account_id = a.id AND removed_minor > 0))",
         (book_id,),
     ).fetchone()
     assert cut is not None
-    return Held(cut[0], len(found))
+    return Held(cut[0], len(changed))
 
 
-def hold(connection: psycopg.Connection[Any], account_ids: Sequence[int], rulebook: Rulebook) -> list[int]:
-    """Write what the ceilings remove of these accounts; the numbers of those that now demand something else."""
-    kinds = connection.execute(
-        "SELECT DISTINCT b.jurisdiction, b.lender_type, a.opened_on FROM account a JOIN book b ON b.id = a.book_id"
-        " WHERE a.id = ANY(%s)",
-        (list(account_ids),),
+def _keep_ceilings(connection: psycopg.Connection[Any], book_id: int, rulebook: Rulebook) -> set[int]:
+    """Keep the ceilings of a book's loans; the accounts that demand something else by them, schedules left aside."""
+    days = connection.execute(
+        "SELECT b.jurisdiction, b.lender_type, d.opened_on, c.ppm FROM book b,"
+        " LATERAL (SELECT DISTINCT opened_on FROM account WHERE book_id = b.id) d"
+        " LEFT JOIN ceiling c ON c.book_id = %(id)s AND c.opened_on = d.opened_on WHERE b.id = %(id)s",
+        {"id": book_id},
     ).fetchall()
-    caps = [(*kind, cap.ppm if (cap := lowest_known(rulebook, *kind)) else None) for kind in kinds]
-    columns = [list(column) for column in zip(*caps, strict=True)] or [[]] * 4
-    connection.execute("DROP TABLE IF EXISTS ceiling")
+    moved = []
+    for place, lender_type, opened_on, before in days:
+        cap = lowest_known(rulebook, place, lender_type, opened_on)
+        if (ppm := cap.ppm if cap else None) != before:
+            moved.append((opened_on, before, ppm))
     connection.execute(
-        "CREATE TEMP TABLE ceiling ON COMMIT DROP AS SELECT a.id, c.ppm FROM account a JOIN book b ON b.id = a.book_id"
-        " JOIN unnest(%s::text[], %s::text[], %s::date[], %s::bigint[])"
-        " AS c (jurisdiction, lender_type, opened_on, ppm)"
-        " USING (jurisdiction, lender_type, opened_on) WHERE a.id = ANY(%s)",
-        (*columns, list(account_ids)),
+        "DELETE FROM ceiling WHERE book_id = %s AND opened_on = ANY(%s)", (book_id, [day for day, *_ in moved])
     )
-    changed = {
-        id_
-        for (id_,) in connection.execute(
-            "UPDATE account a SET removed_penalty_ppm = coalesce(greatest(a.penalty_rate_ppm - c.ppm, 0), 0)"
-            " FROM ceiling c WHERE c.id = a.id"
-            " AND a.removed_penalty_ppm <> coalesce(greatest(a.penalty_rate_ppm - c.ppm, 0), 0) RETURNING a.id"
-        )
-    }
+    now = [(day, ppm) for day, _, ppm in moved if ppm is not None]
+    connection.execute(
+        "INSERT INTO ceiling SELECT %s, * FROM unnest(%s::date[], %s::bigint[])",
+        (book_id, *([list(column) for column in zip(*now, strict=True)] or [[], []])),
+    )
+    rows = connection.execute(
+        "SELECT a.id FROM account a JOIN unnest(%s::date[], %s::bigint[], %s::bigint[]) AS m (opened_on, before, now)"
+        " USING (opened_on) WHERE a.book_id = %s AND (a.late_fee_minor > 0 OR a.late_fee_ppm > 0"
+        "  OR least(a.penalty_rate_ppm, m.before) <> least(a.penalty_rate_ppm, m.now) OR EXISTS (SELECT FROM"
+        "  account_event e WHERE e.account_id = a.id AND e.kind IN ('rescheduled', 'rate_changed')))",
+        (*([list(column) for column in zip(*moved, strict=True)] or [[], [], []]), book_id),
+    )
+    return {id_ for (id_,) in rows}
+
+
+def hold(connection: psycopg.Connection[Any], account_ids: Sequence[int]) -> list[int]:
+    """Write what the ceilings take off the schedules of these accounts; the numbers of those whose schedule changed."""
+    changed = set()
     # A loan whose all-in cost is known and no more than its ceiling has nothing to be removed.
     asked = connection.execute(
-        "SELECT a.id, c.ppm FROM account a JOIN ceiling c ON c.id = a.id WHERE a.product = 'instalment'"
-        " AND (coalesce(a.all_in_ppm, c.ppm + 1) > c.ppm"
-        "  OR EXISTS (SELECT FROM instalment i WHERE i.account_id = a.id AND i.removed_minor > 0)) ORDER BY a.id"
+        "SELECT a.id, c.ppm FROM account a LEFT JOIN ceiling c USING (book_id, opened_on)"
+        " WHERE a.id = ANY(%s) AND a.product = 'instalment' AND (coalesce(a.all_in_ppm, c.ppm + 1) > c.ppm"
+        "  OR EXISTS (SELECT FROM instalment i WHERE i.account_id = a.id AND i.removed_minor > 0)) ORDER BY a.id",
+        (list(account_ids),),
     ).fetchall()
     for start in range(0, len(asked), _CHUNK):
         part = dict(asked[start : start + _CHUNK])

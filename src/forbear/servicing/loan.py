@@ -57,10 +57,11 @@ LIVE = (
 
 _READ = """
     SELECT a.id, a.ref, a.opened_on, coalesce(a.annual_rate_ppm, 0),
-           a.penalty_rate_ppm - a.removed_penalty_ppm, a.late_fee_minor, a.late_fee_ppm, a.grace_days, b.currency,
+           a.penalty_rate_ppm, a.late_fee_minor, a.late_fee_ppm, a.grace_days, b.currency,
            i.due, i.principal, i.interest, p.refs, p.days, p.amounts, e.rows,
            (SELECT max(as_of) FROM account_state s WHERE s.account_id = a.id), now(), i.numbers, i.removed,
-           coalesce(a.allocation_order, b.allocation_order), a.product, a.status
+           coalesce(a.allocation_order, b.allocation_order), a.product, a.status,
+           (SELECT ppm FROM ceiling WHERE book_id = b.id AND opened_on = a.opened_on)
     FROM account a JOIN book b ON b.id = a.book_id,
     LATERAL (SELECT array_agg(due_on ORDER BY n) AS due, array_agg(principal_minor ORDER BY n) AS principal,
                     array_agg(interest_minor - removed_minor ORDER BY n) AS interest,
@@ -81,11 +82,11 @@ def read(connection: psycopg.Connection[Any], account_ids: Sequence[int]) -> dic
 
 def _loan(row: Sequence[Any]) -> Loan:
     id_, ref, opened_on, rate, penalty, fee, fee_ppm, grace, currency, due, principal, interest = row[:12]
-    refs, days, amounts, others, posted_to, now, numbers, removed, order, product, status = row[12:]
+    refs, days, amounts, others, posted_to, now, numbers, removed, order, product, status, ceiling = row[12:]
     schedule = tuple(map(Instalment, due or (), principal or (), interest or ()))
     # A card's lines are its billed months, not a schedule.
     lines = schedule if product != CARD else ()
-    late = Late(penalty, fee, fee_ppm, grace)
+    late = Late(penalty, fee, fee_ppm, grace, ceiling_ppm=ceiling)
     terms = terms_of(currency, rate, opened_on, late, order, lines, any(removed or ()), days or ())
     payments = zip(refs or (), days or (), amounts or (), strict=True)
     return Loan(

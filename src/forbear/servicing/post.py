@@ -16,7 +16,7 @@ from psycopg.types.json import Jsonb
 
 from forbear.errors import WordedError
 from forbear.ledger import accrual
-from forbear.ledger.arrears import MONTHLY, Category, category_on
+from forbear.ledger.arrears import FFIEC, MONTHLY, Category, category_on, instalments_paid, reage_refusals
 from forbear.ledger.carry import Carried, replay
 from forbear.ledger.filed import OPENED, detail, event_key, event_ref, kind_of, payment_key, payment_ref, sent_key
 from forbear.ledger.models import (
@@ -26,6 +26,8 @@ from forbear.ledger.models import (
     Kind,
     LedgerError,
     Paid,
+    Reason,
+    Rescheduled,
     Reversed,
     Sold,
     Transaction,
@@ -289,7 +291,34 @@ def _checked(loans: Mapping[int, Loan], posting: Posting, as_of: date) -> tuple[
             until=event.until,
             on=event.on,
         )
+    if known is None and isinstance(event, Rescheduled) and event.reason is Reason.REAGE and loan.terms is not None:
+        paid = instalments_paid(loan.schedule, loan.events, event.on)
+        if against := reage_refusals(loan.terms, loan.events, event.on, paid):
+            raise ServicingError(
+                _NO_REAGE[against[0]],
+                event=name,
+                months=FFIEC.least_age_months,
+                payments=FFIEC.payments,
+                source=FFIEC.source,
+            )
     return loan, event
+
+
+#: What stands against making an account current again, by the ledger's code.
+_NO_REAGE = {
+    "too_young": N_(
+        "event %(event)s: the account can't be re-aged before it is %(months)s months old (%(source)s). Agree a plan"
+        " instead: it moves the due dates and leaves the days past due."
+    ),
+    "too_few_payments": N_(
+        "event %(event)s: to be re-aged, %(payments)s instalments' worth must have been paid in the last %(payments)s"
+        " months (%(source)s). Post it once they are, or agree a plan."
+    ),
+    "too_often": N_(
+        "event %(event)s: an account is re-aged at most once in 12 months and twice in 5 years (%(source)s), and this"
+        " one was. Agree a plan instead: it leaves the days past due."
+    ),
+}
 
 
 def _is_the_assignees(loan: Loan, on: date) -> bool:
@@ -565,9 +594,11 @@ def _difference(loan: Loan, state: State, posted: Sequence[Posted]) -> list[Draf
         stretch = base.rpartition(":")[0]
         if line := running.get(stretch):
             assert loan.terms is not None
-            count = loan.terms.late.day_count if line.kind is Kind.PENALTY else loan.terms.day_count
+            count = loan.terms.day_count if line.kind is Kind.INTEREST else loan.terms.late.day_count
             if each.value_on <= line.end:
-                part = accrual.by_days(line.kind, line.n, line.base, line.rate_ppm, count, line.start, each.value_on)
+                part = accrual.by_days(
+                    line.kind, line.n, line.base, line.rate_ppm, count, line.start, each.value_on, line.at_most
+                )
                 if each.entries == _part(by_key[stretch], part.amount - accrued[stretch]):
                     accrued[stretch] = part.amount
                     continue

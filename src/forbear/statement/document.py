@@ -1,11 +1,12 @@
 """A statement in words: one document of plain text values, which the page, the PDF and the command each set."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from decimal import Decimal
 from typing import Any
 
 from forbear.check.ceilings import Ceiling
+from forbear.ledger.arrears import Category, Move, Stretch
 from forbear.ledger.models import Kind, Line
 from forbear.ledger.provisions import Provision
 from forbear.locale import Language
@@ -17,7 +18,7 @@ from forbear.web.format import Formats
 @dataclass(frozen=True, slots=True)
 class Table:
     """A table: its columns' names and its rows as text; the last `figures` columns are numbers. `total`: the last row
-    is a sum."""
+    is a sum. `wide`: the column with the longest texts."""
 
     id: str
     title: str
@@ -26,6 +27,7 @@ class Table:
     figures: int
     total: bool = False
     notes: tuple[str, ...] = ()
+    wide: int = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,42 @@ class Document:
 def document(found: Statement, language: Language) -> Document:
     """The statement in words."""
     return _Writer(found, language).document()
+
+
+def arrears_table(history: Sequence[Stretch], language: Language) -> Table:
+    """The history of days past due: a row for each stretch of days in one bucket and class, the newest first."""
+    _, to = language.catalogue.gettext, Formats(language)
+    moves = {Move.ROLLED: _("rolled on"), Move.BACK: _("rolled back"), Move.PAID_UP: _("all arrears paid")}
+    classes = {
+        Category.NORMAL: _("normal"),
+        Category.SPECIAL_MENTION: _("special mention"),
+        Category.SUBSTANDARD: _("substandard"),
+        Category.DOUBTFUL: _("doubtful"),
+        Category.LOSS: _("loss"),
+    }
+    classed = any(each.category for each in history)
+    rows = []
+    for each in reversed(history):
+        bucket = _("nothing past due") if each.bucket == "current" else _("%(days)s days") % {"days": each.bucket}
+        category = [classes[each.category]] if each.category else ["–"] if classed else []
+        change = moves[each.move] if each.move else _("class changed") if each.first != history[0].first else "–"
+        days = to.day(each.first) if each.first == each.last else f"{to.day(each.first)} – {to.day(each.last)}"
+        rows.append((days, bucket, *category, change, to.count(each.dpd)))
+    head = (
+        _("Days"),
+        _("Past due"),
+        *([_("Class")] if classed else []),
+        _("What changed"),
+        _("Days past due at the end"),
+    )
+    notes = [
+        _("As it is known now: a payment that came to light late, or was taken back, has changed the days before.")
+    ]
+    if classed:
+        notes.append(
+            _("What was past due over 90 days is watched for six months after all was paid before its class is raised.")
+        )
+    return Table("arrears", _("History of what was past due"), head, tuple(rows), 1, False, tuple(notes), wide=0)
 
 
 class _Writer:
@@ -73,7 +111,7 @@ class _Writer:
                 (_("Days past due"), to.count(found.today.dpd)),
                 (_("Lent on %(day)s") % {"day": to.day(found.opened_on)}, self.money(found.lent)),
             ),
-            (self.sums(), self.charges(), self.payments(), self.removed()),
+            (self.sums(), self.charges(), self.payments(), arrears_table(found.arrears, self.language), self.removed()),
             self.notes(),
         )
 
@@ -148,6 +186,9 @@ class _Writer:
         if line.year:
             rate = f"{Decimal(line.rate_ppm).scaleb(-4).normalize():f}%"
             days = "" if (line.days, line.year) == (1, 1) else f" × {line.days}/{line.year}"
+            if line.at_most is not None and line.amount == line.at_most:
+                words = {"sum": f"{self.money(line.base)} × {rate}{days}", "left": self.money(line.at_most)}
+                return _("%(sum)s, but no more than is left of the contract's fee = %(left)s") % words
             return f"{self.money(line.base)} × {rate}{days} = {self.money(line.amount)}"
         if each.excess:
             whole, cut = self.money(line.amount + each.excess), self.money(each.excess)
@@ -163,6 +204,9 @@ class _Writer:
         mark = "" if basis.verified else " [" + _("not yet verified") + "]"
         return f"{basis.title[self.language.tag]} {article}{mark}"
 
+    def bases(self, bases: Sequence[Provision]) -> str:
+        return self.to.semicolon.join(map(self.basis, bases or (None,)))
+
     def payments(self) -> Table:
         _, order = self.language.catalogue.gettext, self.found.order
         rows = tuple(
@@ -176,8 +220,9 @@ class _Writer:
             ),
             "cn_civil_code": _(
                 "Payments settle the instalment that fell due first; in it costs, fees, interest and penalty interest,"
-                " then principal, a late fee last: Civil Code, arts. 560 and 561."
-            ),
+                " then principal, a late fee last: %(basis)s."
+            )
+            % {"basis": self.bases(self.found.order_basis)},
             "us_no_pyramiding": _(
                 "Payments settle instalments first, the oldest first, so that no late fee comes of an earlier late fee"
                 " alone: 16 CFR 444.4."
@@ -198,12 +243,16 @@ class _Writer:
 
     def removed(self) -> Table:
         _, found = self.language.catalogue.gettext, self.found
+        lines = [(str(n), line) for n, line in enumerate(found.removed, 1)]
+        lines += [(_("%(n)s, of the new schedule") % {"n": n}, line) for n, line in found.replaced]
+        lines += [(_("%(kind)s, instalment %(n)s") % {"kind": self.kind(Kind.LATE_FEE), "n": n}, line)
+                  for n, line in found.late_fees]  # fmt: skip
         rows: list[tuple[str, ...]] = []
-        for n, line in enumerate(found.removed, 1):
+        for name, line in lines:
             figures = map(self.money, (line.contracted, line.lawful, line.excess))
-            rows.append((f"{n} · {self.to.day(line.due_on)}", *figures))
+            rows.append((f"{name} · {self.to.day(line.due_on)}", *figures))
         if rows:
-            sums = (sum(getattr(line, name) for line in found.removed) for name in ("contracted", "lawful", "excess"))
+            sums = (sum(getattr(line, name) for _name, line in lines) for name in ("contracted", "lawful", "excess"))
             rows.append((_("In all"), *map(self.money, sums)))
         head = (_("Instalment"), _("By the contract"), _("Lawful"), _("Removed"))
         notes = tuple(self.ceiling(each) for each in found.ceilings) or (_("No ceiling is on file for this place."),)
@@ -214,12 +263,19 @@ class _Writer:
 
     def what_was_removed(self) -> Iterator[str]:
         _, found = self.language.catalogue.gettext, self.found
-        if found.removed_penalty_ppm:
-            rates = (found.penalty_rate_ppm, found.penalty_rate_ppm - found.removed_penalty_ppm)
+        ceiling = found.ceiling_ppm
+        less_penalty = ceiling is not None and found.penalty_rate_ppm > ceiling
+        if ceiling is not None and less_penalty:
+            rates = (found.penalty_rate_ppm, ceiling)
             whole, left = (f"{Decimal(rate).scaleb(-4).normalize():f}%" for rate in rates)
             words = {"whole": whole, "left": left}
             yield _("Penalty interest runs at %(left)s a year, not at the contract's %(whole)s.") % words
-        if found.removed or found.removed_penalty_ppm:
+        if found.late_fees:
+            yield _(
+                "A late fee comes to be owed day by day, as far as the ceiling leaves room over penalty interest; the"
+                " rest of it is not owed."
+            )
+        if found.removed or found.replaced or found.late_fees or less_penalty:
             yield _("What is removed is never demanded. What was paid of it counts towards what is owed otherwise.")
         else:
             yield _("Nothing was removed.")

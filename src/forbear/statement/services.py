@@ -3,6 +3,8 @@
 What is demanded is on file (servicing/demand.py), the same for journal, night and statement. Nothing is written.
 """
 
+import contextlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -11,7 +13,7 @@ import psycopg
 
 from forbear.check.ceilings import Ceiling, ceilings
 from forbear.ledger.allocate import Order, order_of
-from forbear.ledger.arrears import Category, category_on
+from forbear.ledger.arrears import CN_2023, Category, Stretch, category_on, stretches
 from forbear.ledger.early import payoff
 from forbear.ledger.excess import Line as Cut
 from forbear.ledger.filed import CARD, payment_ref
@@ -33,7 +35,9 @@ _PROVISIONS = {
         Kind.COST: "order-of-settlement",
     }
 }
-_EARLY = {"cn": "early-repayment"}
+_EARLY = {"cn": ("early-repayment",)}
+#: The concepts that an order of settlement rests on, where its law was replaced.
+_ORDERS = {"cn_civil_code": ("order-of-debts", "order-of-settlement")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +93,11 @@ class Statement:
     """All that a statement tells of an account; amounts in minor units of `currency`.
 
     ceilings: all on file for the loan's day and place. removed: each instalment's part that is not demanded, empty
-    where nothing is; removed_penalty_ppm: what is taken off the contract's penalty rate. changed: by the rulebook of
-    today it would be others; the next night writes them. unknown: a ceiling that may bind can't be told.
+    where nothing is; replaced: the same of the lines of new schedules, late_fees: of late fees as far as they have
+    come, each with its instalment's number; ceiling_ppm: by which all is held, None where no figure is on file.
+    changed: by the rulebook of today it would be others; the next night writes them. unknown: a ceiling that may bind
+    can't be told. arrears: the history of days past due since the loan was made. order_basis: where the order of
+    settlement stood in the law on the day.
     """
 
     account_id: int
@@ -104,15 +111,19 @@ class Statement:
     today: Day
     then: Day
     category: str
+    arrears: tuple[Stretch, ...]
     charges: tuple[Charge, ...]
     waivers: tuple[Waiver, ...]
     payments: tuple[Payment, ...]
     order: Order
+    order_basis: tuple[Provision, ...]
     early: Provision | None
     ceilings: tuple[Ceiling, ...]
     binding: Ceiling | None
     removed: tuple[Cut, ...]
-    removed_penalty_ppm: int
+    replaced: tuple[tuple[int, Cut], ...]
+    late_fees: tuple[tuple[int, Cut], ...]
+    ceiling_ppm: int | None
     penalty_rate_ppm: int
     changed: bool
     unknown: bool
@@ -133,7 +144,7 @@ def statement(
         )
     loan = read(connection, [account_id]).get(account_id)
     row = connection.execute(
-        "SELECT b.name, b.synthetic, b.jurisdiction, b.lender_type, a.opened_on, a.removed_penalty_ppm,"
+        "SELECT b.name, b.synthetic, b.jurisdiction, b.lender_type, a.opened_on,"
         " a.penalty_rate_ppm FROM account a"
         " JOIN book b ON b.id = a.book_id WHERE a.id = %s",
         (account_id,),
@@ -146,7 +157,7 @@ def statement(
         raise StatementError(
             N_("The account has no instalment on file, so what it owes is not known. Import them first.")
         )
-    book, synthetic, jurisdiction, lender_type, opened_on, removed_penalty, penalty = row
+    book, synthetic, jurisdiction, lender_type, opened_on, penalty = row
     if as_of < loan.terms.opened_on:
         raise StatementError(
             N_("The loan was opened on %(opened)s, after %(day)s. Choose a later day."),
@@ -176,19 +187,45 @@ def statement(
         today=_day(loan, now),
         then=_day(loan, then),
         category=Category(category_on(now, as_of)).name.lower(),
+        arrears=_arrears(now, opened_on, jurisdiction),
         charges=tuple(_charge(line, jurisdiction, excess) for line in _lines(now, as_of)),
         waivers=tuple(_waivers(loan, now)),
         payments=tuple(_payments(loan, now)),
         order=order_of(loan.terms.order),
-        early=provision(_EARLY[jurisdiction], as_of) if jurisdiction in _EARLY else None,
+        order_basis=_on(("order-of-debts", "order-of-settlement"), as_of)
+        if loan.terms.order == "cn_civil_code"
+        else (),
+        early=next(iter(_on(_EARLY.get(jurisdiction, ()), as_of)), None),
         ceilings=found,
         binding=binding,
         removed=cuts if excess else (),
-        removed_penalty_ppm=removed_penalty,
+        replaced=now.cuts,
+        late_fees=tuple(_late_fees(now)),
+        ceiling_ppm=loan.terms.late.ceiling_ppm,
         penalty_rate_ppm=penalty,
-        changed=_changed(loan, binding, removed_penalty, penalty),
+        changed=_changed(loan, binding),
         unknown=any(each.binds is not False and each.ppm is None for each in found),
     )
+
+
+def arrears(connection: psycopg.Connection[Any], account_id: int, as_of: date) -> tuple[Stretch, ...]:
+    """The history of an account's days past due through a day; empty where the ledger can't tell it."""
+    loan = read(connection, [account_id]).get(account_id)
+    row = connection.execute(
+        "SELECT b.jurisdiction, a.opened_on FROM account a JOIN book b ON b.id = a.book_id WHERE a.id = %s",
+        (account_id,),
+    ).fetchone()
+    if loan is None or row is None or loan.terms is None or as_of < loan.terms.opened_on:
+        return ()
+    try:
+        return _arrears(_fold(loan, as_of), row[1], row[0])
+    except LedgerError:  # what happened to it contradicts itself: a person is to see to it
+        return ()
+
+
+def _arrears(state: State, opened_on: date, jurisdiction: str) -> tuple[Stretch, ...]:
+    # The five categories are China's; no other place is classed by them.
+    return stretches(state, min(opened_on, state.as_of), classing=CN_2023 if jurisdiction == "cn" else None)
 
 
 def _fold(loan: Loan, as_of: date) -> State:
@@ -196,12 +233,21 @@ def _fold(loan: Loan, as_of: date) -> State:
     return fold(loan.terms, loan.schedule, loan.events, as_of)
 
 
-def _changed(loan: Loan, binding: Ceiling | None, removed_penalty: int, penalty: int) -> bool:
+def _changed(loan: Loan, binding: Ceiling | None) -> bool:
     """Would the ceiling on file now remove something else than what is on file as removed?"""
+    assert loan.terms is not None
     ppm = None if binding is None else binding.ppm
     held = ceiling_of(loan, ppm)
     removed = tuple(line.excess for line in held.lines) if held else (0,) * len(loan.schedule)
-    return (removed, 0 if ppm is None else max(penalty - ppm, 0)) != (loan.removed, removed_penalty)
+    return (removed, ppm) != (loan.removed, loan.terms.late.ceiling_ppm)
+
+
+def _late_fees(state: State) -> Iterator[tuple[int, Cut]]:
+    """The late fees that the ceiling holds back, whole or in part."""
+    for debt in state.debts:
+        if debt.held_back:
+            came = sum(line.amount for line in state.lines if (line.kind, line.n) == (Kind.LATE_FEE, debt.n))
+            yield debt.n, Cut(debt.due_on, 0, came + debt.held_back, came)
 
 
 def _lines(state: State, as_of: date) -> list[Line]:
@@ -213,8 +259,17 @@ def _lines(state: State, as_of: date) -> list[Line]:
 
 def _charge(line: Line, jurisdiction: str, excess: dict[int, int]) -> Charge:
     concept = _PROVISIONS.get(jurisdiction, {}).get(line.kind)
-    basis = provision(concept, line.end) if concept else None
+    basis = next(iter(_on((concept,) if concept else (), line.end)), None)
     return Charge(line, basis, excess.get(line.n, 0) if line.kind is Kind.INTEREST else 0)
+
+
+def _on(concepts: Sequence[str], day: date) -> tuple[Provision, ...]:
+    """What holds each concept on a day; one that nothing held then is left out."""
+    found = []
+    for concept in concepts:
+        with contextlib.suppress(LedgerError):
+            found.append(provision(concept, day))
+    return tuple(found)
 
 
 def _waivers(loan: Loan, state: State) -> list[Waiver]:

@@ -187,8 +187,6 @@ account = sa.Table(
     _required("grace_days", sa.SmallInteger, server_default=sa.text("0")),
     # Of the contract, whatever a ceiling removes of it.
     sa.Column("all_in_ppm", Ppm),
-    # What a ceiling removes of the penalty rate: demanded is penalty_rate_ppm less this (servicing/demand.py).
-    _required("removed_penalty_ppm", Ppm, server_default=sa.text("0")),
     # An id of ledger.allocate.ORDERS; NULL: the book's.
     sa.Column("allocation_order", Text),
     sa.Column("dispute_open", sa.Boolean),
@@ -202,10 +200,16 @@ account = sa.Table(
     sa.UniqueConstraint("book_id", "ref"),
     sa.CheckConstraint("principal_minor >= 0", name="principal_not_negative"),
     sa.CheckConstraint("status IN ('open','paid_off','charged_off','sold')", name="status_known"),
-    sa.CheckConstraint(
-        "removed_penalty_ppm >= 0 AND removed_penalty_ppm <= penalty_rate_ppm", name="removed_of_penalty"
-    ),
-    sa.Index("account_removed", "book_id", postgresql_where=sa.text("removed_penalty_ppm > 0")),
+)
+
+# The lowest ceiling on the yearly cost that is known for a book's loans of a day (servicing/demand.py); without a row,
+# none is.
+ceiling = sa.Table(
+    "ceiling",
+    metadata,
+    sa.Column("book_id", sa.BigInteger, sa.ForeignKey("book.id"), primary_key=True, autoincrement=False),
+    sa.Column("opened_on", sa.Date, primary_key=True),
+    _required("ppm", Ppm),
 )
 
 instalment = sa.Table(

@@ -4,12 +4,10 @@ A chunk is drawn while the one before it is written, by COPY of Arrow batches. I
 killed, the server takes the whole transaction back, and the same command begins anew.
 """
 
-import functools
 import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import date
 from typing import Any
 
 import numpy as np
@@ -19,7 +17,6 @@ import sqlalchemy as sa
 
 from forbear.ledger.allocate import default_order
 from forbear.locale import N_
-from forbear.rulebook.cap import lowest_known
 from forbear.rulebook.load import load
 from forbear.servicing.demand import hold_book
 from forbear.store import tables
@@ -82,11 +79,10 @@ def write(
             return Written(earlier, name, {}, again=True)
         book_id = _book(cursor, request, name, lender_type, collector, how)
         by_set = _check_by_set(cursor)
-        ceiling = _ceiling(request.parameters.jurisdiction, lender_type)
         rows = dict.fromkeys(TABLES, 0)
         done = 0
         for chunk in _ahead(request):
-            for table, count in _put(cursor, chunk, book_id, by_set, ceiling).items():
+            for table, count in _put(cursor, chunk, book_id, by_set).items():
                 rows[table] += count
             done += chunk.accounts
             progress(done)
@@ -185,9 +181,7 @@ def _book(cursor: Any, request: Request, name: str, lender_type: str, collector:
 # ---- the chunks -------------------------------------------------------------------------------------
 
 
-def _put(
-    cursor: Any, chunk: Chunk, book_id: int, by_set: bool, ceiling: Callable[[date], int | None]
-) -> dict[str, int]:
+def _put(cursor: Any, chunk: Chunk, book_id: int, by_set: bool) -> dict[str, int]:
     """Write one chunk, parents first; the rows written, by table."""
     borrowers = _ids(cursor, "borrower", chunk.borrowers)
     accounts = _ids(cursor, "account", chunk.accounts)
@@ -203,7 +197,6 @@ def _put(
                 id=accounts,
                 book_id=np.full(len(accounts), book_id),
                 borrower_id=owner,
-                removed_penalty_ppm=_removed(rows, ceiling),
             )
         else:
             rows = _lead(rows.drop("account"), account_id=accounts[rows["account"].to_numpy()])
@@ -212,28 +205,6 @@ def _put(
     if by_set:
         _assert_no_orphan(cursor, int(borrowers.min()), int(borrowers.max()), int(accounts.min()), int(accounts.max()))
     return counts
-
-
-def _ceiling(place: str, lender_type: str) -> Callable[[date], int | None]:
-    """The lowest known ceiling on a loan's yearly cost, in ppm, by the day of its contract."""
-    rulebook = load()
-
-    @functools.cache
-    def on(day: date) -> int | None:
-        cap = lowest_known(rulebook, place, lender_type, day)
-        return cap.ppm if cap else None
-
-    return on
-
-
-def _removed(rows: pa.Table, ceiling: Callable[[date], int | None]) -> npt.NDArray[np.int64]:
-    """What the ceiling takes off each penalty rate, as `servicing.demand` would write it row by row."""
-    days, which = np.unique(rows["opened_on"].to_numpy(), return_inverse=True)
-    rates: npt.NDArray[np.int64] = rows["penalty_rate_ppm"].to_numpy()
-    highest = np.iinfo(np.int64).max
-    caps = np.array([highest if (ppm := ceiling(day.item())) is None else ppm for day in days])
-    removed: npt.NDArray[np.int64] = np.maximum(rates - caps[which], 0)
-    return removed
 
 
 def _ids(cursor: Any, table: str, count: int) -> npt.NDArray[np.int64]:

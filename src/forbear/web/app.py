@@ -25,10 +25,10 @@ from forbear.nightly.report import BUCKETS, Bucket, unrecorded
 from forbear.rulebook.errors import DayOutOfReach
 from forbear.rulebook.hours import within_reach
 from forbear.rulebook.load import Rulebook
-from forbear.statement.document import Document, document
+from forbear.statement.document import Document, arrears_table, document
 from forbear.statement.errors import NoFont, StatementError
 from forbear.statement.render import pdf
-from forbear.statement.services import Statement, statement
+from forbear.statement.services import Statement, arrears, statement
 from forbear.store.errors import StoreError
 from forbear.web import charts, reads
 from forbear.web.gate_api import gate_api
@@ -180,6 +180,9 @@ def console(rulebook: Rulebook, hosts: tuple[str, ...] = LOOPBACK) -> ASGIApp:
                 raise HTTPException(404)
             history = reads.history(connection, account_id)
             origins = reads.origins(connection, account_id)
+            plain = connection.connection.driver_connection
+            assert plain is not None
+            past_due = arrears(plain, account_id, reads.today(connection, account_id))
             decided = next((d for d in history.decided if run in ("", str(d.run_id))), None)
             if run and decided is None:
                 raise HTTPException(404)
@@ -200,6 +203,7 @@ def console(rulebook: Rulebook, hosts: tuple[str, ...] = LOOPBACK) -> ASGIApp:
             kinds=_kinds(origins),
             fact_groups=_fact_groups(found.facts, origins) if found else (),
             timeline=timeline(history, decided.as_of if decided else None),
+            arrears=arrears_table(past_due, pages.language(request)) if past_due else None,
         )
 
     def worked_out(request: Request, account_id: int, as_of: str, pay_on: str) -> tuple[Statement, Document]:

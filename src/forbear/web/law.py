@@ -13,11 +13,11 @@ from fastapi import APIRouter, HTTPException, Query, Request
 from fastapi.responses import HTMLResponse
 from starlette.concurrency import run_in_threadpool
 
+from forbear.calendars import public_holiday
 from forbear.locale import Language
 from forbear.nightly.explain import fact_text
 from forbear.nightly.why import HORIZON_DAYS
 from forbear.rulebook.answer import Answer
-from forbear.rulebook.calendar import public_holiday
 from forbear.rulebook.changes import Change, changes
 from forbear.rulebook.compile import compile_for
 from forbear.rulebook.earliest import earliest_lawful, local_date, moved

@@ -1,5 +1,10 @@
-"""Public holidays and working days by place: official files first, then the kept libraries; never a guess."""
+"""Public holidays and working days by place: official files first, then the kept libraries; never a guess.
 
+The one calendar of all rooms: rules ask it for holidays and deadlines, the ledger where a due date moves
+(ledger/roll.py). A place is the code of a jurisdiction, an ISO 3166 country in small letters.
+"""
+
+import contextlib
 import functools
 import json
 from collections.abc import Mapping
@@ -9,8 +14,8 @@ from datetime import date, timedelta
 import chinese_calendar
 import holidays
 
+from forbear.errors import CalendarUnknown
 from forbear.locale import N_
-from forbear.rulebook.errors import CalendarUnknown
 
 _SATURDAY = 5
 #: A year's calendar has more days off than this anywhere; a file with fewer would call the others working days.
@@ -60,22 +65,25 @@ def public_holiday(calendars: Calendars, place: str, day: date) -> bool | None:
 
 
 def working_day(calendars: Calendars, place: str, day: date) -> bool:
-    """Is `day` a working day in a place? Raises CalendarUnknown where that year's calendar is not known."""
-    off = public_holiday(calendars, place, day)
-    if off is None:
-        raise CalendarUnknown(
-            N_(
-                "%(place)s: the calendar of %(year)s is not on file. Put the published one, in the JSON of holiday-cn,"
-                " under FORBEAR_HOME/packs/calendars/%(place)s/%(year)s.json."
-            ),
-            place=place,
-            year=day.year,
-        )
-    if off:
-        return False
+    """Is `day` a working day in a place? Raises CalendarUnknown where that year's calendar is not known.
+
+    Nor is it known where a holiday of that year is only estimated: another day may turn out to be off in its stead.
+    """
     if (own := calendars.get((place, day.year))) is not None:
-        return day in own.swapped or day.weekday() < _SATURDAY
-    return bool(chinese_calendar.is_workday(day)) if place == "cn" else day.weekday() < _SATURDAY
+        return day in own.swapped or (day not in own.days_off and day.weekday() < _SATURDAY)
+    if place == "cn":
+        with contextlib.suppress(NotImplementedError):
+            return bool(chinese_calendar.is_workday(day))
+    elif (listed := _listed(place, day.year)) is not None and not any("estimated" in each for each in listed.values()):
+        return listed.is_working_day(day)
+    raise CalendarUnknown(
+        N_(
+            "%(place)s: the calendar of %(year)s is not on file. Put the published one, in the JSON of holiday-cn,"
+            " under FORBEAR_HOME/packs/calendars/%(place)s/%(year)s.json."
+        ),
+        place=place,
+        year=day.year,
+    )
 
 
 def add_working_days(calendars: Calendars, place: str, start: date, days: int) -> date:
@@ -88,7 +96,7 @@ def add_working_days(calendars: Calendars, place: str, start: date, days: int) -
 
 
 @functools.lru_cache(maxsize=64)
-def _listed(place: str, year: int) -> Mapping[date, str] | None:
+def _listed(place: str, year: int) -> holidays.HolidayBase | None:
     """The national holidays of a year, by the library; None where it does not know the place."""
     try:
         return holidays.country_holidays(place.upper(), years=year, language="en_US")
