@@ -91,6 +91,14 @@ def hold(connection: psycopg.Connection[Any], account_ids: Sequence[int], rulebo
             " AND a.removed_penalty_ppm <> coalesce(greatest(a.penalty_rate_ppm - c.ppm, 0), 0) RETURNING a.id"
         )
     }
+    # A card has no schedule to cut: its charges are held to the ceiling as they arise (ledger/card.py).
+    changed |= {
+        id_
+        for (id_,) in connection.execute(
+            "UPDATE card_terms t SET ceiling_ppm = c.ppm FROM ceiling c WHERE c.id = t.account_id"
+            " AND t.ceiling_ppm IS DISTINCT FROM c.ppm RETURNING t.account_id"
+        )
+    }
     # A loan whose all-in cost is known and no more than its ceiling has nothing to be removed.
     asked = connection.execute(
         "SELECT a.id, c.ppm FROM account a JOIN ceiling c ON c.id = a.id WHERE a.product = 'instalment'"

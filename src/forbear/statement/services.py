@@ -3,6 +3,7 @@
 What is demanded is on file (servicing/demand.py), the same for journal, night and statement. Nothing is written.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -11,13 +12,15 @@ import psycopg
 
 from forbear.check.ceilings import Ceiling, ceilings
 from forbear.ledger.allocate import Order, order_of
-from forbear.ledger.arrears import Category, category_on
+from forbear.ledger.arrears import Category, category_on, classing_of
+from forbear.ledger.card import CardState
+from forbear.ledger.card import Statement as Bill
 from forbear.ledger.early import payoff
 from forbear.ledger.excess import Line as Cut
-from forbear.ledger.filed import CARD, payment_ref
-from forbear.ledger.models import Kind, LedgerError, Line, Paid, Waived
+from forbear.ledger.filed import CARD, event_ref, fold, payment_ref
+from forbear.ledger.models import CardTerms, Kind, LedgerError, Line, Paid, Purchased, Waived
 from forbear.ledger.provisions import Provision, provision
-from forbear.ledger.state import State, fold
+from forbear.ledger.state import State
 from forbear.locale import N_
 from forbear.rulebook.load import Rulebook
 from forbear.servicing.demand import ceiling_of
@@ -33,6 +36,8 @@ _PROVISIONS = {
         Kind.COST: "order-of-settlement",
     }
 }
+#: The same of cards, where they have texts of their own.
+_OF_CARDS = {"cn": {Kind.INTEREST: "card-interest", Kind.LATE_FEE: "card-late-fee"}}
 _EARLY = {"cn": "early-repayment"}
 
 
@@ -70,10 +75,21 @@ class Payment:
 
 
 @dataclass(frozen=True, slots=True)
+class Drawn:
+    """A purchase of a card, or cash, in minor units."""
+
+    ref: str
+    on: date
+    cash: bool
+    amount: int
+
+
+@dataclass(frozen=True, slots=True)
 class Day:
     """What would be owed at the end of a day if nothing more were paid before; in minor units.
 
-    due: what is due by then, less what was paid ahead. payoff: what would end the loan.
+    due: what is due by then, less what was paid ahead. payoff: what would end the loan. Of a card both are all that is
+    owed, with what has accrued and is not yet billed (`unbilled`); minimum: what is still to be paid of its newest one.
     """
 
     on: date
@@ -82,6 +98,8 @@ class Day:
     due: int
     payoff: int
     dpd: int
+    unbilled: int = 0
+    minimum: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +108,8 @@ class Statement:
 
     ceilings: all on file for the loan's day and place. removed: each instalment's part that is not demanded, empty
     where nothing is; removed_penalty_ppm: what is taken off the contract's penalty rate. changed: by the rulebook of
-    today it would be others; the next night writes them. unknown: a ceiling that may bind can't be told.
+    today it would be others; the next night writes them. unknown: a ceiling that may bind can't be told. bills, drawn:
+    of a card its monthly statements and what was drawn, `removed` being of bills; None of a loan.
     """
 
     account_id: int
@@ -116,6 +135,8 @@ class Statement:
     penalty_rate_ppm: int
     changed: bool
     unknown: bool
+    bills: tuple[Bill, ...] | None = None
+    drawn: tuple[Drawn, ...] = ()
 
 
 def statement(
@@ -140,8 +161,13 @@ def statement(
     ).fetchone()
     if loan is None or row is None:
         raise StatementError(N_("There is no such account. The console's work list shows those on file."))
-    if loan.product == CARD:
-        raise StatementError(N_("The account is a card: its issuer's own statement says what it owes."))
+    if loan.product == CARD and loan.terms is None:
+        raise StatementError(
+            N_(
+                "The account is a card, and the terms of its statements are not on file: its issuer's own statement"
+                " says what it owes."
+            )
+        )
     if loan.terms is None:
         raise StatementError(
             N_("The account has no instalment on file, so what it owes is not known. Import them first.")
@@ -164,6 +190,11 @@ def statement(
         Cut(line.due_on, line.principal, line.amount + minor, line.amount)
         for line, minor in zip(loan.schedule, loan.removed, strict=True)
     )
+    card = now if isinstance(now, CardState) else None
+    if card:
+        cuts = tuple(Cut(bill.on, 0, bill.contracted, bill.charged) for bill in card.statements)
+    drawn = tuple(_drawn(loan, now))
+    early = None if card else _EARLY.get(jurisdiction)
     return Statement(
         account_id=account_id,
         ref=loan.ref,
@@ -172,22 +203,28 @@ def statement(
         jurisdiction=jurisdiction,
         currency=loan.currency,
         opened_on=opened_on,
-        lent=loan.terms.principal,
+        lent=sum(each.amount for each in drawn) if card else loan.terms.principal,
         today=_day(loan, now),
         then=_day(loan, then),
-        category=Category(category_on(now, as_of)).name.lower(),
-        charges=tuple(_charge(line, jurisdiction, excess) for line in _lines(now, as_of)),
+        category=Category(category_on(now, as_of, classing_of(now))).name.lower(),
+        charges=tuple(
+            _of_card(line, jurisdiction, card) if card else _charge(line, jurisdiction, excess)
+            for line in _lines(now, as_of)
+        ),
         waivers=tuple(_waivers(loan, now)),
         payments=tuple(_payments(loan, now)),
         order=order_of(loan.terms.order),
-        early=provision(_EARLY[jurisdiction], as_of) if jurisdiction in _EARLY else None,
+        early=provision(early, as_of) if early else None,
         ceilings=found,
         binding=binding,
-        removed=cuts if excess else (),
-        removed_penalty_ppm=removed_penalty,
+        removed=cuts if any(line.excess for line in cuts) else (),
+        # No penalty interest is charged on a card.
+        removed_penalty_ppm=0 if card else removed_penalty,
         penalty_rate_ppm=penalty,
         changed=_changed(loan, binding, removed_penalty, penalty),
         unknown=any(each.binds is not False and each.ppm is None for each in found),
+        bills=card.statements if card else None,
+        drawn=drawn,
     )
 
 
@@ -199,6 +236,8 @@ def _fold(loan: Loan, as_of: date) -> State:
 def _changed(loan: Loan, binding: Ceiling | None, removed_penalty: int, penalty: int) -> bool:
     """Would the ceiling on file now remove something else than what is on file as removed?"""
     ppm = None if binding is None else binding.ppm
+    if isinstance(loan.terms, CardTerms):
+        return ppm != loan.terms.ceiling_ppm
     held = ceiling_of(loan, ppm)
     removed = tuple(line.excess for line in held.lines) if held else (0,) * len(loan.schedule)
     return (removed, 0 if ppm is None else max(penalty - ppm, 0)) != (loan.removed, removed_penalty)
@@ -215,6 +254,21 @@ def _charge(line: Line, jurisdiction: str, excess: dict[int, int]) -> Charge:
     concept = _PROVISIONS.get(jurisdiction, {}).get(line.kind)
     basis = provision(concept, line.end) if concept else None
     return Charge(line, basis, excess.get(line.n, 0) if line.kind is Kind.INTEREST else 0)
+
+
+def _of_card(line: Line, jurisdiction: str, card: CardState) -> Charge:
+    concept = (_PROVISIONS.get(jurisdiction, {}) | _OF_CARDS.get(jurisdiction, {})).get(line.kind)
+    basis = provision(concept, line.end) if concept else None
+    late = (bill for bill in card.statements if line.kind is Kind.LATE_FEE and line in bill.lines)
+    return Charge(line, basis, next((bill.cut for bill in late), 0))
+
+
+def _drawn(loan: Loan, state: State) -> Iterator[Drawn]:
+    """What was drawn and not taken back, the oldest first."""
+    posted = {t.key for t in state.transactions}
+    for event in sorted((e for e in loan.events if isinstance(e, Purchased)), key=lambda e: (e.on, e.key)):
+        if event.key in posted:
+            yield Drawn(event_ref(event.key), event.on, event.cash, event.amount)
 
 
 def _waivers(loan: Loan, state: State) -> list[Waiver]:
@@ -240,6 +294,10 @@ def _payments(loan: Loan, state: State) -> list[Payment]:
 
 def _day(loan: Loan, state: State) -> Day:
     assert loan.terms is not None
+    if isinstance(state, CardState):
+        whole = tuple((kind, amount) for kind in Kind if (amount := state.owed(kind)))
+        ends = state.payoff
+        return Day(state.as_of, whole, state.credit, ends, ends, state.dpd, state.unbilled, state.minimum)
     owed: dict[Kind, int] = {}
     for debt in state.debts:
         if debt.due:
