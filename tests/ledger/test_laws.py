@@ -234,16 +234,23 @@ def test_the_order_in_which_events_become_known_leaves_no_trace(
 
 
 @settings(max_examples=200, deadline=None)
-@given(TERMS, st.lists(st.tuples(DAYS, AMOUNT, AMOUNT), max_size=5), DAYS)
+@given(
+    TERMS | CARD_TERMS,
+    st.lists(st.tuples(DAYS, AMOUNT, st.booleans()), max_size=4),
+    st.lists(st.tuples(DAYS, AMOUNT, AMOUNT), max_size=5),
+    DAYS,
+)
 def test_two_payments_of_one_day_are_as_their_sum(
-    terms: Terms, pairs: list[tuple[date, int, int]], as_of: date
+    terms: Terms, bought: list[tuple[date, int, bool]], pairs: list[tuple[date, int, int]], as_of: date
 ) -> None:
     # Commuting events: whichever of a day's payments is booked first, and whether they come as one.
-    lent = Disbursed("lent", OPENED, terms.principal)
+    lent: list[Event] = [Disbursed("lent", OPENED, terms.principal)]
+    if isinstance(terms, CardTerms):
+        lent = [Purchased(f"bought{k}", *each) for k, each in enumerate(bought)]
     one = [Paid(f"{k}", on, a + b) for k, (on, a, b) in enumerate(pairs)]
     two = [Paid(f"{k}{side}", on, x) for k, (on, a, b) in enumerate(pairs) for side, x in (("a", a), ("b", b))]
     swapped = [Paid(f"{k}{side}", on, x) for k, (on, a, b) in enumerate(pairs) for side, x in (("a", b), ("b", a))]
-    owed = [_fold(terms, [lent, *events], as_of) for events in (one, two, swapped)]
+    owed = [_fold(terms, [*lent, *events], as_of) for events in (one, two, swapped)]
     if terms.order != "cn_credit_card":  # its order follows days past due, which the first of two may change
         assert owed[0].debts == owed[1].debts == owed[2].debts
         assert owed[0].spans == owed[1].spans == owed[2].spans

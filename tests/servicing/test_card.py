@@ -180,6 +180,38 @@ def test_a_card_of_which_only_states_are_told_is_collected_as_before(book: Path,
         post_one(Posting(2, Paid("P1", on(7), 100)), on(7))
 
 
+@pytest.mark.parametrize(
+    ("rate", "paid", "steps"),
+    [
+        ("18.25", "", ("reminder", "sms", "none")),
+        # Paid in time, nobody is written to. A rate above the 24% of 金规〔2025〕9号, or none told, is first settled.
+        ("18.25", "C1,P1,2026-04-23,100.00\n", ("reminder", "none", "none")),
+        ("25.00", "", ("none", "none", "none")),
+        ("", "", ("none", "none", "none")),
+    ],
+)
+def test_the_night_works_a_card_by_its_minimum(
+    fresh_db: str, tmp_path: Path, asked: Asked, rate: str, paid: str, steps: tuple[str, ...]
+) -> None:
+    # Two days before the due date, seven days after it, and seven days after it of a card in dispute.
+    for number, (day, dispute) in enumerate(((on(-2), "false"), (on(7), "false"), (on(7), "true"))):
+        place = tmp_path / f"b{number}"
+        folder_of(
+            place,
+            borrowers="ref,zones,can_sms,can_call,can_write,stop_contact,attorney,bankrupt,incapable\n"
+            "B1,Asia/Shanghai,true,true,true,false,false,false,false\n",
+            loans="ref,borrower_ref,product,status,opened_on,principal,annual_rate,first_statement_on,due_days,"
+            f"minimum_rate,dispute_open\nC1,B1,card,open,2026-03-01,1.00,{rate},2026-04-05,18,10,{dispute}\n",
+            instalments="loan_ref,n,due_on,principal,interest\n",
+            payments=TABLES["payments"] + (paid if day > DUE else ""),
+            contacts="loan_ref,ref,at,step,outcome\n",
+        )
+        (place / "book.toml").write_text(BOOK + f"snapshot_on = {day}\n", "utf-8")
+        assert import_book(place, "forbear").bad == 0
+        run = nightly(day, load()).run_id
+        assert asked(f"SELECT step FROM decision WHERE run_id = {run}") == [(steps[number],)], day
+
+
 # ---- posted -----------------------------------------------------------------------------------------
 
 

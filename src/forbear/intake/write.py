@@ -532,7 +532,16 @@ def waiting_loans(
 
 
 def price(connection: psycopg.Connection[Any], book_id: int) -> None:
-    """Work out the all-in yearly cost of the loans that have a schedule and no cost yet. The caller commits."""
+    """Work out the all-in yearly cost of the loans that have a schedule and no cost yet. The caller commits.
+
+    A card costs its rate: what is charged by days, without interest on it; late fees come on top of it only as far as
+    the ceiling lets them (ledger/card.py).
+    """
+    connection.execute(
+        "UPDATE account a SET all_in_ppm = a.annual_rate_ppm FROM card_terms c WHERE c.account_id = a.id"
+        " AND a.book_id = %s AND a.all_in_ppm IS DISTINCT FROM a.annual_rate_ppm",
+        (book_id,),
+    )
     found = connection.execute(
         "SELECT a.id, a.opened_on, a.principal_minor, array_agg(i.due_on ORDER BY i.n),"
         " array_agg(i.principal_minor + i.interest_minor ORDER BY i.n)"

@@ -11,8 +11,9 @@ from typing import Any
 
 import psycopg
 
+from forbear.ledger import card
 from forbear.ledger.filed import CARD, card_terms_of, events_of, terms_of
-from forbear.ledger.models import Event, Instalment, Late, LedgerError, Terms
+from forbear.ledger.models import CardTerms, Event, Instalment, Late, LedgerError, Terms
 from forbear.locale import N_
 
 
@@ -84,12 +85,12 @@ def read(connection: psycopg.Connection[Any], account_ids: Sequence[int]) -> dic
 
 def _loan(row: Sequence[Any]) -> Loan:
     id_, ref, opened_on, rate, penalty, fee, fee_ppm, grace, currency, due, principal, interest = row[:12]
-    refs, days, amounts, others, posted_to, now, numbers, removed, order, product, status, card, cn_bank = row[12:]
+    refs, days, amounts, others, posted_to, now, numbers, removed, order, product, status, kept, cn_bank = row[12:]
     schedule = tuple(map(Instalment, due or (), principal or (), interest or ()))
     late = Late(penalty, fee, fee_ppm, grace)
     terms: Terms | None
-    if card is not None:
-        terms = card_terms_of(currency, rate, opened_on, late, order, card, cn_bank, days or (), others or ())
+    if kept is not None:
+        terms = card_terms_of(currency, rate, opened_on, late, order, kept, cn_bank, days or (), others or ())
     else:
         # A card's lines are what is past due of its bills, not a schedule.
         lines = schedule if product != CARD else ()
@@ -109,6 +110,17 @@ def _loan(row: Sequence[Any]) -> Loan:
         product,
         status,
     )
+
+
+def bills(connection: psycopg.Connection[Any], account_id: int, as_of: date) -> tuple[card.Statement, ...]:
+    """The monthly statements of a card through a day; none of a loan, nor where the ledger can't tell."""
+    loan = read(connection, [account_id]).get(account_id)
+    if loan is None or not isinstance(loan.terms, CardTerms) or as_of < loan.terms.opened_on:
+        return ()
+    try:
+        return card.fold(loan.terms, loan.events, as_of).statements
+    except LedgerError:  # what is on file of it contradicts itself
+        return ()
 
 
 def no_schedule(loan: Loan) -> LedgerError:
