@@ -131,6 +131,20 @@ def test_a_rate_that_changes_holds_from_its_day() -> None:
     assert [line.amount for line in found.lines] == [1_200, 180, 288]
 
 
+def test_a_rate_that_changes_is_not_charged_for_the_days_before_though_they_are_counted_anew() -> None:
+    # Only what was not paid bears interest, 900.00: through 10 April at 0.04%, from then on at 0.05%.
+    terms = replace(TERMS, annual_rate_ppm=146_000, unpaid_only=True)
+    found = fold(MAY, paid(DUE, 10_000), RateChanged("r", date(2026, 4, 10), annual_rate_ppm=182_500), terms=terms)
+    assert told(found.lines) == [(Kind.INTEREST, 90_000, 11, 396), (Kind.INTEREST, 90_000, 25, 1_125)]
+
+
+def test_what_is_paid_before_the_statement_bears_nothing_and_the_rest_since_its_posting() -> None:
+    # 400.00 come on 2 April, before the statement of the 5th bills the other 600.00: 36 days on those at 0.05%.
+    found = fold(MAY, paid(date(2026, 4, 2), 40_000))
+    assert [line.base for line in found.statements[1].lines if line.kind is Kind.INTEREST] == [60_000]
+    assert found.statements[1].lines[0].amount == 1_080
+
+
 def test_in_forbearance_that_freezes_nothing_accrues() -> None:
     found = fold(MAY, paid(DUE, 10_000), Forborne("f", date(2026, 4, 27), date(2026, 5, 2), freezes=True))
     assert [line.days for line in found.lines] == [24, 4, 3]

@@ -30,16 +30,21 @@ from forbear.ledger.models import (
     CardTerms,
     Disbursed,
     Event,
+    Forborne,
     Kind,
     LedgerError,
     Line,
     Purchased,
+    RateChanged,
     Rescheduled,
+    Reversed,
     half_up,
 )
-from forbear.ledger.state import Claim, Debt, Span, State, Walked, walk
+from forbear.ledger.state import Claim, Debt, Span, State, Walked, place, walk
 from forbear.locale import N_
 
+#: Events that change what interest runs.
+_CHANGES = (RateChanged, Forborne)
 #: What a minimum asks for whole, beside its share of the principal.
 _CHARGES = (Kind.INTEREST, Kind.FEE)
 #: What is owed at once and is no part of a minimum, so that no late fee comes of an earlier one.
@@ -97,7 +102,7 @@ def fold(terms: CardTerms, events: Iterable[Event], as_of: date) -> CardState:
                 N_("event %(event)s: a card has no schedule; what is agreed on instead is a loan of its own"),
                 event=event.key,
             )
-    card = _Card(terms)
+    card = _Card(terms, kept)
     walk(terms, (), kept, as_of, card)
     card.advance(as_of)
     return card.state(as_of)
@@ -121,10 +126,22 @@ class _Lot:
 class _Card(Walked):
     """A card on its way through its events. Of a claim, `due` says that a statement has billed it."""
 
-    def __init__(self, terms: CardTerms) -> None:
+    def __init__(self, terms: CardTerms, events: Sequence[Event]) -> None:
         super().__init__(terms, ())
         self.card = terms
-        self.daily_ppm = terms.annual_rate_ppm
+        gone = {event.of for event in events if isinstance(event, Reversed)}
+        live = sorted((event for event in events if event.key not in gone and type(event) in _CHANGES), key=place)
+        #: (day, ppm a year from then on), and (first day, last day) of what is frozen: the day itself is before either.
+        self.rates = [(date.min, terms.annual_rate_ppm)]
+        self.frozen: list[tuple[date, date]] = []
+        for event in live:
+            if isinstance(event, RateChanged) and event.annual_rate_ppm is not None:
+                self.rates.append((event.on, event.annual_rate_ppm))
+            elif isinstance(event, Forborne) and event.freezes:
+                self.frozen.append((event.on, event.until))
+        limits = (last for last, _ in terms.rate_limits)
+        #: The days with which what interest is charged ends or begins.
+        self.turns = sorted({*(day for day, _ in self.rates), *limits, *(day for span in self.frozen for day in span)})
         self.lots: dict[Claim, _Lot] = {}
         self.made: list[Statement] = []
         #: The minimums, each as far as it goes beyond what was demanded before it.
@@ -183,6 +200,9 @@ class _Card(Walked):
         terms, n = self.card, len(self.made) + 1
         before = self._billed(_CHARGES)
         self._bill(day)
+        for lot in self.lots.values():
+            if not lot.claim.due and not lot.bears:  # what was paid before it was billed is not billed
+                lot.ran, lot.since = [], lot.claim.due_on
         for claim in self.claims:
             claim.due = True
         self._use_credit(f"credit:{n}", day)
@@ -220,14 +240,13 @@ class _Card(Walked):
 
     def _run(self, lot: _Lot, to: date) -> None:
         """Let interest run on what is left of a purchase, through `to`."""
-        start = max(lot.since, self.frozen_until)
-        if to <= start:
-            return
-        cuts = [last for last, _ in self.card.rate_limits if start < last < to]
-        for one, other in pairwise([start, *cuts, to]) if lot.left else ():
-            count = self.terms.day_count
-            lot.ran.append(accrual.by_days(Kind.INTEREST, 0, lot.left, self.daily_ppm, count, one, other))
-        lot.since = to
+        turns = [day for day in self.turns if lot.since < day < to]
+        for start, end in pairwise([lot.since, *turns, to]) if lot.left and to > lot.since else ():
+            if not any(first <= start and end <= last for first, last in self.frozen):
+                rate = next(ppm for day, ppm in reversed(self.rates) if day <= start)
+                count = self.terms.day_count
+                lot.ran.append(accrual.by_days(Kind.INTEREST, 0, lot.left, rate, count, start, end))
+        lot.since = max(lot.since, to)
 
     def _run_bearing(self, to: date) -> None:
         for lot in self.lots.values():

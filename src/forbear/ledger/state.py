@@ -515,7 +515,7 @@ class Walked:
         self._close_all(event.on)
         if event.penalty_rate_ppm is not None:
             self.penalty_ppm = event.penalty_rate_ppm
-        if event.annual_rate_ppm is not None and self.terms.product in (Product.DAILY, Product.REVOLVING):
+        if event.annual_rate_ppm is not None and self.terms.product is Product.DAILY:
             self.daily_ppm = event.annual_rate_ppm
 
     @apply.register
