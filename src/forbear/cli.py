@@ -93,6 +93,7 @@ for _name, _place in {
     "pay-file": "forbear.intake.bank_command:pay_file",
     "reverse": "forbear.servicing.command:reverse",
     "charge": "forbear.servicing.command:charge",
+    "draw": "forbear.servicing.command:draw",
     "waive": "forbear.servicing.command:waive",
     "write-off": "forbear.servicing.command:write_off",
     "grant": "forbear.servicing.command:grant",

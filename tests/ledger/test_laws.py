@@ -9,9 +9,12 @@ from hypothesis import strategies as st
 
 from forbear.ledger.allocate import ORDERS
 from forbear.ledger.arrears import category_on
+from forbear.ledger.card import CardState
 from forbear.ledger.carry import Carried, replay, resume
+from forbear.ledger.filed import fold
 from forbear.ledger.models import (
     Account,
+    CardTerms,
     Charged,
     ChargedBack,
     DayCount,
@@ -23,6 +26,7 @@ from forbear.ledger.models import (
     Late,
     Paid,
     Product,
+    Purchased,
     RateChanged,
     Reason,
     Rescheduled,
@@ -35,7 +39,7 @@ from forbear.ledger.models import (
     balances,
 )
 from forbear.ledger.products import schedule
-from forbear.ledger.state import State, corrections, fold, walk
+from forbear.ledger.state import State, corrections, walk
 
 OPENED = date(2024, 1, 31)
 DAYS = st.integers(0, 500).map(lambda k: OPENED + timedelta(days=k))
@@ -108,8 +112,80 @@ def histories(draw: st.DrawFn) -> tuple[Terms, list[Event]]:
     return terms, draw(st.permutations(events))
 
 
+CARD_TERMS = st.builds(
+    CardTerms,
+    product=st.just(Product.REVOLVING),
+    currency=st.sampled_from(["CNY", "JPY"]),
+    principal=st.just(0),
+    annual_rate_ppm=st.integers(0, 400_000),
+    opened_on=st.just(OPENED),
+    first_due_on=st.just(OPENED + timedelta(days=60)),
+    count=st.just(1),
+    day_count=BY_DAYS,
+    late=st.builds(
+        Late,
+        late_fee_minor=st.integers(0, 3_000),
+        late_fee_ppm=st.integers(0, 60_000),
+        grace_days=st.sampled_from([0, 3, 40]),
+    ),
+    order=st.sampled_from(sorted(ORDERS)),
+    first_statement_on=st.integers(1, 60).map(lambda k: OPENED + timedelta(days=k)),
+    due_days=st.integers(1, 27),
+    minimum_ppm=st.integers(0, 1_000_000),
+    minimum_floor=st.integers(0, 5_000),
+    cash_minimum_ppm=st.none() | st.just(1_000_000),
+    unpaid_only=st.booleans(),
+    ceiling_ppm=st.none() | st.integers(0, 400_000),
+    rate_limits=st.just(()) | st.just(((OPENED + timedelta(days=90), 182_500),)),
+)
+
+
+@st.composite
+def cards(draw: st.DrawFn) -> tuple[Terms, list[Event]]:
+    """A card and what happened to it, in no order."""
+    events: list[Event] = [
+        Purchased(f"bought{k}", draw(DAYS), draw(AMOUNT), draw(st.booleans())) for k in range(draw(st.integers(1, 5)))
+    ]
+    taken = [*events]
+    payments = [Paid(f"paid{k}", draw(DAYS), draw(AMOUNT)) for k in range(draw(st.integers(0, 8)))]
+    for k, event in enumerate([*taken, *payments]):
+        after = event.on + timedelta(days=draw(st.integers(0, 90)))
+        match draw(st.integers(0, 5)):
+            case 0:
+                events.append(Reversed(f"reversed{k}", after, event.key))
+            case 1 if isinstance(event, Paid):
+                events.append(ChargedBack(f"back{k}", after, event.key))
+    events += payments
+    if draw(st.booleans()):
+        events.append(Charged("fee", draw(DAYS), draw(st.sampled_from(list(Kind))), draw(AMOUNT)))
+    for k in range(draw(st.integers(0, 2))):
+        events.append(Waived(f"waived{k}", draw(DAYS), draw(st.sampled_from(list(Kind))), draw(AMOUNT)))
+    if draw(st.booleans()):
+        day = draw(DAYS)
+        events.append(Forborne("forborne", day, day + timedelta(days=draw(st.integers(0, 90))), draw(st.booleans())))
+    if draw(st.booleans()):
+        events.append(RateChanged("rate", draw(DAYS), None, draw(st.integers(0, 500_000))))
+    last = max(event.on for event in taken)
+    if draw(st.booleans()):
+        events.append(WrittenOff("written-off", last + timedelta(days=draw(st.integers(0, 90)))))
+    if draw(st.integers(0, 3)) == 0:
+        last = max(e.on for e in events if not isinstance(e, Paid | ChargedBack | Reversed))
+        events.append(Sold("sold", last + timedelta(days=draw(st.integers(0, 90))), draw(AMOUNT), "an assignee"))
+    return draw(CARD_TERMS), draw(st.permutations(events))
+
+
 def _fold(terms: Terms, events: Sequence[Event], as_of: date) -> State:
-    return fold(terms, schedule(terms), events, as_of)
+    return fold(terms, () if isinstance(terms, CardTerms) else schedule(terms), events, as_of)
+
+
+def _drawn(events: Sequence[Event], as_of: date) -> int:
+    """What was lent, told from the events alone."""
+    reversed_ = {event.of for event in events if isinstance(event, Reversed)}
+    return sum(
+        event.amount
+        for event in events
+        if isinstance(event, Disbursed | Purchased) and event.on <= as_of and event.key not in reversed_
+    )
 
 
 def _received(events: Sequence[Event], as_of: date) -> int:
@@ -124,7 +200,7 @@ def _received(events: Sequence[Event], as_of: date) -> int:
 
 
 @settings(max_examples=300, deadline=None)
-@given(histories(), DAYS)
+@given(histories() | cards(), DAYS)
 def test_money_is_conserved(case: tuple[Terms, list[Event]], as_of: date) -> None:
     # What was lent and charged is what was paid, waived, is still owed, or was sold.
     terms, events = case
@@ -133,12 +209,13 @@ def test_money_is_conserved(case: tuple[Terms, list[Event]], as_of: date) -> Non
     charged = sum(line.amount for line in state.lines)
     waived = sums.get(Account.WAIVED, 0)
     paid = _received(events, as_of)
-    assert terms.principal + charged == paid - state.credit + waived + state.outstanding + state.sold
+    lent = _drawn(events, as_of)
+    assert lent + charged == paid - state.credit + waived + state.outstanding + state.sold
     # The accounts say the same as the debts, kind by kind.
     for kind in Kind:
         assert sums.get(Account.owed(kind), 0) == state.owed(kind) >= 0
     assert sums.get(Account.CREDIT, 0) == -state.credit <= 0
-    assert sums.get(Account.CASH, 0) == paid - terms.principal
+    assert sums.get(Account.CASH, 0) == paid - lent
     assert sum(sums.values()) == 0
     # Written off is carried at nothing, and still owed.
     if state.written_off_on:
@@ -147,7 +224,7 @@ def test_money_is_conserved(case: tuple[Terms, list[Event]], as_of: date) -> Non
 
 
 @settings(max_examples=200, deadline=None)
-@given(histories(), DAYS, st.randoms(use_true_random=False))
+@given(histories() | cards(), DAYS, st.randoms(use_true_random=False))
 def test_the_order_in_which_events_become_known_leaves_no_trace(
     case: tuple[Terms, list[Event]], as_of: date, random: object
 ) -> None:
@@ -158,16 +235,23 @@ def test_the_order_in_which_events_become_known_leaves_no_trace(
 
 
 @settings(max_examples=200, deadline=None)
-@given(TERMS, st.lists(st.tuples(DAYS, AMOUNT, AMOUNT), max_size=5), DAYS)
+@given(
+    TERMS | CARD_TERMS,
+    st.lists(st.tuples(DAYS, AMOUNT, st.booleans()), max_size=4),
+    st.lists(st.tuples(DAYS, AMOUNT, AMOUNT), max_size=5),
+    DAYS,
+)
 def test_two_payments_of_one_day_are_as_their_sum(
-    terms: Terms, pairs: list[tuple[date, int, int]], as_of: date
+    terms: Terms, bought: list[tuple[date, int, bool]], pairs: list[tuple[date, int, int]], as_of: date
 ) -> None:
     # Commuting events: whichever of a day's payments is booked first, and whether they come as one.
-    lent = Disbursed("lent", OPENED, terms.principal)
+    lent: list[Event] = [Disbursed("lent", OPENED, terms.principal)]
+    if isinstance(terms, CardTerms):
+        lent = [Purchased(f"bought{k}", *each) for k, each in enumerate(bought)]
     one = [Paid(f"{k}", on, a + b) for k, (on, a, b) in enumerate(pairs)]
     two = [Paid(f"{k}{side}", on, x) for k, (on, a, b) in enumerate(pairs) for side, x in (("a", a), ("b", b))]
     swapped = [Paid(f"{k}{side}", on, x) for k, (on, a, b) in enumerate(pairs) for side, x in (("a", b), ("b", a))]
-    owed = [_fold(terms, [lent, *events], as_of) for events in (one, two, swapped)]
+    owed = [_fold(terms, [*lent, *events], as_of) for events in (one, two, swapped)]
     if terms.order != "cn_credit_card":  # its order follows days past due, which the first of two may change
         assert owed[0].debts == owed[1].debts == owed[2].debts
         assert owed[0].spans == owed[1].spans == owed[2].spans
@@ -175,7 +259,7 @@ def test_two_payments_of_one_day_are_as_their_sum(
 
 
 @settings(max_examples=150, deadline=None)
-@given(histories(), st.lists(DAYS, min_size=1, max_size=4))
+@given(histories() | cards(), st.lists(DAYS, min_size=1, max_size=4))
 def test_the_journal_replayed_gives_the_same_balances(case: tuple[Terms, list[Event]], days: list[date]) -> None:
     # Given events that become known one by one, with accruals posted in between, when the journal, to which
     # things were only ever added, is summed, then it is what the events give when all are known from the start.
@@ -202,6 +286,26 @@ def test_a_schedule_repays_what_was_lent_to_the_cent(terms: Terms) -> None:
     assert sum(line.principal for line in lines) == terms.principal
     assert all(line.principal >= 0 and line.interest >= 0 and line.fee >= 0 for line in lines)
     assert [line.due_on for line in lines] == sorted(line.due_on for line in lines)
+
+
+@settings(max_examples=300, deadline=None)
+@given(cards(), DAYS)
+def test_a_card_demands_no_more_than_is_owed_and_charges_no_more_than_is_lawful(
+    case: tuple[Terms, list[Event]], as_of: date
+) -> None:
+    terms, events = case
+    found = _fold(terms, events, as_of)
+    assert isinstance(terms, CardTerms) and isinstance(found, CardState)
+    assert 0 <= found.arrears <= found.due <= found.outstanding <= found.payoff + found.credit
+    assert found.minimum <= found.outstanding and all(s.minimum <= s.balance for s in found.statements)
+    # Days past due and arrears say the same.
+    assert bool(found.dpd) == bool(found.arrears)
+    for line in found.lines:
+        if line.kind is Kind.INTEREST and line.year:
+            exact = line.base * line.rate_ppm * line.days / (line.year * 10**6)
+            assert abs(line.amount - exact) <= 0.5 + 1e-6
+            assert terms.ceiling_ppm is None or line.rate_ppm <= terms.ceiling_ppm
+    assert all(statement.charged + statement.cut <= statement.contracted for statement in found.statements)
 
 
 @settings(max_examples=150, deadline=None)

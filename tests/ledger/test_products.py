@@ -64,7 +64,7 @@ def test_a_daily_loan_has_its_principal_due_at_the_end_and_no_interest_in_the_sc
 
 
 def test_a_card_has_no_schedule() -> None:
-    with pytest.raises(LedgerError, match=r"card\.statements"):
+    with pytest.raises(LedgerError, match=r"card\.fold"):
         schedule(replace(BASE, product=Product.REVOLVING))
 
 

@@ -327,10 +327,12 @@ def test_a_killed_payer_has_lost_nothing_that_was_acknowledged(
     assert apart == []
 
 
-def test_a_card_is_no_loan_by_instalments_and_nothing_is_posted_to_it(book: Path, asked: Any, fresh_db: str) -> None:
+def test_a_card_whose_statements_are_not_told_is_no_loan_by_instalments_and_nothing_is_posted_to_it(
+    book: Path, asked: Any, fresh_db: str
+) -> None:
     # Given an account that is a card, when a payment comes, then it is refused, not settled as instalments would be.
     with psycopg.connect(fresh_db) as connection:
         connection.execute("UPDATE account SET product = 'card' WHERE id = 1")
-    with pytest.raises(ServicingError, match="is a card, and the journal does not hold cards yet"):
+    with pytest.raises(ServicingError, match="is a card, and the terms of its statements are not on file"):
         posted(Paid("P1", FEB, 51_500), FEB)
     assert asked("SELECT count(*) FROM journal_transaction") == [(0,)]

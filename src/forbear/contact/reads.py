@@ -9,8 +9,8 @@ from datetime import UTC, date
 from typing import Any
 
 from forbear.contact.models import PENDING, Apart, Loan, Record, Touch
-from forbear.ledger.filed import CARD, events_of, terms_of
-from forbear.ledger.models import Instalment, Late
+from forbear.ledger.filed import CARD, card_terms_of, events_of, terms_of
+from forbear.ledger.models import Instalment, Late, Terms
 from forbear.rulebook.models import Hours
 
 #: Local days ahead for which the earliest lawful time is looked for.
@@ -78,7 +78,8 @@ GATHER = f"""
         (SELECT jsonb_build_array(k.currency, a.product, coalesce(a.annual_rate_ppm, 0),
                 EXISTS (SELECT FROM instalment WHERE account_id = a.id AND removed_minor > 0),
                 (SELECT jsonb_agg(jsonb_build_array(ref, paid_on, amount_minor)) FROM payment WHERE account_id = a.id),
-                jsonb_agg(jsonb_build_array(key, kind, value_on, detail)))
+                jsonb_agg(jsonb_build_array(key, kind, value_on, detail)),
+                (SELECT to_jsonb(c) FROM card_terms c WHERE c.account_id = a.id))
          FROM account_event WHERE account_id = a.id HAVING bool_or(kind <> 'reversed')),
         b.zones, {COUNTRY}, {", ".join(f"b.{name}" for name in (*OF_PERSON, *DAYS_OF_PERSON, *_PLAIN))},
         {", ".join(f"a.{name}" for name in (*_PLAIN_OF_ACCOUNT, *_DAYS_OF_ACCOUNT))}
@@ -212,16 +213,24 @@ def _loan(row: tuple[Any, ...], who: tuple[Any, ...], waits: bool) -> Loan:
             ]
         ),
         tuple(map(Touch, seconds or (), steps or (), outcomes or ())),
-        None if more is None else _apart(more, opened_on, late, order, schedule),
+        None
+        if more is None
+        else _apart(more, opened_on, late, order, schedule, (jurisdiction, lender_type) == ("cn", "bank")),
     )
 
 
-def _apart(more: list[Any], opened_on: date, late: Late, order: str, schedule: tuple[Instalment, ...]) -> Apart | None:
+def _apart(
+    more: list[Any], opened_on: date, late: Late, order: str, schedule: tuple[Instalment, ...], cn_bank: bool
+) -> Apart | None:
     """What the ledger folds of a loan that had more than payments; None where it has no schedule on file."""
-    currency, product, rate, cut, paid, others = more
+    currency, product, rate, cut, paid, others, card = more
     payments = [(ref, date.fromisoformat(on), amount) for ref, on, amount in paid or ()]
-    lines = schedule if product != CARD else ()
-    terms = terms_of(currency, rate, opened_on, late, order, lines, cut, [on for _, on, _ in payments])
+    days = [on for _, on, _ in payments]
+    terms: Terms | None
+    if card is not None:
+        terms = card_terms_of(currency, rate, opened_on, late, order, card, cn_bank, days, others)
+    else:
+        terms = terms_of(currency, rate, opened_on, late, order, schedule if product != CARD else (), cut, days)
     return None if terms is None else Apart(terms, events_of(terms, payments, others))
 
 

@@ -38,7 +38,7 @@ def books(connection: psycopg.Connection[Any]) -> list[OnFile]:
 #: What speaks of a loan for good: its decisions, what was asked of the gate, its journal.
 _RECORDS = ("decision", "gate_request", "account_event", "journal_transaction", "account_state")
 #: What goes with a book, in this order: rows of a loan, loans, and what is the book's own.
-_OF_LOANS = ("payment", "contact", "instalment")
+_OF_LOANS = ("payment", "contact", "instalment", "card_terms")
 _OF_BOOK = ("payment_file", "account", "borrower", "derivation", "import")
 
 

@@ -18,7 +18,19 @@ from dateutil.relativedelta import relativedelta
 from pydantic import Field
 from pydantic_core import ErrorDetails
 
-from forbear.intake.models import Amount, Borrower, Contact, Instalment, Loan, Payment, Rate, Refused, Status, _Row
+from forbear.intake.models import (
+    Amount,
+    Borrower,
+    CardEntry,
+    Contact,
+    Instalment,
+    Loan,
+    Payment,
+    Rate,
+    Refused,
+    Status,
+    _Row,
+)
 from forbear.locale import N_
 
 _CENT = Decimal("0.01")
@@ -33,6 +45,7 @@ class Drawn:
     borrowers: list[Borrower] = field(default_factory=list)
     loans: list[Loan] = field(default_factory=list)
     instalments: list[Instalment] = field(default_factory=list)
+    card_entries: list[CardEntry] = field(default_factory=list)
     payments: list[Payment] = field(default_factory=list)
     contacts: list[Contact] = field(default_factory=list)
 
@@ -126,7 +139,7 @@ def lendingclub(raw: LendingClub, snapshot_on: date) -> Drawn:
             Instalment(loan_ref=raw.ref, n=n, due_on=day, principal=p, interest=i)
             for n, (day, p, i) in enumerate(schedule, start=1)
         ],
-        [Payment(loan_ref=raw.ref, ref="paid-total", paid_on=snapshot_on, amount=paid)] if paid > 0 else [],
+        payments=[Payment(loan_ref=raw.ref, ref="paid-total", paid_on=snapshot_on, amount=paid)] if paid > 0 else [],
     )
 
 

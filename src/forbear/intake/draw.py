@@ -1,5 +1,6 @@
 """Turns the rows of one source into rows of Forbear's tables, or into refusals that say what to do."""
 
+import json
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from forbear.intake.models import (
     OUTCOMES,
     WRITTEN,
     Borrower,
+    CardEntry,
     Contact,
     Loan,
     Refused,
@@ -25,9 +27,13 @@ from forbear.intake.models import (
 )
 from forbear.intake.place import suits
 from forbear.intake.source import Row
+from forbear.ledger.filed import detail, kind_of
+from forbear.ledger.models import Charged, Event, Kind, Purchased
 from forbear.locale import N_
 
 _PPM_IN_PERCENT = 10_000
+#: What rows of loans tell of cards: no table of any file.
+CARDS = "cards"
 
 
 STANDS_TWICE = Refused("ref", N_("stands in this file twice"), N_("Keep one of the rows, or give each its own number."))
@@ -47,7 +53,7 @@ class Bad:
 class Batch:
     """Rows ready for the database: for each table its tuples, the row's number last; and what was refused."""
 
-    rows: dict[str, list[tuple[Any, ...]]] = field(default_factory=lambda: {name: [] for name in MODELS})
+    rows: dict[str, list[tuple[Any, ...]]] = field(default_factory=lambda: {name: [] for name in (*MODELS, CARDS)})
     fields: dict[tuple[str, int], dict[str, str]] = field(default_factory=dict)
     bad: list[Bad] = field(default_factory=list)
     #: What is told of the rows of a table, by its columns in the database; a table that is not here: all.
@@ -130,9 +136,14 @@ class Drawer:
             yield "borrowers", tuple(getattr(who, name) for name in BORROWER_COLUMNS)
         for loan in drawn.loans:
             yield "loans", self._loan(loan)
+            if (card := self._card(loan)) is not None:
+                yield CARDS, card
         for line in drawn.instalments:
             amounts = minor(line.principal, cash, "principal"), minor(line.interest, cash, "interest")
             yield "instalments", (line.loan_ref, line.n, line.due_on, *amounts)
+        for entry in drawn.card_entries:
+            self._done(entry.posted_on, "posted_on")
+            yield "card_entries", (entry.loan_ref, entry.ref, *self._event(entry))
         for paid in drawn.payments:
             self._done(paid.paid_on, "paid_on")
             yield "payments", (paid.loan_ref, paid.ref, paid.paid_on, minor(paid.amount, cash, "amount"))
@@ -169,9 +180,6 @@ class Drawer:
         self._done(x.opened_on, "opened_on")
         self._done(x.validation_sent_on, "validation_sent_on")
 
-        def ppm(rate: Any) -> int | None:
-            return None if rate is None else round(rate * _PPM_IN_PERCENT)
-
         return (
             x.ref,
             x.borrower_ref,
@@ -179,10 +187,10 @@ class Drawer:
             x.status,
             x.opened_on,
             minor(x.principal, self.currency, "principal"),
-            ppm(x.annual_rate),
-            ppm(x.penalty_rate),
+            _ppm(x.annual_rate),
+            _ppm(x.penalty_rate),
             minor(x.late_fee, self.currency, "late_fee"),
-            ppm(x.late_fee_rate),
+            _ppm(x.late_fee_rate),
             x.grace_days,
             x.dispute_open,
             x.promise_due_on,
@@ -190,6 +198,42 @@ class Drawer:
             x.validation_sent_on,
             list(x.derived),
         )
+
+    def _card(self, x: Loan) -> tuple[Any, ...] | None:
+        """A row of card_terms, by the loan's number; None of a loan, and of a card whose statements are not told."""
+        told = {"first_statement_on": x.first_statement_on, "due_days": x.due_days, "minimum_rate": x.minimum_rate}
+        given = [name for name, value in told.items() if value is not None]
+        if given and x.product != "card":
+            reason = N_("is of a card's statements, and the loan is none")
+            raise Refused(given[0], reason, N_("Leave it empty, or mend the product."))
+        if given and (missing := [name for name in told if name not in given]):
+            reason = N_("is missing, though other terms of the statements are told")
+            raise Refused(
+                missing[0], reason, N_("Give first_statement_on, due_days and minimum_rate, or none of them.")
+            )
+        if not given:
+            return None
+        return (
+            x.ref,
+            x.first_statement_on,
+            x.due_days,
+            _ppm(x.minimum_rate),
+            minor(x.minimum_floor, self.currency, "minimum_floor"),
+            _ppm(x.cash_minimum_rate),
+            x.interest_on == "unpaid",
+        )
+
+    def _event(self, x: CardEntry) -> tuple[Any, ...]:
+        """Kind, value date and detail of the event that an entry is, as account_event keeps them."""
+        amount = minor(x.amount, self.currency, "amount")
+        event: Event = Charged(x.ref, x.posted_on, Kind.FEE, amount)
+        if x.kind != "fee":
+            event = Purchased(x.ref, x.posted_on, amount, x.kind == "cash")
+        return kind_of(event), event.on, json.dumps(detail(event))
+
+
+def _ppm(rate: Decimal | None) -> int | None:
+    return None if rate is None else round(rate * _PPM_IN_PERCENT)
 
 
 def key_of(mapping: Mapping, table: str, fields: dict[str, str]) -> tuple[str, ...]:

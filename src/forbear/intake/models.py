@@ -1,4 +1,4 @@
-"""What a row must be: Forbear's own five tables, and the raw shapes that are turned into them.
+"""What a row must be: Forbear's own six tables, and the raw shapes that are turned into them.
 
 Amounts come as decimal text in major units and leave as whole minor units. Every refusal says what to do.
 """
@@ -21,7 +21,7 @@ from forbear.rulebook.hours import local_day
 #: What a keyed hash looks like: longer than any identity or telephone number.
 _KEYED_HASH = re.compile(r"[A-Za-z0-9+/=_-]{32,128}")
 _HEX = re.compile(r"[0-9A-Fa-f]+")
-TABLES = ("borrowers", "loans", "instalments", "payments", "contacts")
+TABLES = ("borrowers", "loans", "instalments", "card_entries", "payments", "contacts")
 
 
 #: No day of a loan's life lies before or after these.
@@ -98,6 +98,7 @@ Blank = BeforeValidator(_none_if_blank)
 Ref = Annotated[str, Field(min_length=1, max_length=200)]
 Amount = Annotated[Decimal, Field(ge=0, le=MAX_MINOR, allow_inf_nan=False)]
 Rate = Annotated[Decimal, Field(ge=0, le=MAX_PPM // 10_000, allow_inf_nan=False)]
+Share = Annotated[Decimal, Field(ge=0, le=100, allow_inf_nan=False)]
 Status = Literal["open", "paid_off", "charged_off", "sold"]
 Flag = Annotated[bool | None, Blank]
 Date = Annotated[date, BeforeValidator(_written_day), AfterValidator(_bounded)]
@@ -154,6 +155,12 @@ class Loan(_Row):
     plan_until: Day = None
     validation_sent_on: Day = None
     currency: Annotated[str | None, Blank] = None
+    first_statement_on: Day = None
+    due_days: Annotated[int | None, Blank, Field(ge=1, le=27)] = None
+    minimum_rate: Annotated[Share | None, Blank] = None
+    minimum_floor: Amount = Decimal(0)
+    cash_minimum_rate: Annotated[Share | None, Blank] = None
+    interest_on: Literal["all", "unpaid"] = "all"
     derived: tuple[str, ...] = ()
 
 
@@ -165,6 +172,16 @@ class Instalment(_Row):
     due_on: Date
     principal: Amount
     interest: Amount
+
+
+class CardEntry(_Row):
+    """A row of `card_entries`: what was drawn on a card, or a fee that was charged; `ref` is unique in its loan."""
+
+    loan_ref: Ref
+    ref: Ref
+    kind: Literal["purchase", "cash", "fee"]
+    posted_on: Date
+    amount: Annotated[Decimal, Field(gt=0, le=MAX_MINOR, allow_inf_nan=False)]
 
 
 class Payment(_Row):
@@ -200,6 +217,7 @@ MODELS: dict[str, type[_Row]] = {
     "borrowers": Borrower,
     "loans": Loan,
     "instalments": Instalment,
+    "card_entries": CardEntry,
     "payments": Payment,
     "contacts": Contact,
 }

@@ -11,7 +11,7 @@ from typing import Any
 
 import psycopg
 
-from forbear.intake.draw import ACCOUNT_COLUMNS, BORROWER_COLUMNS, STANDS_TWICE, Bad, Batch
+from forbear.intake.draw import ACCOUNT_COLUMNS, BORROWER_COLUMNS, CARDS, STANDS_TWICE, Bad, Batch
 from forbear.intake.mapping import OWN_FORMAT, Mapping
 from forbear.intake.models import Refused, key_in
 from forbear.ledger.cost import all_in_yearly
@@ -27,6 +27,20 @@ _INCOMING = {
         ("loan_ref", "n", "due_on", "principal_minor", "interest_minor"),
         ", loan_ref text, import_id bigint",
     ),
+    CARDS: (
+        "card_terms",
+        (
+            "loan_ref",
+            "first_statement_on",
+            "due_days",
+            "minimum_ppm",
+            "minimum_floor_minor",
+            "cash_minimum_ppm",
+            "unpaid_only",
+        ),
+        ", loan_ref text",
+    ),
+    "card_entries": ("account_event", ("loan_ref", "key", "kind", "value_on", "detail"), ", loan_ref text"),
     "payments": ("payment", ("loan_ref", "ref", "paid_on", "amount_minor"), ", loan_ref text"),
     "contacts": ("contact", ("loan_ref", "ref", "at", "step", "outcome", "agency"), ", loan_ref text"),
 }
@@ -36,6 +50,26 @@ _PAYMENT_TAKEN = Refused(
     "ref",
     N_("is the number of another payment of this loan, of another day or amount"),
     N_("A payment is never edited: send what is new under a number of its own."),
+)
+_ENTRY_TAKEN = Refused(
+    "ref",
+    N_("is the number of something else that is on file of this card"),
+    N_("An entry is never edited: send what is new under a number of its own."),
+)
+_NO_CARD = Refused(
+    "loan_ref",
+    N_("is no card whose statements are told"),
+    N_("Give the loan first_statement_on, due_days and minimum_rate first."),
+)
+_CLOSED = Refused(
+    "posted_on",
+    N_("lies after the day on which the debt was sold or written off"),
+    N_("Nothing is drawn on it any more: mend the day, or drop the row."),
+)
+_CARD_SCHEDULE = Refused(
+    "loan_ref",
+    N_("is a card whose statements are worked out from its entries"),
+    N_("Send card_entries instead, and drop the row."),
 )
 _CONTACT_TAKEN = N_("differs from what is on file of the contact of that number")
 _CONTACT_REMEDY = N_("A contact is never edited: give this one a number of its own, and both count; or drop it.")
@@ -89,7 +123,8 @@ def write(connection: psycopg.Connection[Any], book_id: int, import_id: int, bat
                 _PASS_OVER.format(table, *_TOLD_LAST[table]), (book_id, import_id)
             ).rowcount
         done.refused += _PUT[table](connection, book_id, batch)
-        _supersede(connection, table, book_id, import_id)
+        if table in _SAME_ROW:
+            _supersede(connection, table, book_id, import_id)
     _restate(connection, batch)
     return done
 
@@ -114,9 +149,9 @@ def _supersede(connection: psycopg.Connection[Any], table: str, book_id: int, im
         "UPDATE quarantine q SET settled_at = now(), settled_how = 'superseded' FROM import i, import mine"
         " WHERE q.settled_at IS NULL AND q.table_name = %s AND i.id = q.import_id AND i.book_id = %s AND mine.id = %s"
         " AND (i.taken_on, i.id) < (mine.taken_on, mine.id)"
-        " AND (q.table_name <> ALL ('{payments,contacts}') OR q.reason <> ALL (%s))"
+        " AND (q.table_name <> ALL ('{card_entries,payments,contacts}') OR q.reason <> ALL (%s))"
         f" AND EXISTS (SELECT FROM incoming_{table} n WHERE {_SAME_ROW[table]})",
-        (table, book_id, import_id, [STANDS_TWICE.reason, _PAYMENT_TAKEN.reason, _CONTACT_TAKEN]),
+        (table, book_id, import_id, [STANDS_TWICE.reason, _PAYMENT_TAKEN.reason, _ENTRY_TAKEN.reason, _CONTACT_TAKEN]),
     )
 
 
@@ -124,14 +159,19 @@ _SAME_ROW = {
     "borrowers": "n.ref = q.row_ref",
     "loans": "n.ref = q.row_ref",
     "instalments": "n.loan_ref = q.loan_ref AND n.n::text = q.row_ref",
+    "card_entries": "n.loan_ref = q.loan_ref AND n.key = q.row_ref",
     "payments": "n.loan_ref = q.loan_ref AND n.ref = q.row_ref",
     "contacts": "n.loan_ref = q.loan_ref AND n.ref = q.row_ref",
 }
 
 
+#: What changes what an account owes.
+_RESTATING = ("instalments", CARDS, "card_entries", "payments")
+
+
 def _restate(connection: psycopg.Connection[Any], batch: Batch) -> None:
     """Accounts that are in the journal follow what came in for them, in the same transaction."""
-    came = [f"SELECT account_id FROM incoming_{t}" for t in ("instalments", "payments") if batch.rows.get(t)]
+    came = [f"SELECT account_id FROM incoming_{t}" for t in _RESTATING if batch.rows.get(t)]
     if came:
         query = f"SELECT DISTINCT account_id FROM account_state WHERE account_id IN ({' UNION '.join(came)})"
         restate(connection, [account_id for (account_id,) in connection.execute(query)])
@@ -248,7 +288,9 @@ def _of_loans(connection: psycopg.Connection[Any], table: str, book_id: int, bat
     return _bad(lost, table if (table, lost[0][0]) in batch.fields else "loans", batch, _NO_LOAN) if lost else []
 
 
-def _before_opening(connection: psycopg.Connection[Any], table: str, day: str, batch: Batch) -> list[Bad]:
+def _before_opening(
+    connection: psycopg.Connection[Any], table: str, day: str, batch: Batch, column: str = ""
+) -> list[Bad]:
     """Nothing falls due, and nothing is paid, before the loan is there; but for what was derived."""
     if (table, batch.rows[table][0][-1]) not in batch.fields:
         return []
@@ -256,13 +298,18 @@ def _before_opening(connection: psycopg.Connection[Any], table: str, day: str, b
         f"DELETE FROM incoming_{table} i USING account a WHERE a.id = i.account_id AND i.{day} < a.opened_on"
         " RETURNING row_number"
     ).fetchall()
-    return _bad(early, table, batch, Refused(day, *_BEFORE_OPENING))
+    return _bad(early, table, batch, Refused(column or day, *_BEFORE_OPENING))
 
 
 def _instalments(connection: psycopg.Connection[Any], book_id: int, batch: Batch) -> list[Bad]:
     refused = _of_loans(connection, "instalments", book_id, batch)
     refused += _before_opening(connection, "instalments", "due_on", batch)
     if ("instalments", batch.rows["instalments"][0][-1]) in batch.fields:
+        cards = connection.execute(
+            "DELETE FROM incoming_instalments i USING card_terms c WHERE c.account_id = i.account_id"
+            " RETURNING i.row_number"
+        ).fetchall()
+        refused += _bad(cards, "instalments", batch, _CARD_SCHEDULE)
         wrong = connection.execute(
             "DELETE FROM incoming_instalments i WHERE EXISTS (SELECT FROM incoming_instalments j"
             " WHERE j.account_id = i.account_id AND j.n < i.n AND j.due_on >= i.due_on)"
@@ -286,6 +333,48 @@ def _instalments(connection: psycopg.Connection[Any], book_id: int, batch: Batch
     connection.execute(
         "UPDATE account SET all_in_ppm = NULL, schedule_import_id = i.import_id"
         " FROM (SELECT DISTINCT account_id, import_id FROM incoming_instalments) i WHERE id = i.account_id"
+    )
+    return refused
+
+
+def _cards(connection: psycopg.Connection[Any], book_id: int, batch: Batch) -> list[Bad]:
+    """The terms of cards whose rows were taken in; of those that a newer file told of, nothing is changed."""
+    connection.execute(
+        f"UPDATE incoming_{CARDS} i SET account_id = a.id FROM account a JOIN incoming_loans l ON l.ref = a.ref"
+        " WHERE a.book_id = %s AND a.ref = i.loan_ref",
+        (book_id,),
+    )
+    columns = ("account_id", *_INCOMING[CARDS][1][1:])
+    # A card of which a file with states of its bills came before now has its entries instead.
+    connection.execute(f"DELETE FROM instalment i USING incoming_{CARDS} c WHERE c.account_id = i.account_id")
+    connection.execute(
+        f"INSERT INTO card_terms ({_columns(columns)}) SELECT {_columns(columns)} FROM incoming_{CARDS}"
+        " WHERE account_id IS NOT NULL ORDER BY account_id" + _upsert("card_terms", columns[1:], "account_id")
+    )
+    return []
+
+
+def _card_entries(connection: psycopg.Connection[Any], book_id: int, batch: Batch) -> list[Bad]:
+    refused = _of_loans(connection, "card_entries", book_id, batch)
+    refused += _before_opening(connection, "card_entries", "value_on", batch, "posted_on")
+    for wrong, why in (
+        ("NOT EXISTS (SELECT FROM card_terms c WHERE c.account_id = i.account_id)", _NO_CARD),
+        (
+            "EXISTS (SELECT FROM account_event e WHERE e.account_id = i.account_id AND e.key = i.key"
+            " AND (e.kind, e.value_on, e.detail) <> (i.kind, i.value_on, i.detail))",
+            _ENTRY_TAKEN,
+        ),
+        (
+            "EXISTS (SELECT FROM account_event e WHERE e.account_id = i.account_id AND e.value_on < i.value_on"
+            f" AND e.kind IN ('sold', 'written_off') AND {LIVE})",
+            _CLOSED,
+        ),
+    ):
+        gone = connection.execute(f"DELETE FROM incoming_card_entries i WHERE {wrong} RETURNING row_number").fetchall()
+        refused += _bad(gone, "card_entries", batch, why)
+    connection.execute(
+        "INSERT INTO account_event (account_id, key, kind, value_on, detail)"
+        " SELECT account_id, key, kind, value_on, detail FROM incoming_card_entries ON CONFLICT DO NOTHING"
     )
     return refused
 
@@ -327,6 +416,8 @@ _PUT = {
     "borrowers": _borrowers,
     "loans": _loans,
     "instalments": _instalments,
+    CARDS: _cards,
+    "card_entries": _card_entries,
     "payments": _payments,
     "contacts": _contacts,
 }
@@ -435,7 +526,16 @@ def waiting_loans(
 
 
 def price(connection: psycopg.Connection[Any], book_id: int) -> None:
-    """Work out the all-in yearly cost of the loans that have a schedule and no cost yet. The caller commits."""
+    """Work out the all-in yearly cost of the loans that have a schedule and no cost yet. The caller commits.
+
+    A card costs its rate: what is charged by days, without interest on it; late fees come on top of it only as far as
+    the ceiling lets them (ledger/card.py).
+    """
+    connection.execute(
+        "UPDATE account a SET all_in_ppm = a.annual_rate_ppm FROM card_terms c WHERE c.account_id = a.id"
+        " AND a.book_id = %s AND a.all_in_ppm IS DISTINCT FROM a.annual_rate_ppm",
+        (book_id,),
+    )
     found = connection.execute(
         "SELECT a.id, a.opened_on, a.principal_minor, array_agg(i.due_on ORDER BY i.n),"
         " array_agg(i.principal_minor + i.interest_minor ORDER BY i.n)"

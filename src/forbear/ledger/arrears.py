@@ -14,6 +14,7 @@ from itertools import pairwise
 
 from dateutil.relativedelta import relativedelta
 
+from forbear.ledger.card import CardState
 from forbear.ledger.models import (
     ChargedBack,
     Event,
@@ -135,6 +136,11 @@ CN_CARD_2011 = replace(
         (180, Category.LOSS),
     ),
 )
+
+
+def classing_of(state: State) -> Classing:
+    """The classing that a loan's state, or a card's, is held to."""
+    return CN_CARD_2011 if isinstance(state, CardState) else CN_2023
 
 
 def by_days(dpd: int, classing: Classing = CN_2023) -> Category:

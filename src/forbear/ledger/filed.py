@@ -10,7 +10,10 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from forbear.ledger import card, state
+from forbear.ledger.daycount import YEAR
 from forbear.ledger.models import (
+    CardTerms,
     Charged,
     ChargedBack,
     DayCount,
@@ -21,6 +24,7 @@ from forbear.ledger.models import (
     Late,
     Paid,
     Product,
+    Purchased,
     RateChanged,
     Reason,
     Rescheduled,
@@ -31,10 +35,11 @@ from forbear.ledger.models import (
     WrittenOff,
 )
 from forbear.ledger.position import Position, of_state
-from forbear.ledger.state import State, fold, place
+from forbear.ledger.state import State, place
 
 #: The kinds of event that a row of account_event can hold.
 KINDS: Mapping[str, type[Event]] = {
+    "purchased": Purchased,
     "charged": Charged,
     "waived": Waived,
     "reversed": Reversed,
@@ -47,8 +52,11 @@ KINDS: Mapping[str, type[Event]] = {
 }
 _NAMES = {kind: name for name, kind in KINDS.items()}
 _CODECS: Mapping[type[Event], TypeAdapter[Any]] = {kind: TypeAdapter(kind) for kind in KINDS.values()}
-#: The product of an account whose lines on file are its billed months, not a schedule.
+#: The product of an account whose lines on file, if any, are what is past due of its bills, not a schedule.
 CARD = "card"
+#: For the days through 2020 no issuer of China charged more than 0.05% a day (银发〔2016〕111号; before it the Measures
+#: of 1999); since then the rate is agreed on (银发〔2020〕327号). Read in quotations.
+_CN_LIMIT_THROUGH, _CN_LIMIT_PPM_A_DAY = date(2020, 12, 31), 500
 #: The key of the loan's own disbursement.
 OPENED = "opened"
 _PAYMENT, _EVENT = "payment:", "event:"
@@ -129,13 +137,62 @@ def terms_of(
     )
 
 
+def card_terms_of(
+    currency: str,
+    annual_rate_ppm: int,
+    opened_on: date,
+    late: Late,
+    order: str,
+    kept: Mapping[str, Any],
+    bank_of_china: bool,
+    paid_on: Iterable[date],
+    others: Iterable[Sequence[Any]],
+) -> CardTerms:
+    """The terms of a card.
+
+    kept: a row of card_terms, its day as text. bank_of_china: is the issuer a bank under the law of mainland China? Its
+    rate is bounded for the days through 2020, and art. 57 of the card Measures gives its order of allocation where the
+    general law would. others: rows of account_event, as `events_of` takes them.
+    """
+    first = date.fromisoformat(kept["first_statement_on"])
+    count = DayCount.ACT_365
+    drawn = [detail["amount"] for _, kind, _, detail in others if kind == "purchased"]
+    return CardTerms(
+        Product.REVOLVING,
+        currency,
+        sum(drawn),
+        annual_rate_ppm,
+        min(opened_on, first - timedelta(days=1), *paid_on),
+        first + timedelta(days=kept["due_days"]),
+        1,
+        day_count=count,
+        late=late,
+        order="cn_credit_card" if bank_of_china and order == "cn_civil_code" else order,
+        first_statement_on=first,
+        due_days=kept["due_days"],
+        minimum_ppm=kept["minimum_ppm"],
+        minimum_floor=kept["minimum_floor_minor"],
+        cash_minimum_ppm=kept["cash_minimum_ppm"],
+        unpaid_only=kept["unpaid_only"],
+        rate_limits=((_CN_LIMIT_THROUGH, _CN_LIMIT_PPM_A_DAY * YEAR[count]),) if bank_of_china else (),
+    )
+
+
+def fold(terms: Terms, schedule: Sequence[Instalment], events: Iterable[Event], as_of: date) -> State:
+    """The state at the end of `as_of`, of a loan (state.fold) or of a card (card.fold), whichever its terms are of."""
+    if isinstance(terms, CardTerms):
+        return card.fold(terms, events, as_of)
+    return state.fold(terms, schedule, events, as_of)
+
+
 def events_of(
     terms: Terms | None,
     payments: Iterable[tuple[str, date, int]],
     others: Iterable[Sequence[Any]],
 ) -> tuple[Event, ...]:
     """What happened to a loan: payments are (number, day, amount), others rows of account_event, their day as text."""
-    events: list[Event] = [] if terms is None else [Disbursed(OPENED, terms.opened_on, terms.principal)]
+    lent = terms is not None and not isinstance(terms, CardTerms)
+    events: list[Event] = [Disbursed(OPENED, terms.opened_on, terms.principal)] if terms and lent else []
     events += [Paid(payment_key(ref), on, amount) for ref, on, amount in payments]
     events += [event_of(key, kind, date.fromisoformat(on), kept) for key, kind, on, kept in others]
     return tuple(events)
@@ -158,24 +215,24 @@ class Stood:
 
 def stood(terms: Terms, schedule: Sequence[Instalment], events: Sequence[Event], as_of: date) -> Stood:
     """Where a loan stands at the end of `as_of`. Raises LedgerError, as the fold does."""
-    state = fold(terms, schedule, events, as_of)
-    at = of_state(state)
+    found = fold(terms, schedule, events, as_of)
+    at = of_state(found)
     due = None if at.days_to_due is None else as_of + timedelta(days=at.days_to_due)
-    return Stood(at, state.forborne_until, _plan_until(events, state), due)
+    return Stood(at, found.forborne_until, _plan_until(events, found), due)
 
 
-def _plan_until(events: Sequence[Event], state: State) -> date | None:
+def _plan_until(events: Sequence[Event], found: State) -> date | None:
     gone = {event.of for event in events if isinstance(event, Reversed)}
     made = [
         event
         for event in events
         if isinstance(event, Rescheduled)
-        and event.on <= state.as_of
+        and event.on <= found.as_of
         and event.key not in gone
         and event.reason in (Reason.PLAN, Reason.REAGE)
     ]
-    if not made or max(made, key=place).reason is not Reason.PLAN or state.arrears:
+    if not made or max(made, key=place).reason is not Reason.PLAN or found.arrears:
         return None
     return max(
-        (debt.due_on for debt in state.debts if debt.n and debt.unpaid + sum(debt.to_come.values())), default=None
+        (debt.due_on for debt in found.debts if debt.n and debt.unpaid + sum(debt.to_come.values())), default=None
     )

@@ -158,7 +158,7 @@ class Terms:
         _bounds(
             self,
             "terms",
-            principal=(1, MAX_MINOR),
+            principal=(0 if self.product is Product.REVOLVING else 1, MAX_MINOR),
             annual_rate_ppm=(0, MAX_PPM),
             count=(1, 1200),
             months=(1, 120),
@@ -166,6 +166,45 @@ class Terms:
         )
         if self.first_due_on <= self.opened_on:
             raise LedgerError(f"terms, first_due_on: {self.first_due_on} must lie after opened_on {self.opened_on}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CardTerms(Terms):
+    """A card's contract: its statements come on the day of `first_statement_on` of each month.
+
+    due_days: from a statement to its due date. minimum_ppm: the part of the unpaid purchases, cash_minimum_ppm of the
+    unpaid cash (None: the same), that a minimum asks for, at least `minimum_floor` minor units. unpaid_only: where a
+    statement was not paid whole, what was paid of it by its due date bears no interest (未清偿部分计息; else 全额计息).
+    late: the late fee is on what is unpaid of a minimum, its ceiling on interest and late fees together; penalty
+    interest is not charged on cards. rate_limits: (last day, ppm a year): no more than that is charged for the days
+    through it. principal: all that was drawn, as far as it is told.
+    """
+
+    first_statement_on: date
+    due_days: int
+    minimum_ppm: int
+    minimum_floor: int = 0
+    cash_minimum_ppm: int | None = None
+    unpaid_only: bool = False
+    rate_limits: tuple[tuple[date, int], ...] = ()
+
+    def __post_init__(self) -> None:
+        """Raises LedgerError, naming the field."""
+        Terms.__post_init__(self)
+        _bounds(
+            self,
+            "terms",
+            # A minimum falls due before the next statement is made.
+            due_days=(1, 27),
+            minimum_ppm=(0, PPM),
+            minimum_floor=(0, MAX_MINOR),
+        )
+        if self.cash_minimum_ppm is not None:
+            _bounds(self, "terms", cash_minimum_ppm=(0, PPM))
+        if self.first_statement_on <= self.opened_on:
+            raise LedgerError(
+                f"terms, first_statement_on: {self.first_statement_on} must lie after opened_on {self.opened_on}"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +249,14 @@ class Disbursed(Event):
     """Money was lent."""
 
     amount: int
+
+
+@dataclass(frozen=True, slots=True)
+class Purchased(Event):
+    """A card paid for something, or gave cash (预借现金), which bears interest from its day."""
+
+    amount: int
+    cash: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ def schedule(terms: Terms) -> tuple[Instalment, ...]:
     Raises LedgerError for REVOLVING: a card's instalments are the minimum payments of its statements (card.py).
     """
     if terms.product is Product.REVOLVING:
-        raise LedgerError("terms, product: a revolving card has no schedule; ask card.statements")
+        raise LedgerError("terms, product: a revolving card has no schedule; ask card.fold")
     days = due_dates(terms)
     lines = _SHAPES[terms.product](terms, parts_of_year(terms))
     moved = [adjust(day, terms.roll, terms.calendar) for day in days]

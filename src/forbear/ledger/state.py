@@ -31,6 +31,7 @@ from forbear.ledger.models import (
     Line,
     Paid,
     Product,
+    Purchased,
     RateChanged,
     Reason,
     Rescheduled,
@@ -46,7 +47,7 @@ from forbear.locale import N_
 _RANK: dict[type[Event], int] = {
     kind: rank
     for rank, kind in enumerate(
-        (Disbursed, RateChanged, Rescheduled, Charged, Forborne, Waived, Paid, ChargedBack, WrittenOff, Sold)
+        (Disbursed, Purchased, RateChanged, Rescheduled, Charged, Forborne, Waived, Paid, ChargedBack, WrittenOff, Sold)
     )
 }
 
@@ -150,11 +151,11 @@ def fold(terms: Terms, schedule: Sequence[Instalment], events: Iterable[Event], 
 
 
 def walk(
-    terms: Terms, schedule: Sequence[Instalment], events: Iterable[Event], as_of: date
+    terms: Terms, schedule: Sequence[Instalment], events: Iterable[Event], as_of: date, card: "Walked | None" = None
 ) -> tuple["Walked", Event | None, bool]:
     """A loan as the last of its events through `as_of` left it, that event, and whether later ones are on file.
 
-    Arguments and errors are those of `fold`.
+    Arguments and errors are those of `fold`; a card (card.py) brings itself, and has no schedule.
     """
     if as_of < terms.opened_on:
         raise LedgerError(
@@ -164,11 +165,11 @@ def walk(
         )
     timeline = _timeline(events)
     lent = sum(event.amount for event in timeline if isinstance(event, Disbursed))
-    if terms.product is not Product.DAILY and lent != sum(line.principal for line in schedule):
+    if card is None and terms.product is not Product.DAILY and lent != sum(line.principal for line in schedule):
         raise LedgerError(
             f"disbursed: {lent} was lent in all, but the schedule's principal differs; correct one of them"
         )
-    loan, last = Walked(terms, schedule), None
+    loan, last = card or Walked(terms, schedule), None
     for event in timeline:
         if event.on > as_of:
             return loan, last, True
@@ -238,7 +239,7 @@ def _timeline(events: Iterable[Event]) -> list[Event]:
 
 def _positive(event: Event) -> bool:
     match event:
-        case Paid(amount=amount) | Charged(amount=amount) | Waived(amount=amount):
+        case Paid(amount=amount) | Charged(amount=amount) | Waived(amount=amount) | Purchased(amount=amount):
             return amount > 0
         case Disbursed(amount=amount) | Sold(price=amount):
             return amount >= 0
@@ -392,9 +393,11 @@ class Walked:
         self._post_line(line, key)
 
     def _post_line(self, line: Line, key: str | None = None) -> None:
+        self._earn(key or f"{line.kind}:{line.n}:{line.start}", line.end, line.kind, line.amount)
+
+    def _earn(self, key: str, on: date, kind: Kind, amount: int) -> None:
         income = Account.ALLOWANCE if self.written_off_on else Account.INCOME
-        entries = {Account.owed(line.kind): line.amount, income: -line.amount}
-        self._post(key or f"{line.kind}:{line.n}:{line.start}", line.end, entries)
+        self._post(key, on, {Account.owed(kind): amount, income: -amount})
 
     def _post(self, key: str, on: date, entries: Mapping[Account, int]) -> None:
         kept = tuple(Entry(account, amount) for account, amount in entries.items() if amount)
@@ -468,6 +471,14 @@ class Walked:
             claim.left[Kind.PRINCIPAL] += event.amount
         self._post(event.key, event.on, {Account.OWED_PRINCIPAL: event.amount, Account.CASH: -event.amount})
         self._use_credit(f"credit:{event.key}", event.on)
+
+    @apply.register
+    def _(self, event: Purchased) -> None:
+        self.spend(event)
+
+    def spend(self, event: Purchased) -> None:
+        """What is drawn on a card."""
+        raise LedgerError(N_("event %(event)s: the account is no card, so nothing is drawn on it"), event=event.key)
 
     @apply.register
     def _(self, event: Paid) -> None:

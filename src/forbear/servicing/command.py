@@ -1,4 +1,4 @@
-"""`pay`, `reverse`, `charge`, `waive`, `write-off`, `grant`, `reschedule`, `sell` post one event; `history` reads."""
+"""`pay`, `reverse`, `charge`, `draw`, `waive`, `write-off`, `grant`, `reschedule`, `sell` post one event."""
 
 import json
 from collections.abc import Callable
@@ -17,6 +17,7 @@ from forbear.ledger.models import (
     Forborne,
     Kind,
     Paid,
+    Purchased,
     Reason,
     Reversed,
     Waived,
@@ -79,6 +80,20 @@ def charge(
 ) -> None:
     """Charge a fee, or a cost of enforcement."""
     _run(account, book, as_of, lang, lambda found: Charged(key, on.date(), kind, minor(amount, found.currency)))
+
+
+def draw(
+    account: Ref,
+    amount: Amount,
+    on: On,
+    key: Key,
+    cash: Annotated[bool, typer.Option("--cash", help="cash was given, which bears interest from its day")] = False,
+    as_of: AsOf = None,
+    book: Book = None,
+    lang: Lang = "en",
+) -> None:
+    """Post a purchase of a card, or cash."""
+    _run(account, book, as_of, lang, lambda found: Purchased(key, on.date(), minor(amount, found.currency), cash))
 
 
 def waive(

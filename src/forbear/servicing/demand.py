@@ -90,11 +90,13 @@ def _keep_ceilings(connection: psycopg.Connection[Any], book_id: int, rulebook: 
         "INSERT INTO ceiling SELECT %s, * FROM unnest(%s::date[], %s::bigint[])",
         (book_id, *([list(column) for column in zip(*now, strict=True)] or [[], []])),
     )
+    # A card has no schedule to cut: its charges are held to the ceiling as they arise (ledger/card.py).
     rows = connection.execute(
         "SELECT a.id FROM account a JOIN unnest(%s::date[], %s::bigint[], %s::bigint[]) AS m (opened_on, before, now)"
         " USING (opened_on) WHERE a.book_id = %s AND (a.late_fee_minor > 0 OR a.late_fee_ppm > 0"
         "  OR least(a.penalty_rate_ppm, m.before) <> least(a.penalty_rate_ppm, m.now) OR EXISTS (SELECT FROM"
-        "  account_event e WHERE e.account_id = a.id AND e.kind IN ('rescheduled', 'rate_changed')))",
+        "  account_event e WHERE e.account_id = a.id AND e.kind IN ('rescheduled', 'rate_changed'))"
+        "  OR EXISTS (SELECT FROM card_terms c WHERE c.account_id = a.id))",
         (*([list(column) for column in zip(*moved, strict=True)] or [[], [], []]), book_id),
     )
     return {id_ for (id_,) in rows}

@@ -6,8 +6,8 @@ from datetime import date
 import psycopg
 
 from forbear.ledger.arrears import MONTHLY
+from forbear.ledger.filed import fold
 from forbear.ledger.models import LedgerError
-from forbear.ledger.state import fold
 from forbear.servicing.loan import Loan, read
 from forbear.servicing.post import standing
 from forbear.store.engine import copy_connection

@@ -11,8 +11,9 @@ from typing import Any
 
 import psycopg
 
-from forbear.ledger.filed import CARD, events_of, terms_of
-from forbear.ledger.models import Event, Instalment, Late, LedgerError, Terms
+from forbear.ledger import card
+from forbear.ledger.filed import CARD, card_terms_of, events_of, terms_of
+from forbear.ledger.models import CardTerms, Event, Instalment, Late, LedgerError, Terms
 from forbear.locale import N_
 
 
@@ -22,7 +23,8 @@ class Loan:
 
     schedule: what is demanded: the contract's less `removed`, what the ceiling on the yearly cost takes off the
     interest of each line (demand.py); `numbers` are the lines' own.
-    terms: None where it has no schedule on file, so that what it owes is not known, and for a card. posted_to: the
+    terms: None where it has no schedule on file, so that what it owes is not known, and for a card whose statements are
+    not told; a CardTerms for one whose are. posted_to: the
     last day for which its state was derived, None where it is not in the journal; no transaction has a later value
     date. booked_at: the instant of the reading transaction, which is that of the booking of all that it writes.
     """
@@ -61,7 +63,9 @@ _READ = """
            i.due, i.principal, i.interest, p.refs, p.days, p.amounts, e.rows,
            (SELECT max(as_of) FROM account_state s WHERE s.account_id = a.id), now(), i.numbers, i.removed,
            coalesce(a.allocation_order, b.allocation_order), a.product, a.status,
-           (SELECT ppm FROM ceiling WHERE book_id = b.id AND opened_on = a.opened_on)
+           (SELECT ppm FROM ceiling WHERE book_id = b.id AND opened_on = a.opened_on),
+           (SELECT to_jsonb(c) FROM card_terms c WHERE c.account_id = a.id),
+           b.jurisdiction = 'cn' AND b.lender_type = 'bank'
     FROM account a JOIN book b ON b.id = a.book_id,
     LATERAL (SELECT array_agg(due_on ORDER BY n) AS due, array_agg(principal_minor ORDER BY n) AS principal,
                     array_agg(interest_minor - removed_minor ORDER BY n) AS interest,
@@ -82,12 +86,16 @@ def read(connection: psycopg.Connection[Any], account_ids: Sequence[int]) -> dic
 
 def _loan(row: Sequence[Any]) -> Loan:
     id_, ref, opened_on, rate, penalty, fee, fee_ppm, grace, currency, due, principal, interest = row[:12]
-    refs, days, amounts, others, posted_to, now, numbers, removed, order, product, status, ceiling = row[12:]
+    refs, days, amounts, others, posted_to, now, numbers, removed, order, product, status, ceiling, kept, cn_bank = row[12:]
     schedule = tuple(map(Instalment, due or (), principal or (), interest or ()))
-    # A card's lines are its billed months, not a schedule.
-    lines = schedule if product != CARD else ()
     late = Late(penalty, fee, fee_ppm, grace, ceiling_ppm=ceiling)
-    terms = terms_of(currency, rate, opened_on, late, order, lines, any(removed or ()), days or ())
+    terms: Terms | None
+    if kept is not None:
+        terms = card_terms_of(currency, rate, opened_on, late, order, kept, cn_bank, days or (), others or ())
+    else:
+        # A card's lines are what is past due of its bills, not a schedule.
+        lines = schedule if product != CARD else ()
+        terms = terms_of(currency, rate, opened_on, late, order, lines, any(removed or ()), days or ())
     payments = zip(refs or (), days or (), amounts or (), strict=True)
     return Loan(
         id_,
@@ -105,11 +113,25 @@ def _loan(row: Sequence[Any]) -> Loan:
     )
 
 
+def bills(connection: psycopg.Connection[Any], account_id: int, as_of: date) -> tuple[card.Statement, ...]:
+    """The monthly statements of a card through a day; none of a loan, nor where the ledger can't tell."""
+    loan = read(connection, [account_id]).get(account_id)
+    if loan is None or not isinstance(loan.terms, CardTerms) or as_of < loan.terms.opened_on:
+        return ()
+    try:
+        return card.fold(loan.terms, loan.events, as_of).statements
+    except LedgerError:  # what is on file of it contradicts itself
+        return ()
+
+
 def no_schedule(loan: Loan) -> LedgerError:
-    """Said of an account whose schedule is not on file, and of a card, which has none."""
+    """Said of an account whose schedule is not on file, and of a card whose statements are not told."""
     if loan.product == CARD:
         return LedgerError(
-            N_("the account is a card, and the journal does not hold cards yet; import its payments instead")
+            N_(
+                "the account is a card, and the terms of its statements are not on file, so what it owes is not known;"
+                " import first_statement_on, due_days and minimum_rate with its loan"
+            )
         )
     return LedgerError(
         N_("the account has no instalment on file, so what it owes is not known; import its schedule first")

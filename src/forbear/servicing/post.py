@@ -16,10 +16,11 @@ from psycopg.types.json import Jsonb
 
 from forbear.errors import WordedError
 from forbear.ledger import accrual
-from forbear.ledger.arrears import FFIEC, MONTHLY, Category, category_on, instalments_paid, reage_refusals
+from forbear.ledger.arrears import FFIEC, MONTHLY, Category, category_on, classing_of, instalments_paid, reage_refusals
 from forbear.ledger.carry import Carried, replay
-from forbear.ledger.filed import OPENED, detail, event_key, event_ref, kind_of, payment_key, payment_ref, sent_key
+from forbear.ledger.filed import OPENED, detail, event_key, event_ref, fold, kind_of, payment_key, payment_ref, sent_key
 from forbear.ledger.models import (
+    CardTerms,
     ChargedBack,
     Event,
     Forborne,
@@ -33,7 +34,7 @@ from forbear.ledger.models import (
     Transaction,
     WrittenOff,
 )
-from forbear.ledger.state import State, fold
+from forbear.ledger.state import State
 from forbear.locale import N_
 from forbear.servicing import carried as kept
 from forbear.servicing.errors import KeyUsed, ServicingError
@@ -223,6 +224,8 @@ def _fold(loan: Loan, as_of: date) -> State:
 def _replay(loan: Loan, as_of: date) -> tuple[State, Carried | None]:
     if loan.terms is None:
         raise no_schedule(loan)
+    if isinstance(loan.terms, CardTerms):
+        return fold(loan.terms, (), loan.events, as_of), None
     return replay(loan.terms, loan.schedule, loan.events, as_of)
 
 
@@ -539,7 +542,7 @@ def standing(state: State) -> Standing:
         state.dpd,
         oldest if state.dpd else None,
         MONTHLY.of(state.dpd).id,
-        Category(category_on(state, state.as_of)).name.lower(),
+        Category(category_on(state, state.as_of, classing_of(state))).name.lower(),
         state.arrears,
         state.due,
     )

@@ -4,9 +4,8 @@ from collections.abc import Mapping
 from datetime import date
 
 from forbear.ledger.arrears import assignment
-from forbear.ledger.filed import event_key
+from forbear.ledger.filed import event_key, fold
 from forbear.ledger.models import Sold
-from forbear.ledger.state import fold
 from forbear.servicing.errors import ServicingError
 from forbear.servicing.loan import no_schedule, read
 from forbear.servicing.post import Posting, post_one

@@ -104,15 +104,62 @@ class _Writer:
             self.language.tag,
             _("Statement of account %(ref)s") % {"ref": found.ref},
             f"{found.book} · {place}",
+            self.of_card() if found.bills is not None else self.of_loan(),
             (
-                (_("Owed on %(day)s") % {"day": to.day(found.today.on)}, self.money(found.today.due)),
-                (_("Owed if paid on %(day)s") % {"day": to.day(found.then.on)}, self.money(found.then.due)),
-                (_("To repay all of it on %(day)s") % {"day": to.day(found.then.on)}, self.money(found.then.payoff)),
-                (_("Days past due"), to.count(found.today.dpd)),
-                (_("Lent on %(day)s") % {"day": to.day(found.opened_on)}, self.money(found.lent)),
+                self.sums(),
+                *self.card(),
+                self.charges(),
+                self.payments(),
+                arrears_table(found.arrears, self.language),
+                self.removed(),
             ),
-            (self.sums(), self.charges(), self.payments(), arrears_table(found.arrears, self.language), self.removed()),
             self.notes(),
+        )
+
+    def of_loan(self) -> tuple[tuple[str, str], ...]:
+        _, found, to = self.language.catalogue.gettext, self.found, self.to
+        return (
+            (_("Owed on %(day)s") % {"day": to.day(found.today.on)}, self.money(found.today.due)),
+            (_("Owed if paid on %(day)s") % {"day": to.day(found.then.on)}, self.money(found.then.due)),
+            (_("To repay all of it on %(day)s") % {"day": to.day(found.then.on)}, self.money(found.then.payoff)),
+            (_("Days past due"), to.count(found.today.dpd)),
+            (_("Lent on %(day)s") % {"day": to.day(found.opened_on)}, self.money(found.lent)),
+        )
+
+    def of_card(self) -> tuple[tuple[str, str], ...]:
+        _, found, to = self.language.catalogue.gettext, self.found, self.to
+        then = {"day": to.day(found.then.on)}
+        return (
+            (_("Owed on %(day)s") % {"day": to.day(found.today.on)}, self.money(found.today.due)),
+            (_("To repay all of it on %(day)s") % then, self.money(found.then.payoff)),
+            (_("Still to be paid of the minimum on %(day)s") % then, self.money(found.then.minimum)),
+            (_("Days past due"), to.count(found.today.dpd)),
+            (_("Drawn so far"), self.money(found.lent)),
+        )
+
+    def card(self) -> tuple[Table, ...]:
+        """Of a card: its monthly statements, and what was drawn; nothing of a loan."""
+        _, found, to = self.language.catalogue.gettext, self.found, self.to
+        if found.bills is None:
+            return ()
+        bills = tuple(
+            (to.count(bill.n), to.day(bill.on), to.day(bill.due_on), self.money(bill.minimum), self.money(bill.balance))
+            for bill in found.bills
+        )
+        drawn = tuple(
+            (to.day(each.on), each.ref, _("Cash") if each.cash else _("Purchase"), self.money(each.amount))
+            for each in found.drawn
+        )
+        none = (_("None yet."),)
+        minimum = _(
+            "A minimum is its share of the purchases and cash, the interest, the fees, and what is unpaid of earlier"
+            " ones."
+        )
+        bill_head = (_("Monthly statement"), _("Made on"), _("To be paid by"), _("Minimum"), _("Balance"))
+        drawn_head = (_("Day"), _("Number"), _("What"), _("Amount"))
+        return (
+            Table("bills", _("Every statement"), bill_head, bills, 2, False, (minimum,) if bills else none),
+            Table("drawn", _("Every purchase"), drawn_head, drawn, 1, False, () if drawn else none),
         )
 
     def kind(self, kind: Kind) -> str:
@@ -133,11 +180,15 @@ class _Writer:
             both = dict(now.owed).get(kind, 0), dict(then.owed).get(kind, 0)
             if any(both):
                 rows.append((self.kind(kind), *map(self.money, both)))
+        if now.unbilled or then.unbilled:
+            rows.append((_("Accrued, billed with the next statement"), *map(self.money, (now.unbilled, then.unbilled))))
         if now.credit or then.credit:
             rows.append((_("Paid ahead"), self.money(-now.credit), self.money(-then.credit)))
         rows.append((_("Owed in all"), self.money(now.due), self.money(then.due)))
         notes = [
-            _("What has fallen due by the end of the day, and every charge. If nothing more is paid before."),
+            _("What has fallen due by the end of the day, and every charge. If nothing more is paid before.")
+            if self.found.bills is None
+            else _("All that is owed at the end of the day. If nothing more is drawn or paid before."),
         ]
         if self.found.early:
             basis = self.basis(self.found.early)
@@ -179,6 +230,8 @@ class _Writer:
         _ = self.language.catalogue.gettext
         if not line.n:
             return self.kind(line.kind)
+        if self.found.bills is not None:
+            return _("%(kind)s, statement %(n)s") % {"kind": self.kind(line.kind), "n": line.n}
         return _("%(kind)s, instalment %(n)s") % {"kind": self.kind(line.kind), "n": line.n}
 
     def formula(self, each: Charge) -> str:
@@ -194,7 +247,8 @@ class _Writer:
             whole, cut = self.money(line.amount + each.excess), self.money(each.excess)
             words = {"whole": whole, "cut": cut, "left": self.money(line.amount)}
             return _("%(whole)s by the contract − %(cut)s removed by the ceiling = %(left)s") % words
-        return _("as the contract's schedule has it") if line.n else _("a single charge")
+        scheduled = line.n and self.found.bills is None
+        return _("as the contract's schedule has it") if scheduled else _("a single charge")
 
     def basis(self, basis: Provision | None) -> str:
         _ = self.language.catalogue.gettext
@@ -214,6 +268,10 @@ class _Writer:
             for each in self.found.payments
         )
         names = {
+            "cn_credit_card": _(
+                "Payments settle what is billed before the rest: interest and fees, then what was drawn; from 91 days"
+                " past due what was drawn comes first: Measures on credit card business, art. 57 [not yet verified]."
+            ),
             "instalments_first": _(
                 "Payments settle instalments first, the oldest first, in each interest before principal; then penalty"
                 " interest, late fees and costs: the lender's own policy, the mildest for the borrower."
@@ -254,7 +312,8 @@ class _Writer:
         if rows:
             sums = (sum(getattr(line, name) for _name, line in lines) for name in ("contracted", "lawful", "excess"))
             rows.append((_("In all"), *map(self.money, sums)))
-        head = (_("Instalment"), _("By the contract"), _("Lawful"), _("Removed"))
+        unit = _("Instalment") if found.bills is None else _("Monthly statement")
+        head = (unit, _("By the contract"), _("Lawful"), _("Removed"))
         notes = tuple(self.ceiling(each) for each in found.ceilings) or (_("No ceiling is on file for this place."),)
         notes = (*self.what_was_removed(), *notes)
         return Table(

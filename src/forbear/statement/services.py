@@ -13,13 +13,15 @@ import psycopg
 
 from forbear.check.ceilings import Ceiling, ceilings
 from forbear.ledger.allocate import Order, order_of
-from forbear.ledger.arrears import CN_2023, Category, Stretch, category_on, stretches
+from forbear.ledger.arrears import Category, Stretch, category_on, classing_of, stretches
+from forbear.ledger.card import CardState
+from forbear.ledger.card import Statement as Bill
 from forbear.ledger.early import payoff
 from forbear.ledger.excess import Line as Cut
-from forbear.ledger.filed import CARD, payment_ref
-from forbear.ledger.models import Kind, LedgerError, Line, Paid, Waived
+from forbear.ledger.filed import CARD, event_ref, fold, payment_ref
+from forbear.ledger.models import CardTerms, Kind, LedgerError, Line, Paid, Purchased, Waived
 from forbear.ledger.provisions import Provision, provision
-from forbear.ledger.state import State, fold
+from forbear.ledger.state import State
 from forbear.locale import N_
 from forbear.rulebook.load import Rulebook
 from forbear.servicing.demand import ceiling_of
@@ -35,6 +37,8 @@ _PROVISIONS = {
         Kind.COST: "order-of-settlement",
     }
 }
+#: The same of cards, where they have texts of their own.
+_OF_CARDS = {"cn": {Kind.INTEREST: "card-interest", Kind.LATE_FEE: "card-late-fee"}}
 _EARLY = {"cn": ("early-repayment",)}
 #: The concepts that an order of settlement rests on, where its law was replaced.
 _ORDERS = {"cn_civil_code": ("order-of-debts", "order-of-settlement")}
@@ -74,10 +78,21 @@ class Payment:
 
 
 @dataclass(frozen=True, slots=True)
+class Drawn:
+    """A purchase of a card, or cash, in minor units."""
+
+    ref: str
+    on: date
+    cash: bool
+    amount: int
+
+
+@dataclass(frozen=True, slots=True)
 class Day:
     """What would be owed at the end of a day if nothing more were paid before; in minor units.
 
-    due: what is due by then, less what was paid ahead. payoff: what would end the loan.
+    due: what is due by then, less what was paid ahead. payoff: what would end the loan. Of a card both are all that is
+    owed, with what has accrued and is not yet billed (`unbilled`); minimum: what is still to be paid of its newest one.
     """
 
     on: date
@@ -86,6 +101,8 @@ class Day:
     due: int
     payoff: int
     dpd: int
+    unbilled: int = 0
+    minimum: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +114,8 @@ class Statement:
     come, each with its instalment's number; ceiling_ppm: by which all is held, None where no figure is on file.
     changed: by the rulebook of today it would be others; the next night writes them. unknown: a ceiling that may bind
     can't be told. arrears: the history of days past due since the loan was made. order_basis: where the order of
-    settlement stood in the law on the day.
+    settlement stood in the law on the day. bills, drawn: of a card its monthly statements and what was drawn, `removed`
+    being of bills; None of a loan.
     """
 
     account_id: int
@@ -127,6 +145,8 @@ class Statement:
     penalty_rate_ppm: int
     changed: bool
     unknown: bool
+    bills: tuple[Bill, ...] | None = None
+    drawn: tuple[Drawn, ...] = ()
 
 
 def statement(
@@ -151,8 +171,13 @@ def statement(
     ).fetchone()
     if loan is None or row is None:
         raise StatementError(N_("There is no such account. The console's work list shows those on file."))
-    if loan.product == CARD:
-        raise StatementError(N_("The account is a card: its issuer's own statement says what it owes."))
+    if loan.product == CARD and loan.terms is None:
+        raise StatementError(
+            N_(
+                "The account is a card, and the terms of its statements are not on file: its issuer's own statement"
+                " says what it owes."
+            )
+        )
     if loan.terms is None:
         raise StatementError(
             N_("The account has no instalment on file, so what it owes is not known. Import them first.")
@@ -175,6 +200,11 @@ def statement(
         Cut(line.due_on, line.principal, line.amount + minor, line.amount)
         for line, minor in zip(loan.schedule, loan.removed, strict=True)
     )
+    card = now if isinstance(now, CardState) else None
+    if card:
+        cuts = tuple(Cut(bill.on, 0, bill.contracted, bill.charged) for bill in card.statements)
+    drawn = tuple(_drawn(loan, now))
+    early = () if card else _EARLY.get(jurisdiction, ())
     return Statement(
         account_id=account_id,
         ref=loan.ref,
@@ -183,28 +213,31 @@ def statement(
         jurisdiction=jurisdiction,
         currency=loan.currency,
         opened_on=opened_on,
-        lent=loan.terms.principal,
+        lent=sum(each.amount for each in drawn) if card else loan.terms.principal,
         today=_day(loan, now),
         then=_day(loan, then),
-        category=Category(category_on(now, as_of)).name.lower(),
+        category=Category(category_on(now, as_of, classing_of(now))).name.lower(),
         arrears=_arrears(now, opened_on, jurisdiction),
-        charges=tuple(_charge(line, jurisdiction, excess) for line in _lines(now, as_of)),
+        charges=tuple(
+            _of_card(line, jurisdiction, card) if card else _charge(line, jurisdiction, excess)
+            for line in _lines(now, as_of)
+        ),
         waivers=tuple(_waivers(loan, now)),
         payments=tuple(_payments(loan, now)),
         order=order_of(loan.terms.order),
-        order_basis=_on(("order-of-debts", "order-of-settlement"), as_of)
-        if loan.terms.order == "cn_civil_code"
-        else (),
-        early=next(iter(_on(_EARLY.get(jurisdiction, ()), as_of)), None),
+        order_basis=_on(_ORDERS.get(loan.terms.order, ()), as_of),
+        early=next(iter(_on(early, as_of)), None),
         ceilings=found,
         binding=binding,
-        removed=cuts if excess else (),
+        removed=cuts if any(line.excess for line in cuts) else (),
         replaced=now.cuts,
         late_fees=tuple(_late_fees(now)),
         ceiling_ppm=loan.terms.late.ceiling_ppm,
-        penalty_rate_ppm=penalty,
+        penalty_rate_ppm=0 if card else penalty,  # none is charged on a card
         changed=_changed(loan, binding),
         unknown=any(each.binds is not False and each.ppm is None for each in found),
+        bills=card.statements if card else None,
+        drawn=drawn,
     )
 
 
@@ -225,7 +258,7 @@ def arrears(connection: psycopg.Connection[Any], account_id: int, as_of: date) -
 
 def _arrears(state: State, opened_on: date, jurisdiction: str) -> tuple[Stretch, ...]:
     # The five categories are China's; no other place is classed by them.
-    return stretches(state, min(opened_on, state.as_of), classing=CN_2023 if jurisdiction == "cn" else None)
+    return stretches(state, min(opened_on, state.as_of), classing=classing_of(state) if jurisdiction == "cn" else None)
 
 
 def _fold(loan: Loan, as_of: date) -> State:
@@ -237,6 +270,8 @@ def _changed(loan: Loan, binding: Ceiling | None) -> bool:
     """Would the ceiling on file now remove something else than what is on file as removed?"""
     assert loan.terms is not None
     ppm = None if binding is None else binding.ppm
+    if isinstance(loan.terms, CardTerms):
+        return ppm != loan.terms.late.ceiling_ppm
     held = ceiling_of(loan, ppm)
     removed = tuple(line.excess for line in held.lines) if held else (0,) * len(loan.schedule)
     return (removed, ppm) != (loan.removed, loan.terms.late.ceiling_ppm)
@@ -272,6 +307,21 @@ def _on(concepts: Sequence[str], day: date) -> tuple[Provision, ...]:
     return tuple(found)
 
 
+def _of_card(line: Line, jurisdiction: str, card: CardState) -> Charge:
+    concept = (_PROVISIONS.get(jurisdiction, {}) | _OF_CARDS.get(jurisdiction, {})).get(line.kind)
+    basis = provision(concept, line.end) if concept else None
+    late = (bill for bill in card.statements if line.kind is Kind.LATE_FEE and line in bill.lines)
+    return Charge(line, basis, next((bill.cut for bill in late), 0))
+
+
+def _drawn(loan: Loan, state: State) -> Iterator[Drawn]:
+    """What was drawn and not taken back, the oldest first."""
+    posted = {t.key for t in state.transactions}
+    for event in sorted((e for e in loan.events if isinstance(e, Purchased)), key=lambda e: (e.on, e.key)):
+        if event.key in posted:
+            yield Drawn(event_ref(event.key), event.on, event.cash, event.amount)
+
+
 def _waivers(loan: Loan, state: State) -> list[Waiver]:
     """What each waiver that stands has really taken, which may be less than its amount; the oldest first."""
     kinds = {event.key: event.kind for event in loan.events if isinstance(event, Waived)}
@@ -295,6 +345,10 @@ def _payments(loan: Loan, state: State) -> list[Payment]:
 
 def _day(loan: Loan, state: State) -> Day:
     assert loan.terms is not None
+    if isinstance(state, CardState):
+        whole = tuple((kind, amount) for kind in Kind if (amount := state.owed(kind)))
+        ends = state.payoff
+        return Day(state.as_of, whole, state.credit, ends, ends, state.dpd, state.unbilled, state.minimum)
     owed: dict[Kind, int] = {}
     for debt in state.debts:
         if debt.due:

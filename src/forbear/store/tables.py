@@ -212,6 +212,24 @@ ceiling = sa.Table(
     _required("ppm", Ppm),
 )
 
+#: The contract of a card whose statements the ledger makes of its events; other cards have no row.
+card_terms = sa.Table(
+    "card_terms",
+    metadata,
+    sa.Column("account_id", sa.BigInteger, sa.ForeignKey("account.id"), primary_key=True),
+    _required("first_statement_on", sa.Date),
+    _required("due_days", sa.SmallInteger),
+    _required("minimum_ppm", Ppm),
+    _required("minimum_floor_minor", Money, server_default=sa.text("0")),
+    sa.Column("cash_minimum_ppm", Ppm),
+    _required("unpaid_only", sa.Boolean, server_default=sa.text("false")),
+    sa.CheckConstraint("due_days BETWEEN 1 AND 27", name="due_before_next"),
+    sa.CheckConstraint(
+        "minimum_ppm BETWEEN 0 AND 1000000 AND cash_minimum_ppm BETWEEN 0 AND 1000000", name="minimum_is_a_part"
+    ),
+    sa.CheckConstraint("minimum_floor_minor >= 0", name="floor_not_negative"),
+)
+
 instalment = sa.Table(
     "instalment",
     metadata,

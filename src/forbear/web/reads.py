@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 import sqlalchemy as sa
 
 from forbear.nightly.report import BUCKETS, NEWEST_FIRST, Bucket
+from forbear.servicing.loan import bills
 from forbear.store import tables
 from forbear.store.engine import engine
 from forbear.store.errors import one_line
@@ -129,7 +130,7 @@ class Decided:
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """An instalment falls due."""
+    """An instalment, or the minimum of a card's statement, falls due."""
 
     on: date
     n: int
@@ -352,6 +353,9 @@ def history(connection: sa.Connection, account_id: int) -> History:
         " ORDER BY due_on DESC",
         id=account_id,
     )
+    plain = connection.connection.driver_connection
+    assert plain is not None
+    minimums = [(bill.due_on, bill.n, bill.minimum) for bill in bills(plain, account_id, today(connection, account_id))]
     paid = _rows(
         connection,
         "SELECT paid_on, amount_minor FROM payment WHERE account_id = :id AND taken_back_on IS NULL"
@@ -374,7 +378,7 @@ def history(connection: sa.Connection, account_id: int) -> History:
         id=account_id,
     )
     return History(
-        tuple(Due(*row) for row in due),
+        tuple(Due(*row) for row in (*reversed(minimums), *due)),
         tuple(Paid(*row) for row in paid),
         tuple(Reached(*row) for row in reached),
         tuple(Decided(*row) for row in decided),
