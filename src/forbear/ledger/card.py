@@ -296,8 +296,8 @@ class _Card(Walked):
                 self._owe(Claim(0, day, day, {kind: amount}, {}))
                 self._earn(f"{kind}:{day}", day, kind, amount)
 
-    def _running(self, claim: Claim, to: date) -> Line | None:
-        return None
+    def _running(self, claim: Claim, to: date) -> Sequence[Line]:
+        return ()
 
     def _close(self, claim: Claim, on: date) -> None:
         if lot := self.lots.get(claim):
@@ -403,6 +403,7 @@ class _Card(Walked):
             written_off_on=whole.written_off_on,
             sold_on=whole.sold_on,
             sold=whole.sold,
+            cuts=whole.cuts,
             statements=tuple(self.made),
             unbilled=0 if self.sold_on else sum(line.amount for line in lines),
             minimum=0 if self.sold_on else sum(each.unpaid for each in self.demands) + self._billed(_AT_ONCE),

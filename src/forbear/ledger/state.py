@@ -102,7 +102,7 @@ class State:
     written_off_on: date | None
     sold_on: date | None
     sold: int
-    cuts: tuple[tuple[int, Cut], ...] = ()
+    cuts: tuple[tuple[int, Cut], ...]
 
     @property
     def dpd(self) -> int:

@@ -86,7 +86,9 @@ def read(connection: psycopg.Connection[Any], account_ids: Sequence[int]) -> dic
 
 def _loan(row: Sequence[Any]) -> Loan:
     id_, ref, opened_on, rate, penalty, fee, fee_ppm, grace, currency, due, principal, interest = row[:12]
-    refs, days, amounts, others, posted_to, now, numbers, removed, order, product, status, ceiling, kept, cn_bank = row[12:]
+    refs, days, amounts, others, posted_to, now, numbers, removed, order, product, status, ceiling, kept, cn_bank = row[
+        12:
+    ]
     schedule = tuple(map(Instalment, due or (), principal or (), interest or ()))
     late = Late(penalty, fee, fee_ppm, grace, ceiling_ppm=ceiling)
     terms: Terms | None
