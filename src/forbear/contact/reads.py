@@ -73,7 +73,8 @@ GATHER = f"""
                 (SELECT jsonb_agg(jsonb_build_array(ref, paid_on, amount_minor)) FROM payment WHERE account_id = a.id),
                 jsonb_agg(jsonb_build_array(key, kind, value_on, detail)))
          FROM account_event WHERE account_id = a.id HAVING bool_or(kind <> 'reversed')),
-        b.zones, {COUNTRY}, {", ".join(f"b.{name}" for name in (*OF_PERSON, *DAYS_OF_PERSON, *_PLAIN))},
+        b.zones, {COUNTRY}, k.respite_untold,
+        {", ".join(f"b.{name}" for name in (*OF_PERSON, *DAYS_OF_PERSON, *_PLAIN))},
         {", ".join(f"a.{name}" for name in (*_PLAIN_OF_ACCOUNT, *_DAYS_OF_ACCOUNT))}
     FROM clock CROSS JOIN account one JOIN borrower self ON self.id = one.borrower_id
     JOIN borrower b ON coalesce(b.same_as, b.id) = coalesce(self.same_as, self.id)
@@ -112,7 +113,7 @@ GATHER = f"""
 GATHER_AT = GATHER.replace("gate_now()", "coalesce(%(at)s::timestamptz, gate_now())")
 
 #: The columns of GATHER that are the person's: what their records say goes for all of them.
-_WHO = slice(29, 31 + len(OF_PERSON) + len(DAYS_OF_PERSON))
+_WHO = slice(29, 32 + len(OF_PERSON) + len(DAYS_OF_PERSON))
 _EPOCH = date(1970, 1, 1).toordinal()
 
 
@@ -137,7 +138,7 @@ def _of_all(records: Iterable[tuple[Any, ...]]) -> tuple[Any, ...]:
     them, they may be anywhere, and the place is unknown.
     """
     zones, country, *columns = (tuple(column) for column in zip(*records, strict=True))
-    flags, days = columns[: len(OF_PERSON)], columns[len(OF_PERSON) :]
+    flags, days = columns[: 1 + len(OF_PERSON)], columns[1 + len(OF_PERSON) :]
     places = {each for each in country if each is not None}
     return (
         None if None in zones else "|".join(zones),
@@ -155,7 +156,7 @@ def _loan(row: tuple[Any, ...], who: tuple[Any, ...], waits: bool) -> Loan:
     (_, _, _, account_id, jurisdiction, lender_type, collector, history_from, recorded_until, _, status, opened_on,
      rate, fee, fee_ppm, grace, order, agreed_from, agreed_to, due, principal, interest, paid_on, amounts, back,
      seconds, steps, outcomes, more) = row[: _WHO.start]  # fmt: skip
-    zones, country, *of_person = who
+    zones, country, respite_untold, *of_person = who
     plain = dict(zip(_NAMES_OF_PERSON, of_person, strict=True))
     plain.update(zip(_NAMES, row[_WHO.stop :], strict=True))
     days = {name: plain.pop(name) for name in (*DAYS_OF_PERSON, *_DAYS_OF_ACCOUNT)}
@@ -189,6 +190,7 @@ def _loan(row: tuple[Any, ...], who: tuple[Any, ...], waits: bool) -> Loan:
         ),
         tuple(map(Touch, seconds or (), steps or (), outcomes or ())),
         None if more is None else _apart(more, opened_on, late, order, schedule),
+        respite_untold,
     )
 
 
