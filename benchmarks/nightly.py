@@ -30,27 +30,31 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sizes", default="100,100000,1000000,5000000")
     parser.add_argument("--jurisdiction", default="cn")
+    parser.add_argument("--books", type=Path, help="a folder where drawn books are kept, and found again")
     args = parser.parse_args()
     sizes = [int(size) for size in args.sizes.split(",")]
-    rows = []
-    for size in sizes:
-        with tempfile.TemporaryDirectory(prefix="forbear-bench-", dir=os.environ.get("BENCH_DIR")) as folder:
-            os.chmod(folder, 0o755)
-            # Each measurement is a process of its own, so that its peak memory is its own.
-            here = {**os.environ, "FORBEAR_HOME": folder}
-            here.pop("FORBEAR_DATABASE_URL", None)
-            made = _child("synth", size, args.jurisdiction, here)
-            night = _child("night", size, args.jurisdiction, here)
-            bare = _child("bare", size, args.jurisdiction, here)
-            rows.append({"size": size, **made, **night, **bare})
+    with tempfile.TemporaryDirectory(prefix="forbear-bench-", dir=os.environ.get("BENCH_DIR")) as folder:
+        os.chmod(folder, 0o755)
+        homes = {size: (args.books or Path(folder)) / str(size) for size in sizes}
+        for home in homes.values():
+            home.mkdir(parents=True, exist_ok=True)
+        # All are drawn before the first is measured, so that what is compared is measured at one time.
+        made = {size: _child("synth", size, args.jurisdiction, home) for size, home in homes.items()}
+        rows = []
+        for size, home in homes.items():
+            night = _child("night", size, args.jurisdiction, home)
+            bare = _child("bare", size, args.jurisdiction, home)
+            rows.append({"size": size, **made[size], **night, **bare})
             print(json.dumps(rows[-1]), flush=True)
-            if size == sizes[1]:
-                engines = _child("engines", size, args.jurisdiction, here)
-                print(json.dumps(engines), flush=True)
+        engines = _child("engines", sizes[1], args.jurisdiction, homes[sizes[1]])
+        print(json.dumps(engines), flush=True)
     _report(rows, engines)
 
 
-def _child(what: str, size: int, jurisdiction: str, env: dict[str, str]) -> dict[str, Any]:
+def _child(what: str, size: int, jurisdiction: str, home: Path) -> dict[str, Any]:
+    """What one part of the measurement found, in a process of its own, so that its peak memory is its own."""
+    env = {**os.environ, "FORBEAR_HOME": str(home)}
+    env.pop("FORBEAR_DATABASE_URL", None)
     command = [sys.executable, __file__, "--child", what, str(size), jurisdiction]
     ended = subprocess.run(command, env=env, check=True, stdout=subprocess.PIPE, text=True)
     found: dict[str, Any] = json.loads(ended.stdout.splitlines()[-1])
@@ -83,6 +87,9 @@ def child_synth(size: int, jurisdiction: str) -> dict[str, Any]:
     seconds, _ = _timed(lambda: write(Request(size, SEED, _day(), parameters(jurisdiction)), None, None, None))
     with copy_connection() as connection:
         connection.autocommit = True
+        # A kept book has seen a night and a bare copy before.
+        connection.execute("TRUNCATE run CASCADE")
+        connection.execute("DROP TABLE IF EXISTS bare")
         connection.execute("VACUUM ANALYZE")
         connection.execute("CHECKPOINT")
     return {"synth_s": seconds}

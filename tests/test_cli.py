@@ -95,8 +95,15 @@ def test_an_address_of_no_postgresql_is_refused_in_one_line_that_does_not_repeat
         (("replay", "1"), "尚无运行"),
         (("replay", "00000000-0000-4000-8000-000000000000"), "准入口没有该编号的请求"),
         (("gate", "ask", "X", "--step", "call", "--by", "s1"), "没有任何贷款簿有该编号的账户"),
+        (("law", "lint", "nope"), "没有这样的文件或文件夹"),
+        (("nightly", "--as-of", "0001-01-01"), "该日的时钟无从得知"),
     ],
     ids=lambda typed: " ".join(typed[:2]) if isinstance(typed, tuple) else "",
 )
 def test_a_refusal_is_told_in_the_readers_language(fresh_db: str, typed: tuple[str, ...], words: str) -> None:
     assert words in told(*typed, "--lang", "zh-Hans", code=1)
+
+
+def test_a_database_that_is_away_is_told_of_in_the_readers_language() -> None:
+    asked = ("nightly", "--as-of", "2026-06-30", "--lang", "zh-Hant")
+    assert "資料庫沒有應答" in told(*asked, code=3, FORBEAR_DATABASE_URL="postgresql://nobody@127.0.0.1:1/none")

@@ -15,10 +15,11 @@ import typer
 from rich.console import Console
 
 from forbear import law_cli
-from forbear.errors import ForbearError, WordedError
+from forbear.errors import ForbearError
 from forbear.home import home
-from forbear.law_cli import Lang, find_account, rulebook
+from forbear.law_cli import find_account, rulebook
 from forbear.lazy import add_later
+from forbear.telling import Lang, out, say, told
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,9 +41,6 @@ app = typer.Typer(
         "3 the database is away or full; 4 the import ended with rows in quarantine."
     ),
 )
-out = Console()
-err = Console(stderr=True)
-
 Day = Annotated[datetime, typer.Option("--as-of", formats=["%Y-%m-%d"], help="the local day to decide, YYYY-MM-DD")]
 
 
@@ -124,7 +122,7 @@ def serve(
     migrate()
     _ = _spoken(lang)[0].gettext
     told = _("The console is at %(address)s (it has no login yet; Ctrl-C ends it).")
-    _say(told % {"address": console.address(listening)})
+    say(told % {"address": console.address(listening)})
     console.run(listening, rulebook(), allow_remote)
 
 
@@ -159,10 +157,6 @@ def demo(
 # ---- printing ---------------------------------------------------------------------------------------
 
 
-def _say(text: str) -> None:
-    out.print(text, markup=False, highlight=False, soft_wrap=True)
-
-
 def _print_night(night: "Night", lang: str, real_only: bool = False) -> None:
     from forbear.nightly.report import summary, unrecorded
     from forbear.store.engine import engine
@@ -174,18 +168,18 @@ def _print_night(night: "Night", lang: str, real_only: bool = False) -> None:
         _print_summary(summary(connection, night.run_id), lang)
         without = unrecorded(connection, night.as_of, real_only)
     for each in without:
-        law_cli.say_unrecorded(each.book, each.until, night.as_of, lang)
+        law_cli.say_unrecorded(each, night.as_of, lang)
     done = ngettext(
         "Run %(id)s for %(day)s: %(n)s account decided (read %(read)s s, decide %(decide)s s, write %(write)s s).",
         "Run %(id)s for %(day)s: %(n)s accounts decided (read %(read)s s, decide %(decide)s s, write %(write)s s).",
         night.accounts,
     )
     times = {stage: f"{getattr(night.stages, stage):.1f}" for stage in ("read", "decide", "write")}
-    _say(done % (times | {"id": night.run_id, "day": law_cli.day_text(night.as_of, lang), "n": count(night.accounts)}))
+    say(done % (times | {"id": night.run_id, "day": law_cli.day_text(night.as_of, lang), "n": count(night.accounts)}))
     if night.again:
         again = _("Unchanged: the same decisions as before, byte for byte. Run %(id)s stands, nothing was written.")
-        _say(again % {"id": night.run_id})
-    _say(_("sha256 of the decisions: %(digest)s") % {"digest": night.decisions_sha256})
+        say(again % {"id": night.run_id})
+    say(_("sha256 of the decisions: %(digest)s") % {"digest": night.decisions_sha256})
 
 
 def _print_summary(found: "Summary", lang: str) -> None:
@@ -230,27 +224,27 @@ def _print_explanation(found: "Explanation", lang: str) -> None:
     }
     origins = {"computed": _("computed"), "derived": _("derived"), "assumed": _("assumed")}
     about = _("%(book)s, account %(ref)s, %(day)s: %(step)s")
-    _say(about % {"book": found.book, "ref": found.account_ref, "day": to.day(found.as_of), "step": found.step_name})
+    say(about % {"book": found.book, "ref": found.account_ref, "day": to.day(found.as_of), "step": found.step_name})
     if found.synthetic:
-        _say(_("synthetic: no such person exists"))
+        say(_("synthetic: no such person exists"))
     for hours in to.local_hours(found.earliest, found.latest, found.zones, found.as_of):
-        _say(_("Lawful hours, the borrower's time") + f"{to.colon}{hours.hours} {hours.place}")
+        say(_("Lawful hours, the borrower's time") + f"{to.colon}{hours.hours} {hours.place}")
     for verdict in found.verdicts:
         if verdict.step == "none" != found.step:
             continue
-        _say(f"\n{verdict.step_name}{to.colon}{verdicts[verdict.verdict]}")
+        say(f"\n{verdict.step_name}{to.colon}{verdicts[verdict.verdict]}")
         for reason in verdict.reasons:
             marks = [_("lender's policy")] if reason.kind == "policy" else []
             marks += [_("in force from %(since)s") % {"since": to.day(reason.in_force_from)}]
             marks += [] if reason.verified else [_("not yet verified")]
             sign, says = said[reason.says]
             cited = to.semicolon.join([f"{reason.instrument}{to.comma}{reason.article}", *marks])
-            _say(f"  {sign} {says}{to.colon}{reason.text} [{cited}]")
-    _say(f"\n{_('The facts that were read')}")
+            say(f"  {sign} {says}{to.colon}{reason.text} [{cited}]")
+    say(f"\n{_('The facts that were read')}")
     for fact in found.facts:
         how = f"{to.colon}{fact.how_text}" if fact.how_text else ""
         origin = "" if fact.how == "observed" else f"  [{origins[fact.how]}{how}]"
-        _say(f"  {fact.name}{to.colon}{fact.value}{origin}")
+        say(f"  {fact.name}{to.colon}{fact.value}{origin}")
 
 
 def _spoken(lang: str) -> "tuple[NullTranslations, Callable[[int], str]]":
@@ -266,6 +260,5 @@ def main() -> None:
     try:
         app()
     except ForbearError as error:
-        told = error.told(_spoken(law_cli.asked_in.get())[0].gettext) if isinstance(error, WordedError) else str(error)
-        err.print(told, style="red", markup=False, soft_wrap=True)
+        Console(stderr=True).print(told(error), style="red", markup=False, soft_wrap=True)
         sys.exit(error.exit_code)

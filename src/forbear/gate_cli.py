@@ -9,7 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 from forbear.contact import services
 from forbear.contact.errors import NotUsable
 from forbear.contact.models import Decision, Number, Outcome, Request
-from forbear.law_cli import Lang, UserError, borrowers_clock, find_account, rulebook, say, say_missing
+from forbear.law_cli import borrowers_clock, find_account, rulebook, say_missing
 from forbear.locale import N_
 from forbear.nightly.why import missing_of_contact
 from forbear.rulebook.book import Rulebook
@@ -17,6 +17,7 @@ from forbear.rulebook.cite import cited
 from forbear.rulebook.models import Vocabulary
 from forbear.store.engine import engine, migrate
 from forbear.store.errors import one_line
+from forbear.telling import Lang, UserError, say
 
 gate = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Ask for one contact now; use the permission; say how it ended."

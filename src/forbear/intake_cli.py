@@ -1,7 +1,6 @@
 """The commands that take books in: `forbear import`, `quarantine …`, `books …`, `synth`. Thin rims, as in cli.py."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import datetime, time
 from pathlib import Path
 from typing import Annotated
@@ -10,19 +9,18 @@ import typer
 from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress
 
-from forbear.errors import WordedError
 from forbear.intake.assumed import SENTENCES
 from forbear.intake.books import books as books_on_file
 from forbear.intake.books import remove
 from forbear.intake.models import Refused, columns_of, told
 from forbear.intake.services import Kept, Report, drop, import_book, mend, nothing_waits, quarantined
-from forbear.law_cli import Lang, UserError, say
 from forbear.locale import LANGUAGES
 from forbear.store.engine import copy_connection, migrate
 from forbear.store.errors import one_line
 from forbear.synth.draw import DEFAULT_AS_OF, MAX_ACCOUNTS, Request
 from forbear.synth.parameters import jurisdictions, parameters
 from forbear.synth.write import write as write_synthetic
+from forbear.telling import Lang, UserError, say
 from forbear.web.format import Formats
 
 err = Console(stderr=True)
@@ -32,14 +30,8 @@ KeptId = Annotated[int, typer.Argument(metavar="ID", help="its number in `forbea
 Gettext = Callable[[str], str]
 
 
-@contextmanager
-def in_words(lang: str) -> Iterator[Gettext]:
-    """The catalogue of a language, and errors told in it."""
-    gettext = LANGUAGES[lang].catalogue.gettext
-    try:
-        yield gettext
-    except WordedError as error:
-        raise UserError(error.told(gettext)) from error
+def _words(lang: str) -> Gettext:
+    return LANGUAGES[lang].catalogue.gettext
 
 
 # ---- import -----------------------------------------------------------------------------------------
@@ -64,9 +56,9 @@ def take_in(file: Path, mapping: str, lang: str) -> Report:
         bar.update(task, completed=done, total=rows)
 
     try:
-        with in_words(lang) as _:
-            task = bar.add_task(_("rows"), total=None)
-            return import_book(file, mapping, progress)
+        _ = _words(lang)
+        task = bar.add_task(_("rows"), total=None)
+        return import_book(file, mapping, progress)
     finally:
         bar.stop()
 
@@ -131,31 +123,31 @@ def print_import(report: Report, lang: str) -> None:
 def quarantine_list(lang: Lang = "en") -> None:
     """List what waits: row, field, reason and remedy, a line for each field; what a waiting loan holds, under it."""
     migrate()
-    with in_words(lang) as _:
-        if not (waiting := _waiting()):
-            say(_("Nothing waits in quarantine."))
-        for kept in waiting:
-            # A row that can't be read has no field of its own.
-            field = _("row") if kept.field == "row" and not kept.row else kept.field
-            place = {"book": kept.book, "table": kept.table, "row": kept.row_number, "field": field}
-            at_row = _("%(book)s, %(table)s row %(row)s, %(field)s")
-            at = at_row if kept.row_number > 0 else _("%(book)s, %(table)s on file, %(field)s")
-            say(f"{'  ' if kept.follows else ''}{kept.id}: {at % place}{_told(kept, _)}")
+    _ = _words(lang)
+    if not (waiting := _waiting()):
+        say(_("Nothing waits in quarantine."))
+    for kept in waiting:
+        # A row that can't be read has no field of its own.
+        field = _("row") if kept.field == "row" and not kept.row else kept.field
+        place = {"book": kept.book, "table": kept.table, "row": kept.row_number, "field": field}
+        at_row = _("%(book)s, %(table)s row %(row)s, %(field)s")
+        at = at_row if kept.row_number > 0 else _("%(book)s, %(table)s on file, %(field)s")
+        say(f"{'  ' if kept.follows else ''}{kept.id}: {at % place}{_told(kept, _)}")
 
 
 @quarantine.command("show")
 def quarantine_show(kept_id: KeptId, lang: Lang = "en") -> None:
     """Show the row itself. It may hold personal data."""
     migrate()
-    with in_words(lang) as _:
-        found = [kept for kept in _waiting() if kept.id == kept_id]
-        if not found:
-            raise nothing_waits(kept_id)
-        if not found[0].row:
-            say(_("The row could not be read: it has more or fewer fields than the heading."))
-        order = columns_of(found[0].table)  # the database keeps no order of a row's fields
-        for name in sorted(found[0].row, key=lambda name: order.index(name) if name in order else len(order)):
-            say(f"{name} = {found[0].row[name]}")
+    _ = _words(lang)
+    found = [kept for kept in _waiting() if kept.id == kept_id]
+    if not found:
+        raise nothing_waits(kept_id)
+    if not found[0].row:
+        say(_("The row could not be read: it has more or fewer fields than the heading."))
+    order = columns_of(found[0].table)  # the database keeps no order of a row's fields
+    for name in sorted(found[0].row, key=lambda name: order.index(name) if name in order else len(order)):
+        say(f"{name} = {found[0].row[name]}")
 
 
 def _waiting() -> list[Kept]:
@@ -171,22 +163,22 @@ def quarantine_mend(
 ) -> None:
     """Take a row in again, with fields changed or as it is; where it is still wrong, nothing of it is kept."""
     migrate()
-    with in_words(lang) as _:
-        pairs = [change.partition("=") for change in changes or ()]
-        if any(not sign for _name, sign, _value in pairs):
-            raise UserError(_("Write each change as field=value."))
-        if still := mend(kept_id, {name: value for name, _sign, value in pairs}):
-            raise UserError("\n".join(f"{bad.refused.field}{_told(bad.refused, _)}" for bad in still))
-        say(_("Taken in."))
+    _ = _words(lang)
+    pairs = [change.partition("=") for change in changes or ()]
+    if any(not sign for _name, sign, _value in pairs):
+        raise UserError(_("Write each change as field=value."))
+    if still := mend(kept_id, {name: value for name, _sign, value in pairs}):
+        raise UserError("\n".join(f"{bad.refused.field}{_told(bad.refused, _)}" for bad in still))
+    say(_("Taken in."))
 
 
 @quarantine.command("drop")
 def quarantine_drop(kept_id: KeptId, lang: Lang = "en") -> None:
     """Leave a row out for good: what is on file without it stands."""
     migrate()
-    with in_words(lang) as _:
-        drop(kept_id)
-        say(_("Dropped."))
+    _ = _words(lang)
+    drop(kept_id)
+    say(_("Dropped."))
 
 
 def _told(refused: Refused | Kept, gettext: Gettext) -> str:
@@ -202,17 +194,17 @@ def _told(refused: Refused | Kept, gettext: Gettext) -> str:
 def books_list(lang: Lang = "en") -> None:
     """List the books on file: loans, rows kept aside, and until when contacts are on record."""
     migrate()
-    with in_words(lang) as _:
-        with one_line(), copy_connection() as connection:
-            found = books_on_file(connection)
-        if not found:
-            say(_("No book is on file."))
-        for each in found:
-            said = {"book": each.name, "place": each.jurisdiction, "loans": f"{each.loans:,}"}
-            line = _("%(book)s (%(place)s): %(loans)s loans, %(bad)s rows kept aside, on record until %(day)s")
-            say(line % {**said, "bad": f"{each.kept_aside:,}", "day": each.recorded_until or _("no day")})
-            if each.synthetic:
-                say("  " + _("Synthetic: no such person exists."))
+    _ = _words(lang)
+    with one_line(), copy_connection() as connection:
+        found = books_on_file(connection)
+    if not found:
+        say(_("No book is on file."))
+    for each in found:
+        said = {"book": each.name, "place": each.jurisdiction, "loans": f"{each.loans:,}"}
+        line = _("%(book)s (%(place)s): %(loans)s loans, %(bad)s rows kept aside, on record until %(day)s")
+        say(line % {**said, "bad": f"{each.kept_aside:,}", "day": each.recorded_until or _("no day")})
+        if each.synthetic:
+            say("  " + _("Synthetic: no such person exists."))
 
 
 @books.command("remove")
@@ -221,14 +213,15 @@ def books_remove(
 ) -> None:
     """Remove a synthetic book of which no decision and no other record speaks."""
     migrate()
-    with in_words(lang) as _:
-        remove(name)
-        say(_("%(book)s was removed.") % {"book": name})
+    _ = _words(lang)
+    remove(name)
+    say(_("%(book)s was removed.") % {"book": name})
 
 
 def say_left_out(lang: str) -> None:
     """Name the synthetic books that a night leaves out, since a lender's book is on file."""
-    with in_words(lang) as _, one_line(), copy_connection() as connection:
+    _ = _words(lang)
+    with one_line(), copy_connection() as connection:
         found = books_on_file(connection)
         if not all(each.synthetic for each in found):
             for each in found:
@@ -254,16 +247,16 @@ def synth(
     lang: Lang = "en",
 ) -> None:
     """Draw a synthetic book of any size: for scale only, no real borrower. See docs/synthetic-books.md."""
-    with in_words(lang) as _:
-        request = Request(accounts, seed, as_of.date(), parameters(jurisdiction))
-        migrate()
-        with _bar(transient=False) as bar:
-            task = bar.add_task(_("accounts"), total=accounts)
-            done = write_synthetic(
-                request, name, lender_type, collector, progress=lambda count: bar.update(task, completed=count)
-            )
-        if done.again:
-            say(_("%(book)s is there already, drawn by the same options; nothing was changed.") % {"book": done.name})
-            return
-        rows = ", ".join(f"{count:,} {table}" for table, count in done.rows.items())
-        say(_("%(book)s (synthetic, no real borrower): %(rows)s") % {"book": done.name, "rows": rows})
+    _ = _words(lang)
+    request = Request(accounts, seed, as_of.date(), parameters(jurisdiction))
+    migrate()
+    with _bar(transient=False) as bar:
+        task = bar.add_task(_("accounts"), total=accounts)
+        done = write_synthetic(
+            request, name, lender_type, collector, progress=lambda count: bar.update(task, completed=count)
+        )
+    if done.again:
+        say(_("%(book)s is there already, drawn by the same options; nothing was changed.") % {"book": done.name})
+        return
+    rows = ", ".join(f"{count:,} {table}" for table, count in done.rows.items())
+    say(_("%(book)s (synthetic, no real borrower): %(rows)s") % {"book": done.name, "rows": rows})

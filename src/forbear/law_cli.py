@@ -1,7 +1,6 @@
 """The commands that speak of the law: `forbear law …`, `forbear why`, `forbear replay`. Thin rims, as in cli.py."""
 
 from collections.abc import Mapping, Sequence
-from contextvars import ContextVar
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,40 +8,20 @@ from uuid import UUID
 
 import typer
 from babel.dates import format_date
-from rich.console import Console
 
-from forbear.errors import WordedError
 from forbear.home import own_packs
 from forbear.locale import N_
 from forbear.rulebook.cite import cited
 from forbear.rulebook.hours import within_reach
-from forbear.rulebook.models import LANGUAGES, Cap, Dated, Hours, Keep, Rule, Within, at
+from forbear.rulebook.models import Cap, Dated, Hours, Keep, Rule, Within, at
+from forbear.telling import Lang, UserError, say
 
 if TYPE_CHECKING:  # each command imports what it uses when it is run
     import sqlalchemy as sa
 
+    from forbear.nightly.report import Unrecorded
     from forbear.rulebook.book import Rulebook
 
-out = Console()
-
-
-class UserError(WordedError):
-    """A mistake in what the user gave; the message is one line that names the place and the remedy."""
-
-
-#: The language that a command was asked in: its refusal is told in it.
-asked_in: ContextVar[str] = ContextVar("asked_in", default="en")
-
-
-def language(given: str) -> str:
-    """One of the languages that every text has. Raises typer.BadParameter."""
-    if given not in LANGUAGES:
-        raise typer.BadParameter(f"there is no text in {given!r}; the languages are {', '.join(LANGUAGES)}")
-    asked_in.set(given)
-    return given
-
-
-Lang = Annotated[str, typer.Option("--lang", envvar="FORBEAR_LANG", callback=language, help="zh-Hans, zh-Hant or en")]
 Day = Annotated[datetime | None, typer.Option("--as-of", formats=["%Y-%m-%d"], help="the day, YYYY-MM-DD; else today")]
 Place = Annotated[str | None, typer.Option("--place", help="a place's code, such as cn; else all")]
 
@@ -75,11 +54,6 @@ def find_account(connection: "sa.Connection", ref: str, book_name: str | None) -
             N_("Several books have an account of that number: add --book, one of %(known)s."), known=", ".join(found)
         )
     return found[book_name or next(iter(found))]
-
-
-def say(text: str = "") -> None:
-    """Print a line as it is."""
-    out.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 #: What the commands say: {key: {language: text}}.
@@ -157,15 +131,6 @@ _WORDS: Mapping[str, Mapping[str, str]] = {
     "gate_only": {"zh-Hans": "仅准入口核对，下列账户不计", "zh-Hant": "僅准入口核對，下列帳戶不計",
                   "en": "the gate alone asks it: not in the accounts below"},
     "unpublished": {"zh-Hans": "公布值未收录", "zh-Hant": "公布值未收錄", "en": "published value not on file"},
-    "unrecorded": {"zh-Hans": "{book}：联系记录只到 {until}，{day} 不联系任何人。请导入更新的数据：forbear import。",
-                   "zh-Hant": "{book}：聯繫紀錄只到 {until}，{day} 不聯繫任何人。請匯入更新的資料：forbear import。",
-                   "en": "{book}: contacts are on record until {until}, so nobody is contacted on {day}. Import a newer"
-                         " picture: forbear import."},
-    "unrecorded_at_all": {
-        "zh-Hans": "{book}：借款人、贷款、还款和联系记录尚未全部导入，{day} 不联系任何人。请导入：forbear import。",
-        "zh-Hant": "{book}：借款人、貸款、還款和聯繫紀錄尚未全部匯入，{day} 不聯繫任何人。請匯入：forbear import。",
-        "en": "{book}: borrowers, loans, payments and contacts were not all taken in, so nobody is contacted on {day}."
-              " Import them: forbear import."},
     "more": {"zh-Hans": "……另有 {n} 个。", "zh-Hant": "……另有 {n} 個。", "en": "… and {n} more."},
 }  # fmt: skip
 
@@ -183,12 +148,11 @@ def day_text(day: date, lang: str) -> str:
     return format_date(day, "medium", SPOKEN[lang].locale)
 
 
-def say_unrecorded(book: str, until: date | None, on: date, lang: str) -> None:
+def say_unrecorded(each: "Unrecorded", on: date, lang: str) -> None:
     """Say why nobody of a book is contacted on a day that its record of contacts does not reach."""
-    if until is None:
-        say(word("unrecorded_at_all", lang, book=book, day=on))
-    else:
-        say(word("unrecorded", lang, book=book, day=on, until=until))
+    from forbear.locale import LANGUAGES as SPOKEN
+
+    say(each.told(SPOKEN[lang].catalogue.gettext, lambda day: day_text(day, lang), on))
 
 
 def in_words(name: str, lang: str) -> str:
@@ -445,7 +409,7 @@ def why(
     else:
         say(word("not_within", lang, n=asking.HORIZON_DAYS))
     for each in told.unrecorded:
-        say_unrecorded(each.book, each.until, answer.compiled.day, lang)
+        say_unrecorded(each, answer.compiled.day, lang)
 
 
 def borrowers_clock(instant: datetime, zones: str | None, lang: str) -> str:

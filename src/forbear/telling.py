@@ -1,19 +1,40 @@
-"""Ends a command on an expected error, told in the language that was asked for."""
+"""How a command speaks: the language it was asked in, a line as it is, and a refusal in that language."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Annotated
 
 import typer
+from rich.console import Console
 
-from forbear.errors import WordedError
+from forbear.errors import ForbearError, WordedError
 from forbear.locale import LANGUAGES
 
+out = Console()
 
-@contextmanager
-def told_in(lang: str) -> Iterator[None]:
-    """What is refused within is one line on stderr, in `lang`, and the error's exit code."""
-    try:
-        yield
-    except WordedError as error:
-        typer.secho(error.told(LANGUAGES[lang].catalogue.gettext), fg="red", err=True)
-        raise typer.Exit(error.exit_code) from error
+#: The language that the running command was asked in.
+_asked_in: ContextVar[str] = ContextVar("asked_in", default="en")
+
+
+class UserError(WordedError):
+    """A mistake in what the user gave; the message is one line that names the place and the remedy."""
+
+
+def language(given: str) -> str:
+    """One of the languages that every text has. Raises typer.BadParameter."""
+    if given not in LANGUAGES:
+        raise typer.BadParameter(f"there is no text in {given!r}; the languages are {', '.join(LANGUAGES)}")
+    _asked_in.set(given)
+    return given
+
+
+Lang = Annotated[str, typer.Option("--lang", envvar="FORBEAR_LANG", callback=language, help="zh-Hans, zh-Hant or en")]
+
+
+def say(text: str = "") -> None:
+    """Print a line as it is."""
+    out.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def told(error: ForbearError) -> str:
+    """An error in the language that was asked for."""
+    return error.told(LANGUAGES[_asked_in.get()].catalogue.gettext) if isinstance(error, WordedError) else str(error)

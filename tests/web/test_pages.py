@@ -95,6 +95,22 @@ def test_why_others_were_held_back_is_told_by_rule(nights: tuple[int, int], read
     assert "a fact is missing held from: text message 3" in page
 
 
+def test_a_book_whose_record_of_contacts_ends_before_the_night_is_named(
+    nights: tuple[int, int], reader: TestClient, asked: Asked
+) -> None:
+    """Given contacts on record until the day before, the page says why nobody of that book is contacted."""
+    [(real,)] = asked("SELECT id FROM book WHERE NOT synthetic")
+    assert "contacts are on record until" not in in_english(reader, "/")
+    with engine().begin() as connection:
+        connection.execute(sa.text("UPDATE book SET recorded_until = '2026-06-29' WHERE id = :id"), {"id": real})
+
+    for address in ("/", f"/?book={real}"):
+        page = in_english(reader, address)
+        assert "contacts are on record until Jun 29, 2026, so nobody is contacted on Jun 30, 2026" in page
+
+    assert "contacts are on record until" not in in_english(reader, f"/?run={nights[0]}"), "that night is within it"
+
+
 @pytest.mark.parametrize("address", ["/", "/work", "/accounts/{drawn}"])
 def test_a_synthetic_book_is_called_so_on_every_page(
     nights: tuple[int, int], reader: TestClient, address: str, asked: Asked

@@ -17,7 +17,7 @@ from forbear.check.words import say
 from forbear.home import home
 from forbear.ledger.cost import Method
 from forbear.rulebook.load import Rulebook, load
-from forbear.rulebook.models import LANGUAGES
+from forbear.telling import Lang
 
 
 def check_loan(
@@ -41,11 +41,9 @@ def check_loan(
         datetime | None, typer.Option(formats=["%Y-%m-%d"], help="the day on which you ask; today if left out")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON, with the texts in every language")] = False,
-    lang: Annotated[str, typer.Option("--lang", envvar="FORBEAR_LANG", help="zh-Hans, zh-Hant or en")] = "en",
+    lang: Lang = "en",
 ) -> None:
     """Check a loan of your own: what it costs a year, which ceilings apply, what is above them. See docs/cost.md."""
-    if lang not in LANGUAGES:
-        raise typer.BadParameter(f"there is no text in {lang!r}; the languages are {', '.join(LANGUAGES)}")
     book = rulebook()
     lenders = book.vocabulary.facts["lender_type"].values
     try:

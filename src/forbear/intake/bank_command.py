@@ -9,9 +9,8 @@ from babel import Locale
 from babel.numbers import format_decimal
 
 from forbear.intake.bank import post_file
-from forbear.rulebook.models import LANGUAGES
 from forbear.store.engine import migrate
-from forbear.telling import told_in
+from forbear.telling import Lang
 
 
 def pay_file(
@@ -24,17 +23,14 @@ def pay_file(
     workers: Annotated[
         int | None, typer.Option("--workers", min=1, max=64, help="processes; one for each core if left out")
     ] = None,
-    lang: Annotated[str, typer.Option("--lang", envvar="FORBEAR_LANG", help="zh-Hans, zh-Hant or en")] = "en",
+    lang: Lang = "en",
 ) -> None:
     """Post a bank's file of payments. Good rows are on disk when it ends, bad ones are named and kept aside.
 
     A file that was cut short by a kill goes on from there when it is sent again; a payment counts once by its number.
     """
-    if lang not in LANGUAGES:
-        raise typer.BadParameter(f"there is no text in {lang!r}; the languages are {', '.join(LANGUAGES)}")
     migrate()
-    with told_in(lang):
-        found = post_file(file, book, as_of.date() if as_of else None, workers, lang=lang)
+    found = post_file(file, book, as_of.date() if as_of else None, workers, lang=lang)
 
     def count(number: int) -> str:
         return str(format_decimal(number, locale=Locale.parse(lang, sep="-")))

@@ -118,22 +118,7 @@ def lendingclub(raw: LendingClub, snapshot_on: date) -> Drawn:
         dispute_open=False,
         derived=tuple(codes),
     )
-    person = Borrower(
-        ref=raw.ref,
-        place=f"US-{raw.state}",
-        zones=zones,
-        can_sms=True,
-        can_call=True,
-        can_write=True,
-        stop_contact=False,
-        attorney=False,
-        bankrupt=False,
-        incapable=False,
-        unreachable=False,
-        workplace_forbidden=False,
-        opted_out_sms=False,
-        vulnerable=False,
-    )
+    person = _person(raw.ref, f"US-{raw.state}", zones)
     return Drawn(
         [person],
         [loan],
@@ -212,10 +197,16 @@ def uci_card(raw: Card, snapshot_on: date) -> Drawn:
         dispute_open=False,
         derived=tuple(codes),
     )
-    person = Borrower(
-        ref=raw.ref,
-        place="TW",
-        zones="Asia/Taipei",
+    person = _person(raw.ref, "TW", "Asia/Taipei")
+    return Drawn([person], [loan], lines)
+
+
+def _person(ref: str, place: str, zones: str) -> Borrower:
+    """A borrower of a public data set, which tells nothing of the person: none on record, as the mappings say."""
+    return Borrower(
+        ref=ref,
+        place=place,
+        zones=zones,
         can_sms=True,
         can_call=True,
         can_write=True,
@@ -228,7 +219,6 @@ def uci_card(raw: Card, snapshot_on: date) -> Drawn:
         opted_out_sms=False,
         vulnerable=False,
     )
-    return Drawn([person], [loan], lines)
 
 
 def _plain(raw: Mapping[str, str]) -> dict[str, Any]:

@@ -1,11 +1,12 @@
 """The figures of a run: how many accounts at each step, by arrears bucket. The command and the console read it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
 
 import sqlalchemy as sa
 
+from forbear.locale import N_
 from forbear.rulebook.models import LANGUAGES, Text
 from forbear.store.tables import book, decision, run
 
@@ -51,6 +52,20 @@ class Unrecorded:
 
     book: str
     until: date | None
+
+    def told(self, gettext: Callable[[str], str], day: Callable[[date], str], on: date) -> str:
+        """In words: why nobody of the book is contacted on a day, and what to do."""
+        if self.until is None:
+            text = N_(
+                "%(book)s: borrowers, loans, payments and contacts were not all taken in, so nobody is contacted on"
+                " %(day)s. Import them: forbear import."
+            )
+            return gettext(text) % {"book": self.book, "day": day(on)}
+        text = N_(
+            "%(book)s: contacts are on record until %(until)s, so nobody is contacted on %(day)s. Import a newer"
+            " picture: forbear import."
+        )
+        return gettext(text) % {"book": self.book, "until": day(self.until), "day": day(on)}
 
 
 def bucket_of(dpd: sa.ColumnElement[int]) -> sa.ColumnElement[str]:

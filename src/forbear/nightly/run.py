@@ -53,12 +53,12 @@ ROW_GROUP = 16_384
 #: reads one table by a range of its own key, so that a chunk costs the same in a book of any size.
 QUERIES = {
     "accounts": """
-        SELECT id AS account_id, borrower_id, status, opened_on, principal_minor, penalty_rate_ppm, late_fee_minor,
+        SELECT a.id AS account_id, borrower_id, status, opened_on, principal_minor, penalty_rate_ppm, late_fee_minor,
                late_fee_ppm, grace_days, all_in_ppm, dispute_open, promise_due_on, plan_until, validation_sent_on,
                book_id, penalty_rate_ppm - removed_penalty_ppm AS demanded_penalty_ppm,
-               coalesce(allocation_order, (SELECT b.allocation_order FROM book b WHERE b.id = book_id))
-                   AS allocation_order
-        FROM account WHERE id >= {lo} AND id < {hi} AND opened_on <= {as_of} ORDER BY id""",
+               coalesce(a.allocation_order, b.allocation_order) AS allocation_order
+        FROM account a JOIN book b ON b.id = a.book_id
+        WHERE a.id >= {lo} AND a.id < {hi} AND opened_on <= {as_of} ORDER BY a.id""",
     "instalments": f"""
         SELECT account_id, n, due_on, principal_minor, interest_minor - removed_minor AS interest_minor FROM instalment
         WHERE account_id >= {{lo}} AND account_id < {{hi}} AND due_on <= {{as_of}} + {HORIZON_DAYS}""",
@@ -200,6 +200,8 @@ def _read(connection: psycopg.Connection[Any], duck: Any, as_of: date, stages: S
     with arrow_connection() as arrow, arrow.cursor() as cursor:
         cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
         cursor.execute(f"SET TRANSACTION SNAPSHOT '{snapshot[0]}'")
+        # The server would rather read the whole of a large table for each chunk than go by its key.
+        cursor.execute("SET LOCAL enable_seqscan = off")
         cursor.execute(_BOOKS.format(as_of=f"DATE '{as_of}'") + (_REAL if real_only else ""))
         duck.create_table("book", ibis.memtable(cursor.fetch_arrow_table()))
         cursor.execute(_HELD)

@@ -9,6 +9,7 @@ from datetime import date, timedelta
 import chinese_calendar
 import holidays
 
+from forbear.locale import N_
 from forbear.rulebook.errors import CalendarUnknown
 
 _SATURDAY = 5
@@ -63,8 +64,12 @@ def working_day(calendars: Calendars, place: str, day: date) -> bool:
     off = public_holiday(calendars, place, day)
     if off is None:
         raise CalendarUnknown(
-            f"{place}: the calendar of {day.year} is not on file. Put the published one, in the JSON of holiday-cn,"
-            f" under FORBEAR_HOME/packs/calendars/{place}/{day.year}.json."
+            N_(
+                "%(place)s: the calendar of %(year)s is not on file. Put the published one, in the JSON of holiday-cn,"
+                " under FORBEAR_HOME/packs/calendars/%(place)s/%(year)s.json."
+            ),
+            place=place,
+            year=day.year,
         )
     if off:
         return False

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 
+from forbear.locale import N_
 from forbear.rulebook.book import Rulebook
 from forbear.rulebook.errors import CalendarUnknown
 from forbear.rulebook.models import Cap, Rule, Series, at
@@ -78,7 +79,12 @@ def published(series: Series, day: date) -> int:
     value = at(series.values, day)
     if value is None or day > series.known_through:
         raise CalendarUnknown(
-            f"{series.id}: no published value is on file for {day}; it ends with {series.known_through}."
-            " Add the published value in a file under FORBEAR_HOME/packs."
+            N_(
+                "%(series)s: no published value is on file for %(day)s; it ends with %(end)s. Add the published value"
+                " in a file under FORBEAR_HOME/packs."
+            ),
+            series=series.id,
+            day=day,
+            end=series.known_through,
         )
     return value

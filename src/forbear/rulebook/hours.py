@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from forbear.locale import N_
 from forbear.rulebook.errors import DayOutOfReach
 
 #: The days that can be asked about: one far off them is a slip of the pen, and has no clock.
@@ -35,7 +36,12 @@ class LocalDay:
 def within_reach(day: date) -> date:
     """The day itself. Raises DayOutOfReach."""
     if not FIRST_DAY <= day <= LAST_DAY:
-        raise DayOutOfReach(f"{day}: no clock is known of that day. Give one from {FIRST_DAY} to {LAST_DAY}.")
+        raise DayOutOfReach(
+            N_("%(day)s: no clock is known of that day. Give one from %(first)s to %(last)s."),
+            day=day,
+            first=FIRST_DAY,
+            last=LAST_DAY,
+        )
     return day
 
 

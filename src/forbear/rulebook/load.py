@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from hashlib import sha256
 from pathlib import Path
 
+from forbear.locale import N_
 from forbear.rulebook.book import Rulebook
 from forbear.rulebook.errors import PackError
 from forbear.rulebook.models import Source
@@ -38,9 +39,14 @@ def lint(*extra: Path) -> list[str]:
     """Every fault of the shipped packs and of `extra`, one line each; a path to a shipped pack tells of it alone."""
     for path in extra:
         if path.is_dir() and not _folder(path):
-            raise PackError(f"{path}: holds no pack (*.toml) and no calendar (calendars/*.json). Name another folder.")
+            raise PackError(
+                N_("%(path)s: holds no pack (*.toml) and no calendar (calendars/*.json). Name another folder."),
+                path=path,
+            )
         if path.is_file() and path.suffix not in (".toml", ".json"):
-            raise PackError(f"{path.name}: is no pack: packs are *.toml, calendars *.json. Name one of these.")
+            raise PackError(
+                N_("%(path)s: is no pack: packs are *.toml, calendars *.json. Name one of these."), path=path.name
+            )
     shipped = [path for path in extra if path.resolve().is_relative_to(PACKS)]
     from forbear.rulebook.lint import faults_of
 
@@ -60,7 +66,9 @@ def sources(*extra: Path) -> tuple[Source, ...]:
     found = [Source(VOCABULARY.name, VOCABULARY.read_bytes()), *_folder(PACKS)]
     for path in extra:
         if not path.exists():
-            raise PackError(f"{path}: there is no such file or folder. Name a pack, or a folder of packs.")
+            raise PackError(
+                N_("%(path)s: there is no such file or folder. Name a pack, or a folder of packs."), path=path
+            )
         found += _own(path) if path.is_dir() else [Source(path.name, path.read_bytes())]
     return tuple(found)
 

@@ -22,14 +22,13 @@ from forbear.ledger.models import (
     WrittenOff,
 )
 from forbear.ledger.models import minor_digits as digits
-from forbear.rulebook.models import LANGUAGES
 from forbear.servicing.amounts import minor
 from forbear.servicing.find import Found, find
 from forbear.servicing.history import history as days_on_record
 from forbear.servicing.post import Posting, Receipt, post_one
 from forbear.servicing.sale import assign
 from forbear.store.engine import migrate
-from forbear.telling import told_in
+from forbear.telling import Lang
 
 _DAY = ["%Y-%m-%d"]
 Ref = Annotated[str, typer.Argument(metavar="ACCOUNT", help="the lender's own number of the account")]
@@ -40,7 +39,6 @@ AsOf = Annotated[
     datetime | None, typer.Option("--as-of", formats=_DAY, help="the day on which it became known; today if left out")
 ]
 Book = Annotated[str | None, typer.Option("--book", help="its book, where several have that number")]
-Lang = Annotated[str, typer.Option("--lang", envvar="FORBEAR_LANG", help="zh-Hans, zh-Hant or en")]
 What = Annotated[Kind, typer.Option("--kind", help="of what: a fee of the contract, a cost of enforcement, ...")]
 
 
@@ -125,22 +123,18 @@ def sell(
     lang: Lang = "en",
 ) -> None:
     """Sell the debt. Prints, as JSON, the fields that go to the assignee with it, and no others."""
-    _speaks(lang)
     migrate()
-    with told_in(lang):
-        found = find(account, book)
-        day = as_of.date() if as_of else found.today()
-        given = assign(found.id, key, on.date(), minor(price, found.currency), to, day)
+    found = find(account, book)
+    day = as_of.date() if as_of else found.today()
+    given = assign(found.id, key, on.date(), minor(price, found.currency), to, day)
     given = {**given, "amounts": f"minor units of {found.currency}", "minor_digits": digits(found.currency)}
     typer.echo(json.dumps(given, ensure_ascii=False, indent=2, default=str))
 
 
 def history(account: Ref, book: Book = None, lang: Lang = "en") -> None:
     """Days past due, bucket and class on each day on record, the newest first; what each night decided."""
-    _speaks(lang)
     migrate()
-    with told_in(lang):
-        found = find(account, book)
+    found = find(account, book)
     for day in days_on_record(found.id):
         parts = [
             _said("day", lang, day=day.on, dpd=day.dpd),
@@ -160,19 +154,12 @@ def _step(id: str, lang: str) -> str:
     return load().vocabulary.steps[id].name[lang]
 
 
-def _speaks(lang: str) -> None:
-    if lang not in LANGUAGES:
-        raise typer.BadParameter(f"there is no text in {lang!r}; the languages are {', '.join(LANGUAGES)}")
-
-
 def _run(ref: str, book: str | None, as_of: datetime | None, lang: str, event: Callable[[Found], Event]) -> None:
-    _speaks(lang)
     migrate()
-    with told_in(lang):
-        found = find(ref, book)
-        day: date = as_of.date() if as_of else found.today()
-        made = event(found)
-        receipt = post_one(Posting(found.id, made), day)
+    found = find(ref, book)
+    day: date = as_of.date() if as_of else found.today()
+    made = event(found)
+    receipt = post_one(Posting(found.id, made), day)
     lines = told(receipt, found.currency, lang)
     if isinstance(made, Waived):
         lines.insert(1, _taken(receipt, made, found.currency, lang))

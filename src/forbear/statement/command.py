@@ -17,7 +17,7 @@ from forbear.statement.render import text
 from forbear.statement.services import statement as work_out
 from forbear.store.engine import copy_connection, migrate
 from forbear.store.errors import one_line
-from forbear.telling import told_in
+from forbear.telling import Lang
 
 _DAY = ["%Y-%m-%d"]
 
@@ -30,14 +30,11 @@ def statement(
     ] = None,
     pdf: Annotated[Path | None, typer.Option("--pdf", help="write a PDF there instead of text")] = None,
     book: Annotated[str | None, typer.Option("--book", help="its book, where several have that number")] = None,
-    lang: Annotated[str, typer.Option("--lang", envvar="FORBEAR_LANG", help="zh-Hans, zh-Hant or en")] = "en",
+    lang: Lang = "en",
 ) -> None:
     """What an account owes: each line with its formula and article, what a ceiling removed, what paying later costs."""
-    if lang not in LANGUAGES:
-        raise typer.BadParameter(f"there is no text in {lang!r}; the languages are {', '.join(LANGUAGES)}")
     migrate()
-    with told_in(lang):
-        _tell(account, book, as_of, pay_on, pdf, lang)
+    _tell(account, book, as_of, pay_on, pdf, lang)
 
 
 def _tell(

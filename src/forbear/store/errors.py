@@ -8,10 +8,11 @@ import psycopg
 import sqlalchemy.exc
 from psycopg import errors as pg
 
-from forbear.errors import ForbearError
+from forbear.errors import WordedError
+from forbear.locale import N_
 
 
-class StoreError(ForbearError):
+class StoreError(WordedError):
     """The database refused or is away. The message is one line: what happened and what to do."""
 
     exit_code = 3
@@ -25,10 +26,6 @@ class StoreFull(StoreError):
     """The database has no room left (SQLSTATE class 53)."""
 
 
-#: What is true of the data after any of these errors; every writer of Forbear's is one transaction.
-_NOTHING_HALF_DONE = "What was acknowledged is kept, nothing is half-done; run the same command again."
-
-
 def _cause(error: BaseException) -> BaseException:
     if isinstance(error, sqlalchemy.exc.DBAPIError) and error.orig is not None:
         return error.orig
@@ -40,17 +37,30 @@ def _cause(error: BaseException) -> BaseException:
 
 @contextlib.contextmanager
 def one_line() -> Iterator[None]:
-    """Turn a driver's error into a StoreError of one line; no value of any row is repeated in it."""
+    """Turn a driver's error into a StoreError of one line; no value of any row is repeated in it.
+
+    What it says of the data is true since every writer of Forbear's is one transaction.
+    """
     try:
         yield
     except (psycopg.Error, sqlalchemy.exc.DBAPIError, adbc_driver_manager.OperationalError) as error:
         cause = _cause(error)
         if isinstance(cause, pg.DiskFull | pg.OutOfMemory | pg.InsufficientResources):
-            raise StoreFull(f"The database is full. Make room on its disk. {_NOTHING_HALF_DONE}") from error
+            raise StoreFull(
+                N_(
+                    "The database is full. Make room on its disk. What was acknowledged is kept, nothing is half-done;"
+                    " run the same command again."
+                )
+            ) from error
         if isinstance(cause, pg.InvalidCatalogName | pg.InvalidPassword | pg.InvalidAuthorizationSpecification):
-            raise StoreDown("The database refused the login or does not exist. Check FORBEAR_DATABASE_URL.") from error
+            raise StoreDown(
+                N_("The database refused the login or does not exist. Check FORBEAR_DATABASE_URL.")
+            ) from error
         if isinstance(cause, psycopg.OperationalError):
             raise StoreDown(
-                "The database does not answer. Start it, or check FORBEAR_DATABASE_URL. " + _NOTHING_HALF_DONE
+                N_(
+                    "The database does not answer. Start it, or check FORBEAR_DATABASE_URL. What was acknowledged is"
+                    " kept, nothing is half-done; run the same command again."
+                )
             ) from error
         raise

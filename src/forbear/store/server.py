@@ -13,6 +13,7 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
 from forbear.home import home as home
+from forbear.locale import N_
 from forbear.store.errors import StoreDown, StoreError
 
 
@@ -29,8 +30,13 @@ def database_url() -> str:
         server = _package().get_server(data)
     except Exception as error:  # the package raises what its many parts raise
         raise StoreDown(
-            f"The embedded PostgreSQL under {data} did not start ({type(error).__name__}). "
-            f"See {data / 'log'}; is the folder writable, is its disk full?"
+            N_(
+                "The embedded PostgreSQL under %(folder)s did not start (%(why)s). See %(log)s; is the folder writable,"
+                " is its disk full?"
+            ),
+            folder=data,
+            why=type(error).__name__,
+            log=data / "log",
         ) from error
     return str(server.get_uri())
 
@@ -45,8 +51,10 @@ def _checked(address: str) -> str:
         make_url(address)
     except (ValueError, psycopg.ProgrammingError, ArgumentError):
         raise StoreError(
-            "FORBEAR_DATABASE_URL is no address of a PostgreSQL. Write it as postgresql://USER:PASSWORD@HOST:5432/NAME,"
-            " or unset it: a server of our own is then started."
+            N_(
+                "FORBEAR_DATABASE_URL is no address of a PostgreSQL. Write it as"
+                " postgresql://USER:PASSWORD@HOST:5432/NAME, or unset it: a server of our own is then started."
+            )
         ) from None
     return address
 

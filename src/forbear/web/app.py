@@ -20,7 +20,7 @@ from starlette.types import ASGIApp
 from forbear.errors import ForbearError
 from forbear.nightly.errors import RulebookChanged
 from forbear.nightly.explain import Explanation, FactShown, explain
-from forbear.nightly.report import BUCKETS, Bucket
+from forbear.nightly.report import BUCKETS, Bucket, unrecorded
 from forbear.rulebook.load import Rulebook
 from forbear.statement.document import Document, document
 from forbear.statement.errors import NoFont, StatementError
@@ -75,6 +75,7 @@ def console(rulebook: Rulebook, hosts: tuple[str, ...] = LOOPBACK) -> ASGIApp:
         """One run in figures."""
         with reads.reading() as connection:
             runs, books, chosen = reads.runs(connection), reads.books(connection), _run(connection, run)
+            without = unrecorded(connection, chosen.as_of) if chosen else []
         if chosen is None:
             return pages.render(request, "empty.html", books=books)
         one = next((b for b in books if str(b.id) == book), None)
@@ -82,6 +83,7 @@ def console(rulebook: Rulebook, hosts: tuple[str, ...] = LOOPBACK) -> ASGIApp:
             raise HTTPException(404)
         counted = reads.tally(chosen)
         tally = counted.of_book(one.id if one else None)
+        shown = [b for b in ([one] if one else books) if b.id in counted.books]
         to, _ = pages.formats(request), pages.gettext(request)
         parts = outcomes(tally, rulebook.vocabulary, len(BUCKETS))
         counts = grid(tally)
@@ -106,7 +108,8 @@ def console(rulebook: Rulebook, hosts: tuple[str, ...] = LOOPBACK) -> ASGIApp:
             runs=runs if chosen in runs else (chosen, *runs),
             books=books,
             book=one,
-            synthetic=[b for b in ([one] if one else books) if b.synthetic and b.id in counted.books],
+            synthetic=[b for b in shown if b.synthetic],
+            without=[each.told(_, to.day, chosen.as_of) for each in without if each.book in {b.name for b in shown}],
             parts=parts,
             sums={outcome: sum(part[outcome] for part in parts) for outcome in OUTCOMES},
             outcome_names=names,
