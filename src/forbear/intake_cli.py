@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress
 
-from forbear.intake.assumed import SENTENCE
+from forbear.intake.assumed import SENTENCES
 from forbear.intake.books import books as books_on_file
 from forbear.intake.books import remove
 from forbear.intake.models import Refused, columns_of, told
@@ -103,7 +103,7 @@ def print_import(report: Report, lang: str) -> None:
         until = _("The book is on record until %(day)s: nights of later days contact nobody.")
         say(until % {"day": report.recorded_until})
     for table, column in report.assumed:
-        say(_(SENTENCE) % {"table": table, "column": column})
+        say(_(SENTENCES[column]) % {"table": table, "column": column})
     if report.without_schedule:
         without = ngettext(
             "%(n)s open loan has no instalment on file: what it owes is not known yet.",

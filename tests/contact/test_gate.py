@@ -804,7 +804,139 @@ def test_the_attorney_is_contacted_and_the_consumer_is_not(
     assert granted or answer.spoke["forbids"] == ("us.attorney", "us.fdcpa.attorney")
 
 
+@pytest.mark.parametrize(("at", "granted"), [("2026-11-05T12:00:00", False), ("2026-11-06T08:00:00", True)])
+def test_seven_calls_in_seven_days_are_counted_by_days_though_the_clocks_went_back_among_them(
+    store: Any, law: Rulebook, wanted: Wanted, at: str, granted: bool
+) -> None:
+    # 12 CFR 1006.14(b)(2)(i)(A): the two passes of 01:30 on 2026-11-01 are two calls of one day; that of 30 October
+    # leaves the seven days on 6 November.
+    loan = store.lend(store.book("us"), zones="America/New_York", day=datetime(2026, 11, 5).date())  # noqa: DTZ001
+    for made in ("10-30T12:00:00-04:00", "10-31T12:00:00-04:00", "11-01T01:30:00-04:00", "11-01T01:30:00-05:00",
+                 "11-02T12:00:00-05:00", "11-03T12:00:00-05:00", "11-04T12:00:00-05:00"):  # fmt: skip
+        store.contacted(loan, "call", f"2026-{made}", "no_answer")
+    store.clock(f"{at}-05:00")
+    answer = ask(law, wanted(loan))
+    assert answer.granted is granted
+    assert granted or answer.earliest == datetime.fromisoformat("2026-11-06T08:00:00-05:00")
+
+
+@pytest.mark.parametrize(("on", "granted"), [("2028-03-05", False), ("2028-03-06", True)])
+def test_the_seven_days_after_a_conversation_hold_the_leap_day(
+    store: Any, law: Rulebook, wanted: Wanted, on: str, granted: bool
+) -> None:
+    # 12 CFR 1006.14(b)(2)(i)(B): 28 and 29 February and 1 to 5 March 2028 are seven days.
+    loan = store.lend(store.book("us"), zones="America/New_York", day=datetime(2028, 3, 5).date())  # noqa: DTZ001
+    store.contacted(loan, "call", "2028-02-28T12:00:00-05:00", "conversation")
+    store.clock(f"{on}T12:00:00-05:00")
+    assert ask(law, wanted(loan)).granted is granted
+
+
+def test_where_two_possible_clocks_are_a_day_apart_nobody_is_rung(store: Any, law: Rulebook, wanted: Wanted) -> None:
+    # 12 CFR 1006.6(b)(1)(i): noon in Pago Pago is 13:00 of the next day in Kiritimati; no day is both's.
+    loan = store.lend(store.book("us"), zones="Pacific/Kiritimati|Pacific/Pago_Pago")
+    store.clock("2026-06-30T12:00:00-11:00")
+    answer = ask(law, wanted(loan))
+    assert answer.verdict == "forbidden" and answer.earliest is None
+
+
+def test_a_permission_is_used_until_the_last_instant_of_the_lawful_hours_and_not_after(
+    store: Any, law: Rulebook, wanted: Wanted
+) -> None:
+    # GB/T 45251-2025: none from 22:00. Two permissions of 21:58 end with the hours, not five minutes later.
+    store.clock("2026-06-30T21:58:00+08:00")
+    one, other = (ask(law, wanted(store.lend())).permission for _ in range(2))
+    assert one is not None and other is not None
+    store.clock("2026-06-30T21:59:59.999999+08:00")
+    use(law, one.id)
+    store.clock("2026-06-30T22:00:00+08:00")
+    with pytest.raises(NotUsable, match="expired"):
+        use(law, other.id)
+
+
+@pytest.mark.parametrize(
+    ("day", "step", "clock", "granted"),
+    [
+        ("2026-12-31", "visit", "19:00", True),  # until then only calls have hours (Directions of 2025-11-28)
+        ("2026-12-31", "call", "19:00", False),
+        ("2027-01-01", "visit", "18:59", True),
+        ("2027-01-01", "visit", "19:00", False),
+        ("2027-01-01", "sms", "07:59", False),
+    ],
+)
+def test_the_hours_of_indian_banks_widen_to_visits_and_texts_on_new_year_s_day(
+    store: Any, law: Rulebook, wanted: Wanted, day: str, step: str, clock: str, granted: bool
+) -> None:
+    at = datetime.fromisoformat(f"{day}T{clock}:00+05:30")
+    loan = store.lend(store.book("in"), zones="Asia/Kolkata", day=at.date())
+    store.clock(at)
+    assert ask(law, wanted(loan, step)).granted is granted
+
+
+# ---- the United Kingdom: who acts for a customer, barred debts, a respite that nobody told of --------------
+
+
+def _in_london(store: Any, **given: Any) -> int:
+    store.clock("2026-06-30T12:00:00+01:00")
+    return int(store.lend(store.book("gb"), zones="Europe/London", **given))
+
+
+@pytest.mark.parametrize(
+    ("attorney", "to", "verdict"),
+    [
+        (True, "debtor", "forbidden"),
+        (True, "attorney", "permitted"),
+        (False, "debtor", "permitted"),
+        (None, "debtor", "needs_human"),
+    ],
+)
+def test_a_customer_with_an_adviser_is_not_contacted_past_the_adviser(
+    store: Any, law: Rulebook, wanted: Wanted, attorney: bool | None, to: str, verdict: str
+) -> None:
+    # CONC 7.12.2R(4)
+    answer = ask(law, wanted(_in_london(store, attorney=attorney), facts=FACTS | {"to_whom": to}))
+    assert answer.verdict == verdict
+    assert "gb.adviser" in answer.spoke[{"forbidden": "forbids", "needs_human": "unknown"}.get(verdict, "permits")]
+
+
+@pytest.mark.parametrize(
+    ("dpd", "given", "rules"),
+    [
+        (1825, {"time_barred": True}, {"gb.time-barred"}),  # CONC 7.15.4R, 7.15.8R
+        (1824, {"time_barred": True}, set()),  # Scotland's five years have not passed: it can't be barred
+        (1825, {"time_barred": True, "message_suit": True}, {"gb.time-barred", "gb.time-barred.suit"}),
+        (100, {"time_barred": True, "message_suit": True}, {"gb.time-barred.suit"}),  # CONC 7.15.7G
+        (1825, {"time_barred": False, "message_suit": True}, set()),
+    ],
+)
+def test_a_statute_barred_debt_is_neither_collected_nor_sued_for(
+    store: Any, law: Rulebook, wanted: Wanted, dpd: int, given: dict[str, Any], rules: set[str]
+) -> None:
+    answer = ask(law, wanted(_in_london(store, dpd=dpd, opened_on="2018-01-01"), facts=FACTS | given))
+    assert set(answer.spoke.get("forbids", ())) == rules
+
+
+def test_a_respite_that_nobody_told_of_waits_for_a_person_who_has_looked(
+    store: Any, book: Rulebook, wanted: Wanted
+) -> None:
+    # SI 2020/1311, regulation 11: a book without the column has not said that there is no breathing space.
+    loan = _in_london(store)
+    store.sql("UPDATE book SET respite_untold = true")
+    answer = ask(book, wanted(loan, requested_by="clerk"))
+    assert answer.verdict == "needs_human" and answer.spoke["unknown"] == ("gb.respite.contact", "policy.respite")
+    assert _lifted(book, wanted, loan).granted
+    assert not ask(book, wanted(store.lend())).spoke.get("unknown")  # China's law knows none
+
+
 # ---- house rules --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("on_record", "verdict"), [(True, "permitted"), (False, "forbidden"), (None, "needs_human")])
+def test_nobody_is_an_attorney_by_the_asker_s_word_alone(
+    store: Any, book: Rulebook, wanted: Wanted, on_record: bool | None, verdict: str
+) -> None:
+    # House rule 1.12; 15 U.S.C. 1692c(b) lets the consumer's attorney be told of the debt, and no third person.
+    answer = ask(book, wanted(_in_new_york(store, attorney=on_record), facts=FACTS | {"to_whom": "attorney"}))
+    assert answer.verdict == verdict
 
 
 def _visitable(store: Any, **given: Any) -> int:

@@ -73,6 +73,8 @@ def _compare(url: str, book: Rulebook) -> int:
             value = row[name]
             value = None if isinstance(value, float) and math.isnan(value) else value
             assert gate[name] == value, f"account {account_id}, {name}: gate {gate[name]}, night {value}"
+            # What is said to be always known is compiled without a question whether it is.
+            assert value is not None or not book.vocabulary.facts[name].known, f"account {account_id}, {name}"
     return len(rows)
 
 
@@ -359,7 +361,7 @@ def test_a_loan_whose_events_contradict_each_other_is_held_for_a_person_by_night
     store: Any, book: Rulebook, wanted: Callable[..., Request]
 ) -> None:
     # Given a loan of which a payment is charged back that is not on file, written past the posting, which refuses it:
-    # where it stands is not known. House rule 1.8: what is not settled in the record is settled before any contact.
+    # where it stands is not known. House rule 1.11: what was posted is mended before any contact. No row waits (1.8).
     loan, other = store.lend(), store.lend()
     store.sql(
         "INSERT INTO account_event (account_id, key, kind, value_on, detail)"
@@ -368,9 +370,10 @@ def test_a_loan_whose_events_contradict_each_other_is_held_for_a_person_by_night
     )  # fmt: skip
     # When the night and the gate look at it, then both hold it, and the other loan is held by neither.
     assert _compare(store.url, book) == 2
-    assert [_by_gate(store.url, id_, book)["rows_waiting"] for id_ in (loan, other)] == [True, False]
-    assert "policy.rows-waiting" in ask(book, wanted(loan, "sms")).spoke["forbids"]
-    assert "policy.rows-waiting" not in ask(book, wanted(other, "sms")).spoke.get("forbids", ())
+    assert [_by_gate(store.url, id_, book)["events_conflict"] for id_ in (loan, other)] == [True, False]
+    held = ask(book, wanted(loan, "sms"))
+    assert "policy.events-conflict" in held.spoke["forbids"] and "policy.rows-waiting" in held.spoke["permits"]
+    assert "policy.events-conflict" not in ask(book, wanted(other, "sms")).spoke.get("forbids", ())
 
 
 def test_fees_and_plans_under_a_ceiling_are_owed_alike_by_night_and_at_the_gate(store: Any, book: Rulebook) -> None:
@@ -392,3 +395,29 @@ def test_fees_and_plans_under_a_ceiling_are_owed_alike_by_night_and_at_the_gate(
     owed = {id_: _by_gate(store.url, id_, book)["owed"] for id_ in (plain, planned, free)}
     assert owed[free] < owed[plain] < owed[free] + 5_000
     assert owed[planned] < 10_500 + 9_000
+
+
+@pytest.mark.parametrize(
+    ("place", "zones", "until", "open_"),
+    [
+        ("gb", "Europe/London", None, None),  # SI 2020/1311, regulation 11: nobody said that there is none
+        ("gb", "Europe/London", "2026-06-30", True),
+        ("gb", "Europe/London", "2026-06-29", None),  # the last that was told of has ended; is there another?
+        ("tw", "Asia/Taipei", None, None),  # Debt Clearance Act, article 19
+        ("cn", "Asia/Shanghai", None, False),  # no law of the place knows a respite
+        ("us", "America/New_York", None, False),
+    ],
+)
+def test_a_book_that_never_told_of_a_respite_leaves_it_unknown_where_the_law_knows_one(
+    store: Any, book: Rulebook, place: str, zones: str, until: str | None, open_: bool | None
+) -> None:
+    loan = store.lend(store.book(place), zones=zones, respite_until=until)
+    told = store.lend(store.book(place, name="told"), zones=zones)
+    store.sql("UPDATE book SET respite_untold = true WHERE name = %s", place)
+    assert _compare(store.url, book) == 2
+    assert _by_gate(store.url, loan, book)["respite_open"] is open_
+    assert _by_gate(store.url, told, book)["respite_open"] is False
+    # What one record of a person lacks, the person's record lacks.
+    store.sql("UPDATE borrower SET same_as = %s WHERE id = %s", store.borrower_of(loan), store.borrower_of(told))
+    assert _compare(store.url, book) == 2
+    assert _by_gate(store.url, told, book)["respite_open"] is open_

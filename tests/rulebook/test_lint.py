@@ -1,12 +1,15 @@
 """A pack that is wrong: each fault is told by file, rule and remedy; all at once by the linter, the first at load."""
 
+import tomllib
 from datetime import date
 from pathlib import Path
 
 import pytest
 
 from forbear.rulebook.errors import PackError
-from forbear.rulebook.load import PACKS, lint, load, read
+from forbear.rulebook.load import PACKS, VOCABULARY, lint, load, read
+from forbear.rulebook.models import Source
+from forbear.rulebook.read import read_files
 
 HEAD = """[instrument]
 id = "x"
@@ -127,6 +130,26 @@ def test_a_sound_pack_has_no_fault(tmp_path: Path) -> None:
         (RULE.replace("[[rule]]", "[[rules]]"), "has the table 'rules'. The tables are [instrument]"),
         (CAP.replace("verified", 'when = "dpd > 1"\nverified'), "when does not narrow a cap"),
         (WITHIN.replace("true", '"false"'), "workdays is 'false'. Write true or false, without quotes"),
+        (RULE.replace("from = 2025-03-01", "from = 2025-03-01T00:00:00"), "from is datetime.datetime(2025, 3, 1"),
+        (RULE.replace('article = "1"', "article = []"), "article is []. Write it as text, in quotes."),
+        (RULE.replace('["call"]', '"call"'), "steps is 'call'. Write a list of one or more, in brackets."),
+        (
+            RULE.replace('forbid = "dpd < 3"', "hours = []"),
+            "x.1: hours is []. Write a list of one or more, in brackets",
+        ),
+        (RULE.replace('en = "c" }', 'en = "c", zh-Hans = 1 }').replace('zh-Hans = "a", ', ""), "text.zh-Hans is 1"),
+        (RULE.replace("verified", "note = { en = 'c' }\nverified"), "note: has no text in zh-Hans"),
+        (DEFINE.replace(', en = "c"', "").replace("NAME", "a").replace("IS", "dpd > 1") + RULE, "has no text in en"),
+        (
+            HOURS.replace(
+                'closes = "23:00" }', 'closes = "23:00" }, { from = 2025-03-01, opens = "09:00", closes = "20:00" }'
+            ),
+            "x.1: hours: the dates overlap or are out of order. List each day once, oldest first.",
+        ),
+        (
+            CAP.replace("ppm = 240000 }]\nver", "ppm = 240000 }, { from = 2024-03-01, ppm = 1 }]\nver"),
+            "x.cap: cap: the dates overlap",
+        ),
     ],
 )
 def test_a_wrong_pack_is_told_by_file_rule_and_remedy(tmp_path: Path, rules: str, said: str) -> None:
@@ -145,6 +168,12 @@ def test_a_wrong_pack_is_told_by_file_rule_and_remedy(tmp_path: Path, rules: str
         (HEAD.replace('"cn"', '"cn-sh"'), "jurisdiction is 'cn-sh'"),
         (HEAD.replace('"cn"', '"*"'), "a cap of every place is not applied. Put it in a pack of its place"),
         (HEAD + "since = 2025-03-01\n", "instrument: has the key 'since'. The keys are citation, from, id"),
+        (HEAD.replace('citation = "x"\n', ""), "wrong.toml: instrument: citation is missing. Add it."),
+        (
+            HEAD.replace(', en = "c"', ""),
+            "instrument: title: has no text in en. Every text is given in zh-Hans, zh-Hant, en.",
+        ),
+        (HEAD.replace('id = "x"', "id = 7"), "wrong.toml: instrument: id is 7. Write it as text, in quotes."),
         ("", "has rules but no [instrument]"),
     ],
 )
@@ -206,6 +235,36 @@ def test_a_lenders_own_law_makes_no_place_lawful(tmp_path: Path) -> None:
     assert {"x.1", "y.1"} <= {rule.id for rule in book.in_force("zz", day)}
     assert "zz" not in book.lawful_places(day) and "zz" not in read(book.sources).lawful_places(day)
     assert {"cn", "us", "gb", "hk", "tw", "sg", "in"} <= book.lawful_places(day)
+
+
+OTHERS = ("3", '"x"', "true", "[]", "{}", "[1]", "{ a = 1 }", "2025-01-01", "2025-01-01T00:00:00", "1.5", '""')
+RATE = (
+    '[[series]]\nid = "x.s"\nknown_through = 2025-03-20\nsource = "p"\n'
+    'title = { zh-Hans = "a", zh-Hant = "b", en = "c" }\n'
+    "values = [{ from = 2025-03-01, ppm = 30000 }]\n"
+)
+MORE = (
+    'lenders = ["bank"]\nto = 2030-01-01\nwhen = "dpd > 0"\nasked = "gate"\n'
+    "values.n = [{ from = 2025-03-01, is = 3 }]\n"
+    'values_stricter.n = "lower"\nnote = { zh-Hans = "a", zh-Hant = "b", en = "c" }\nverified'
+)
+
+
+@pytest.mark.parametrize(
+    "pack", [HEAD + RULE.replace("verified", MORE), HEAD + HOURS, HEAD + CAP, HEAD + WITHIN, HEAD + DEFINE, RATE]
+)
+def test_whatever_stands_in_a_key_a_pack_is_read_or_its_fault_is_told(pack: str) -> None:
+    """Given a sound pack of which one value is replaced by one of another kind, then no traceback, and no silence
+    but where the key takes what was written."""
+    vocabulary = Source(VOCABULARY.name, VOCABULARY.read_bytes())
+    lines = pack.splitlines()
+    for k, line in enumerate(lines):
+        key, is_, was = line.partition(" = ")
+        for other in OTHERS if is_ else ():
+            wrong = "\n".join([*lines[:k], f"{key} = {other}", *lines[k + 1 :]])
+            told = read_files([vocabulary, Source("wrong.toml", wrong.encode())]).faults
+            assert told or type(tomllib.loads(f"k = {was}")["k"]) is type(tomllib.loads(f"k = {other}")["k"]), wrong
+            assert all(fault.startswith("wrong.toml: ") and "\n" not in fault for fault in told)
 
 
 def test_several_faults_are_told_at_once_and_load_says_how_many_more(tmp_path: Path) -> None:

@@ -10,7 +10,10 @@ import psycopg
 import pytest
 import sqlalchemy as sa
 from starlette.testclient import TestClient
+from tests.contact.conftest import FACTS, book, law, store, wanted  # noqa: F401
 
+from forbear.contact.models import Request as Contact
+from forbear.contact.services import ask, report, use
 from forbear.intake.services import import_book
 from forbear.nightly.run import nightly
 from forbear.rulebook.load import load
@@ -67,6 +70,27 @@ def nights(fresh_db: str, database: str, _nights_template: tuple[str, int, int])
         admin.execute(f'DROP DATABASE "{mine}" WITH (FORCE)')
         admin.execute(f'CREATE DATABASE "{mine}" TEMPLATE "{name}"')
     return first, tonight
+
+
+@pytest.fixture
+def answers(nights: tuple[int, int], fresh_db: str) -> dict[str, uuid.UUID]:
+    """What the gate answered at noon of tonight's day: a call that was made, one outstanding, and one refused."""
+    rules = load()
+    with engine().begin() as connection:
+        clock = "CREATE OR REPLACE FUNCTION gate_now() RETURNS timestamptz LANGUAGE sql AS"
+        connection.execute(sa.text(f"{clock} 'SELECT ''{TONIGHT} 12:00+08''::timestamptz'"))
+        steps = "SELECT max(account_id), min(account_id) FROM decision WHERE run_id = :run AND step = 'call'"
+        called = connection.execute(sa.text(steps), {"run": nights[1]}).one()
+
+    def asked(account: int, **given: Any) -> uuid.UUID:
+        facts = FACTS | given
+        request = Contact(key=uuid.uuid4(), account_id=account, step="call", requested_by="dialer-1", facts=facts)
+        return ask(rules, request).request_id
+
+    found = {"made": asked(called[0]), "outstanding": asked(called[1]), "refused": asked(1, message_threat=True)}
+    use(rules, found["made"])
+    report(rules, found["made"], "no_answer", "staff-3")
+    return found
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -72,7 +73,13 @@ def drawn(page: Page) -> None:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("tag", LANGUAGES)
 def test_every_page_suits_a_phone_a_screen_reader_and_its_language(
-    address: str, nights: tuple[int, int], browser: Browser, tag: str, scheme: str, asked: Asked
+    address: str,
+    nights: tuple[int, int],
+    answers: dict[str, uuid.UUID],
+    browser: Browser,
+    tag: str,
+    scheme: str,
+    asked: Asked,
 ) -> None:
     """No sideways scrolling, no serious finding of axe-core, no request to another host, no error of a script."""
     [(account,)] = asked("SELECT max(account_id) FROM decision WHERE step = 'call'")
@@ -85,7 +92,8 @@ def test_every_page_suits_a_phone_a_screen_reader_and_its_language(
     page.on("pageerror", lambda error: complaints.append(str(error)))
     law = ("/law?place=in&on=2026-11-24", "/law/rules/us.hours", "/law/try?place=us&step=visit&on=2026-11-24")
     own = (f"/accounts/{account}", f"/accounts/1?run={nights[0]}", f"/accounts/{account}/statement")
-    for path in ("/", "/work", *own, *law):
+    gate = ("/requests", "/requests?state=outstanding", *(f"/requests/{each}" for each in answers.values()))
+    for path in ("/", "/work", *own, *gate, *law):
         page.goto(address + path)
         if path == "/":
             drawn(page)
@@ -162,6 +170,26 @@ def test_the_keyboard_alone_leads_from_the_start_to_an_explanation(address: str,
     page.keyboard.press("Enter")
     assert page.evaluate("document.activeElement.parentElement.open")
     assert page.locator(":focus + .reasons li").first.is_visible()
+    page.close()
+
+
+@pytest.mark.parametrize("tag", LANGUAGES)
+def test_the_keyboard_alone_leads_to_an_answer_of_the_gate_and_what_it_rests_on(
+    address: str, answers: dict[str, uuid.UUID], browser: Browser, tag: str
+) -> None:
+    """Given a phone and no mouse, when a request is chosen, its rules open, and the article of one is reached."""
+    page = browser.new_page(locale=tag, viewport=PHONE)  # type: ignore[arg-type]
+    page.goto(f"{address}/work")
+    tab_to(page, "/requests")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/requests")
+    tab_to(page, f"/requests/{answers['refused']}")
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"**/requests/{answers['refused']}")
+    assert page.locator(".decision h2").is_visible() and page.locator(".reasons li").first.is_visible()
+    tab_to(page, "/law/rules/")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/law/rules/**")
     page.close()
 
 

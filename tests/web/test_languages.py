@@ -1,6 +1,7 @@
 """The languages: every text is translated whole, in the right script, and the reader's wish is heard."""
 
 import re
+import uuid
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
@@ -134,7 +135,8 @@ WALK = (
     "/", "/work", "/accounts/{call}", "/accounts/{held}", "/accounts/{call}/statement", "/accounts/{held}/statement",
     "/law", "/law?place=us&on=2026-11-24", "/law?place=tw&on=2026-11-24", "/law?place=in&on=2026-11-24",
     "/law/rules/us.hours", "/law/rules/cn.cap.bank", "/law/rules/us.call.week", "/law/try?place=cn&step=visit",
-    "/law/try?place=us&step=call", "/nothing",
+    "/law/try?place=us&step=call", "/nothing", "/requests", "/requests?state=outstanding", "/requests/{made}",
+    "/requests/{refused}",
 )  # fmt: skip
 
 
@@ -172,13 +174,13 @@ def strange(text: str, tag: str) -> list[str]:
 
 @pytest.mark.parametrize("tag", CHARSETS)
 def test_no_page_speaks_another_language(
-    nights: tuple[int, int], reader: TestClient, asked: Callable[..., list[Any]], tag: str
+    answers: dict[str, uuid.UUID], reader: TestClient, asked: Callable[..., list[Any]], tag: str
 ) -> None:
     [(call, held)] = asked("SELECT max(account_id) FILTER (WHERE step = 'call'), min(account_id) FROM decision")
     found = {}
     for path in WALK:
         shown = Shown(tag)
-        shown.feed(reader.get(path.format(call=call, held=held), headers={"Accept-Language": tag}).text)
+        shown.feed(reader.get(path.format(call=call, held=held, **answers), headers={"Accept-Language": tag}).text)
         assert len("".join(shown.texts)) > 100
         found |= {(path, text.strip()): strange(text, tag) for text in shown.texts if strange(text, tag)}
     assert found == {}

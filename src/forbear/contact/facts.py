@@ -27,7 +27,7 @@ STILL = frozenset(
         "dispute_open", "unreachable", "workplace_forbidden", "opted_out_sms", "vulnerable", "sms_episode",
         "calls_episode", "letters_episode", "plan_offers_episode", "emails_episode", "tries_made_episode",
         "letters_made_episode", "plan_offers_made_episode", "days_since_first_contact", "rows_waiting",
-        "penalty_rate_ppm",
+        "events_conflict", "penalty_rate_ppm",
     }
 )  # fmt: skip
 _EPOCH = date(1970, 1, 1).toordinal()
@@ -41,6 +41,7 @@ class Setting(NamedTuple):
     written_for: frozenset[tuple[str, str]] | None  # None: no law of the place is on file
     public_holiday: bool | None
     reads_owed: bool
+    respite: bool  # does the law of the place know a respite from collection?
 
     def known(self, lender_type: str, collector: str) -> bool | None:
         """Is there law for such a lender and collector? None: of the place, but not written for them."""
@@ -53,7 +54,8 @@ def setting(book: Rulebook, jurisdiction: str, day: date) -> Setting:
     compiled = compile_for(book, jurisdiction, day, "gate")
     read = frozenset().union(*(rule.facts_read() for rule in compiled.rules))
     holiday = public_holiday(book.calendars, jurisdiction, day) if "public_holiday" in read else None
-    return Setting(compiled, book.law_for(day).get(jurisdiction), holiday, "owed" in read)
+    respite = jurisdiction in book.places_of("respite_open", day)
+    return Setting(compiled, book.law_for(day).get(jurisdiction), holiday, "owed" in read, respite)
 
 
 _cap = functools.lru_cache(maxsize=65_536)(find_cap)
@@ -127,10 +129,11 @@ def facts_by_day(
             # Whose word is given for one loan is not called about another; a plan is of its loan alone.
             "promise_open": any(_still(x, "promise_due_on", day) for x in kept if x is asked or x.status == "open"),
             "plan_active": _still(asked, "plan_until", day) or _through(granted.plan_until if granted else None, day),
-            "respite_open": _still(asked, "respite_until", day),
+            "respite_open": _still(asked, "respite_until", day)
+            or (None if asked.respite_untold and law.respite else False),
             "history_days": max(0, (day - max(begins)).days) if recorded else 0,
-            # What the ledger can't fold is not known, and waits for a person too.
-            "rows_waiting": any(x.waits or (x.account_id in apart and not apart[x.account_id]) for x in kept),
+            "rows_waiting": any(x.waits for x in kept),
+            "events_conflict": any(x.account_id in apart and not apart[x.account_id] for x in kept),
             "validation_sent": True if sent else None,
             "days_since_validation": (day - sent_on).days if sent and sent_on else never,
             "public_holiday": law.public_holiday,

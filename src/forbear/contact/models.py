@@ -194,6 +194,8 @@ class Loan(NamedTuple):
     touches: tuple[Touch, ...]
     #: Of a loan that had more than payments (a waiver, a fee, a plan): what the ledger folds; None for all others.
     apart: Apart | None = None
+    #: Did a book of the person's never say whether there is a statutory respite?
+    respite_untold: bool = False
 
 
 class Record(NamedTuple):

@@ -81,7 +81,8 @@ GATHER = f"""
                 jsonb_agg(jsonb_build_array(key, kind, value_on, detail)),
                 (SELECT to_jsonb(c) FROM card_terms c WHERE c.account_id = a.id))
          FROM account_event WHERE account_id = a.id HAVING bool_or(kind <> 'reversed')),
-        b.zones, {COUNTRY}, {", ".join(f"b.{name}" for name in (*OF_PERSON, *DAYS_OF_PERSON, *_PLAIN))},
+        b.zones, {COUNTRY}, k.respite_untold,
+        {", ".join(f"b.{name}" for name in (*OF_PERSON, *DAYS_OF_PERSON, *_PLAIN))},
         {", ".join(f"a.{name}" for name in (*_PLAIN_OF_ACCOUNT, *_DAYS_OF_ACCOUNT))}
     FROM clock CROSS JOIN account one JOIN borrower self ON self.id = one.borrower_id
     JOIN borrower b ON coalesce(b.same_as, b.id) = coalesce(self.same_as, self.id)
@@ -126,7 +127,7 @@ GATHER_AT = GATHER.replace("gate_now()", "coalesce(%(at)s::timestamptz, gate_now
 GATHER_MANY = GATHER.replace("= %(account_id)s", "= ANY(%(account_ids)s::bigint[])")
 
 #: The columns of GATHER that are the person's: what their records say goes for all of them.
-_WHO = slice(31, 33 + len(OF_PERSON) + len(DAYS_OF_PERSON))
+_WHO = slice(31, 34 + len(OF_PERSON) + len(DAYS_OF_PERSON))
 _EPOCH = date(1970, 1, 1).toordinal()
 
 
@@ -162,7 +163,7 @@ def _of_all(records: Iterable[tuple[Any, ...]]) -> tuple[Any, ...]:
     them, they may be anywhere, and the place is unknown.
     """
     zones, country, *columns = (tuple(column) for column in zip(*records, strict=True))
-    flags, days = columns[: len(OF_PERSON)], columns[len(OF_PERSON) :]
+    flags, days = columns[: 1 + len(OF_PERSON)], columns[1 + len(OF_PERSON) :]
     places = {each for each in country if each is not None}
     return (
         None if None in zones else "|".join(zones),
@@ -180,7 +181,7 @@ def _loan(row: tuple[Any, ...], who: tuple[Any, ...], waits: bool) -> Loan:
     (_, _, _, _, account_id, jurisdiction, lender_type, collector, history_from, recorded_until, _, status, opened_on,
      rate, fee, fee_ppm, grace, ceiling, order, agreed_from, agreed_to, due, principal, interest, paid_on, amounts,
      back, seconds, steps, outcomes, more) = row[: _WHO.start]  # fmt: skip
-    zones, country, *of_person = who
+    zones, country, respite_untold, *of_person = who
     plain = dict(zip(_NAMES_OF_PERSON, of_person, strict=True))
     plain.update(zip(_NAMES, row[_WHO.stop :], strict=True))
     days = {name: plain.pop(name) for name in (*DAYS_OF_PERSON, *_DAYS_OF_ACCOUNT)}
@@ -216,6 +217,7 @@ def _loan(row: tuple[Any, ...], who: tuple[Any, ...], waits: bool) -> Loan:
         None
         if more is None
         else _apart(more, opened_on, late, order, schedule, (jurisdiction, lender_type) == ("cn", "bank")),
+        respite_untold,
     )
 
 

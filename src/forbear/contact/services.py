@@ -37,7 +37,7 @@ from forbear.contact.models import (
 from forbear.contact.together import Together
 from forbear.rulebook.answer import Answer, Verdict, bits
 from forbear.rulebook.book import Rulebook
-from forbear.rulebook.earliest import earliest_lawful, local_date
+from forbear.rulebook.earliest import earliest_lawful
 from forbear.rulebook.hours import instant
 from forbear.rulebook.models import Fact, Facts, FactValue, Vocabulary
 from forbear.store.engine import engine
@@ -314,7 +314,8 @@ def _earliest(
         local = place(zones, days[-1])
         assert local is not None
         at = max(at, instant(days[-1], local.first))  # from when it is one day everywhere
-        assert local_date(zones, at) == days[-1]
+        if days_of(zones, at) != days[-1:]:
+            return None  # their clocks are a day or more apart: it never is
     quiet = quiet_days(record, book, reads.AHEAD_DAYS)
     return earliest_lawful(book, here.jurisdiction, step, known, at, zones, here.agreed, reads.AHEAD_DAYS, quiet)
 

@@ -1,6 +1,8 @@
 """The days that a book in Forbear's own format never told of, for want of the column: taken as none, and said so.
 
-An empty cell says "none on record"; a column that is not there says nothing, and must not pass for the same.
+An empty cell says "none on record"; a column that is not there says nothing, and must not pass for the same. Hardship,
+promises and plans are the lender's own to grant, so that its silence is taken as none. A statutory respite is told to
+it from outside: where the law of the place knows one, silence is not known (docs/decisions/0008).
 """
 
 import json
@@ -18,10 +20,16 @@ FACTS = {
     ("loans", "promise_due_on"): "promise_open",
     ("loans", "plan_until"): "plan_active",
 }
-SENTENCE = N_(
+_NONE = N_(
     "%(table)s: without the column %(column)s, taken as none on record; add the column, with empty cells where there is"
     " none."
 )
+_UNKNOWN = N_(
+    "%(table)s: without the column %(column)s, not known where the law of the place has a respite from collection, else"
+    " taken as none on record; add the column, with empty cells where there is none."
+)
+#: What is said of each column that never came.
+SENTENCES = {column: _UNKNOWN if column == "respite_until" else _NONE for _, column in FACTS}
 
 
 def assume(
@@ -49,7 +57,7 @@ def assume(
             )
         else:
             said = {
-                tag: language.catalogue.gettext(SENTENCE) % {"table": table, "column": column}
+                tag: language.catalogue.gettext(SENTENCES[column]) % {"table": table, "column": column}
                 for tag, language in LANGUAGES.items()
             }
             connection.execute(
@@ -57,6 +65,12 @@ def assume(
                 f" SELECT %s, %s, 'assumed', %s, %s, true WHERE NOT {others.format(which='')} ON CONFLICT DO NOTHING",
                 (book_id, column, [fact], json.dumps(said, ensure_ascii=False), import_id, table),
             )
+    # A copy beside what the gate reads anyway: it is asked for with each contact.
+    connection.execute(
+        "UPDATE book SET respite_untold = EXISTS (SELECT FROM derivation"
+        " WHERE book_id = %s AND code = 'respite_until' AND of_all) WHERE id = %s",
+        (book_id, book_id),
+    )
 
 
 def assumed(connection: psycopg.Connection[Any], book_id: int) -> tuple[tuple[str, str], ...]:

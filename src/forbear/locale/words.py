@@ -27,7 +27,7 @@ _WORDS: Mapping[str, str] = {
     "guarantor": _("a guarantor"),
     "contact_person": _("a contact person"),
     "employer": _("the employer"),
-    "attorney": _("the attorney"),
+    "attorney": _("the attorney or adviser"),
     "third_party": _("another person"),
     "assessment_made": _("the assessment"),
     "last_activity": _("the last activity"),

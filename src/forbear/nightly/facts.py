@@ -1,6 +1,6 @@
 """Turns the rows of a book into the facts of the vocabulary, one row an account, as Ibis expressions."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import date
 
 import ibis
@@ -26,7 +26,7 @@ def one_person(borrowers: ir.Table) -> ir.Table:
     says so; days are the latest; the hour must be lawful in the zones of all, and where a record lacks them the place
     is unknown. Only persons of several records are summed up.
     """
-    names = [*OF_PERSON, *DAYS_OF_PERSON, "zones", "country"]
+    names = [*OF_PERSON, "respite_untold", *DAYS_OF_PERSON, "zones", "country"]
     many = borrowers.filter(borrowers.person_id != borrowers.borrower_id).select("person_id").distinct()
     several = borrowers.semi_join(many, "person_id")
 
@@ -148,14 +148,16 @@ def records(accounts: ir.Table) -> ir.Table:
     """How far back contacts are on record, whether rows wait, until when a promise runs: over all loans of each person.
 
     Returns: borrower_id, complete_from (NULL where one of the books has no record up to today), person_waits,
-    person_promise (the last day of a promise to pay on any open loan).
+    person_conflict (does what was posted to one contradict itself?), person_promise (the last day of a promise to pay
+    on any open loan).
     """
     gap, begins = accounts.gap_until, accounts.history_from
     since = ibis.ifelse(gap > begins, gap, begins)
-    waits = accounts.book_waits | accounts.rows_waiting.fill_null(False) | accounts.in_doubt.fill_null(False)
+    waits = accounts.book_waits | accounts.rows_waiting.fill_null(False)
     return accounts.group_by("borrower_id").aggregate(
         complete_from=ibis.ifelse(since.notnull().all(), since.max(), ibis.null("date")),
         person_waits=waits.any(),
+        person_conflict=accounts.in_doubt.fill_null(False).any(),
         person_promise=accounts.promise_due_on.max(where=accounts.status == "open"),
     )
 
@@ -172,10 +174,12 @@ def facts(
     never: int,
     law: Mapping[str, frozenset[tuple[str, str]]],
     public_holidays: Mapping[str, bool | None],
+    respite_places: Collection[str],
 ) -> ir.Table:
     """The facts of each account on `as_of`: what `rulebook.compile` and `strategy.ladder` read.
 
     `public_holidays` says of each place whether `as_of` is one; None where its calendar is not known.
+    `respite_places` are those whose law knows a respite: there a book that never tells of one leaves it unknown.
     """
     joined = accounts
     for other, key in (
@@ -257,7 +261,11 @@ def facts(
         workplace_forbidden=t.workplace_forbidden,
         opted_out_sms=t.opted_out_sms,
         vulnerable=t.vulnerable,
-        respite_open=still(t.respite_until),
+        respite_open=ibis.cases(
+            (still(t.respite_until), True),
+            (t.respite_untold & t.jurisdiction.isin(sorted(respite_places)), ibis.null("boolean")),
+            else_=False,
+        ),
         # Without a day on file it is not known whether the notice was sent.
         validation_sent=ibis.ifelse(t.validation_sent_on <= today, True, None),
         days_since_validation=ibis.ifelse(
@@ -276,6 +284,7 @@ def facts(
         # Unknown where there may have been one before those on record.
         days_since_first_contact=ibis.ifelse(t.complete_from <= t.opened_on, since("days_since_first_contact"), None),
         emails_episode=counted("emails_episode"),
+        events_conflict=t.person_conflict,
     )
 
 

@@ -84,12 +84,17 @@ def as_asked(book: Rulebook, jurisdiction: str, as_of: date, bits: Mapping[str, 
 def replay_request(request_id: UUID, on_file: Rulebook) -> replaying.Again:
     """Answer a request to the gate again, from what was kept of it. Raises NoDecision, RulebookChanged."""
     with one_line(), engine().connect() as connection:
-        row = connection.execute(sa.text(replaying.ANSWERED), {"id": request_id}).first()
-        if row is None:
-            raise NoDecision(N_("The gate has no request of that number. It is the key that the asker gave."))
-        if row.jurisdiction is None:
-            raise NoDecision(N_("That request was answered before what it takes to ask again was kept."))
-        book = kept(connection, row.rulebook_sha256, on_file)
+        return replayed(connection, request_id, on_file)
+
+
+def replayed(connection: sa.Connection, request_id: UUID, on_file: Rulebook) -> replaying.Again:
+    """As `replay_request`, over a connection that is there already."""
+    row = connection.execute(sa.text(replaying.ANSWERED), {"id": request_id}).first()
+    if row is None:
+        raise NoDecision(N_("The gate has no request of that number. It is the key that the asker gave."))
+    if row.jurisdiction is None:
+        raise NoDecision(N_("That request was answered before what it takes to ask again was kept."))
+    book = kept(connection, row.rulebook_sha256, on_file)
     same = book.sha256 == on_file.sha256
     then, anew = replaying.said(row), replaying.again(book, row)
     return replaying.Again(request_id, row.requested_at, row.step, book.sha256, same, then, anew)

@@ -76,7 +76,8 @@ BORROWER_QUERIES = {
         SELECT id AS borrower_id, coalesce(same_as, id) AS person_id, zones, {COUNTRY} AS country,
                can_sms, can_call, can_write, sms_consent, agreed_from_min, agreed_to_min,
                stop_contact, attorney, bankrupt, incapable, hardship_until, unreachable, workplace_forbidden,
-               opted_out_sms, vulnerable, respite_until
+               opted_out_sms, vulnerable, respite_until,
+               (SELECT k.respite_untold FROM book k WHERE k.id = b.book_id) AS respite_untold
         FROM borrower b WHERE id >= {{lo}} AND id < {{hi}} ORDER BY id""",
 }
 _BOOKS = """
@@ -327,6 +328,7 @@ def fact_table(duck: Any, as_of: date, book: Rulebook) -> ir.Table:
         book.vocabulary.never,
         book.law_for(as_of),
         _holidays(duck, as_of, book),
+        book.places_of("respite_open", as_of),
     )
 
 

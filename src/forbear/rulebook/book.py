@@ -51,6 +51,14 @@ class Rulebook:
                 found[rule.instrument.jurisdiction] |= rule.instrument.written_for
         return found
 
+    def places_of(self, fact: str, day: date) -> frozenset[str]:
+        """The places whose law in force on `day`, not merely a policy, reads a fact."""
+        return frozenset(
+            rule.instrument.jurisdiction
+            for rule in self.rules
+            if rule.instrument.kind == "law" and rule.in_force(day) and fact in rule.facts_read()
+        )
+
     def in_force(self, jurisdiction: str, day: date) -> tuple[Rule, ...]:
         """The rules that bind in a place on `day`: its law, and the policies of every place."""
         return tuple(r for r in self.rules if r.instrument.jurisdiction in (jurisdiction, "*") and r.in_force(day))

@@ -37,6 +37,7 @@ from forbear.rulebook.models import (
     Vocabulary,
     Within,
 )
+from forbear.rulebook.shapes import DEFINE, INSTRUMENT, PACK, RULE, SERIES, Shape, misshapen
 from forbear.rulebook.tighten import tightened
 
 T = TypeVar("T")
@@ -135,6 +136,13 @@ class _Reader:
     def fault(self, where: str, what: object) -> None:
         self.found.faults.append(f"{where}: {what}")
 
+    def _shaped(self, where: str, given: Mapping[str, Any], shape: Shape) -> bool:
+        """Is every value of its kind? Each that is not is a fault."""
+        wrong = list(misshapen(given, shape))
+        for what in wrong:
+            self.fault(where, what)
+        return not wrong
+
     # ---- files -----------------------------------------------------------------------------------
 
     def file(self, source: Source) -> None:
@@ -153,6 +161,8 @@ class _Reader:
                 f"has the table {sorted(unknown)[0]!r}. The tables are [instrument], [[define]], [[rule]], [[series]].",
             )
             return
+        if not self._shaped(source.name, data, PACK):
+            return
         if not data:
             self.fault(source.name, "is no pack: it is empty. A pack has an [instrument] and rules, or a [[series]].")
         for entry in data.get("series", ()):
@@ -160,6 +170,8 @@ class _Reader:
         if "instrument" in data and (instrument := self._instrument(data["instrument"], source.name)) is not None:
             defined = self._defines(data.get("define", ()), source.name)
             for entry in data.get("rule", ()):
+                if not self._shaped(f"{source.name}: {entry.get('id', 'a rule without id')}", entry, RULE):
+                    continue
                 if "tightens" in entry:
                     self.tightening.append((instrument, entry))
                 else:
@@ -202,11 +214,15 @@ class _Reader:
 
     def _series(self, entry: Mapping[str, Any], file: str) -> None:
         where = f"{file}: series {entry.get('id')}"
+        if not self._shaped(where, entry, SERIES):
+            return
         try:
             values = _dated(entry["values"], lambda e: int(e["ppm"]))
             if not values:
                 raise _Faulty("has no values. Add those published.")
             through = _known_through(entry["known_through"], values[-1].since)
+            if blank := [key for key in ("id", "source") if not entry[key]]:
+                raise _Faulty(f"{blank[0]} is missing. Add it.")
             new = Series(entry["id"], _text(entry["title"]), entry["source"], values, through)
         except KeyError as error:
             self.fault(where, f"{error.args[0]} is missing. Add it.")
@@ -240,6 +256,8 @@ class _Reader:
 
     def _instrument(self, head: Mapping[str, Any], file: str) -> Instrument | None:
         where, before = f"{file}: instrument", len(self.found.faults)
+        if not self._shaped(where, head, INSTRUMENT):
+            return None
         for key in ("id", "jurisdiction", "kind", "citation", "title"):
             if not head.get(key):
                 self.fault(where, f"{key} is missing. Add it.")
@@ -284,6 +302,8 @@ class _Reader:
         waiting: dict[str, Mapping[str, Any]] = {}
         for entry in entries:
             name = str(entry.get("id"))
+            if not self._shaped(f"{file}: define {name}", entry, DEFINE):
+                continue
             if not _WORD.match(name) or name in self.vocabulary.facts or name in waiting:
                 self.fault(f"{file}: define {name}", "is no free name. Write a new one in small letters.")
             else:
@@ -440,8 +460,6 @@ class _Reader:
         for key in needed:
             if entry.get(key) in (None, ""):
                 self.fault(where, f"{key} is missing. Every rule has what it governs, article, text, source and state.")
-        if not isinstance(entry.get("verified", False), bool):
-            self.fault(where, f"verified is {entry['verified']!r}. Write true or false, without quotes.")
 
     def _steps(self, where: str, entry: Mapping[str, Any], kinds: list[str]) -> frozenset[str]:
         steps = set(entry.get("steps", []))
@@ -605,10 +623,7 @@ def _keep_of(entry: Mapping[str, Any]) -> Keep:
 
 
 def _within(entry: Mapping[str, Any]) -> Within:
-    workdays = entry.get("workdays", False)
-    if not isinstance(workdays, bool):
-        raise _Faulty(f"workdays is {workdays!r}. Write true or false, without quotes.")
-    return Within(int(entry["days"]), _event(entry["after"]), _event(entry["do"]), workdays)
+    return Within(int(entry["days"]), _event(entry["after"]), _event(entry["do"]), entry.get("workdays", False))
 
 
 def _event(word: str) -> str:

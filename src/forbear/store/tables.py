@@ -46,6 +46,8 @@ book = sa.Table(
     sa.Column("recorded_until", sa.Date),
     # An id of ledger.allocate.ORDERS: in what order payments settle debts, where an account has none of its own.
     _required("allocation_order", Text, server_default="instalments_first"),
+    # No file of it ever had the column respite_until, so it has not said that nobody is in a statutory respite.
+    _required("respite_untold", sa.Boolean, server_default=sa.false()),
     # The rulebook by which the book was held to the ceilings on the yearly cost last; NULL: by none yet.
     sa.Column("held_sha256", Text),
 )
@@ -447,6 +449,8 @@ gate_request = sa.Table(
     ),
     sa.CheckConstraint("used_at >= requested_at AND used_at < expires_at", name="used_in_time"),
     sa.CheckConstraint("used_at IS NULL OR voided_at IS NULL", name="used_or_voided"),
+    # The requests of a day stand together, as they came; small, since each request pays for it.
+    sa.Index("gate_request_day", "requested_at", postgresql_using="brin"),
     # Also finds what is outstanding: the refused stand outside any span of `expires_at`.
     sa.Index("gate_request_account", "account_id", "expires_at"),
 )
@@ -557,6 +561,7 @@ FACT_COLUMNS: tuple[sa.Column[object], ...] = (
     sa.Column("penalty_rate_ppm", Ppm),
     sa.Column("days_since_first_contact", sa.Integer),
     sa.Column("emails_episode", sa.Integer),
+    sa.Column("events_conflict", sa.Boolean),
 )
 
 #: One decision for one account: the step, its lawful hours, the rules that spoke, the facts they read.

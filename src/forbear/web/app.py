@@ -1,10 +1,9 @@
-"""The console: tonight's run, the work list, an account, the law. Read only; a reader's language on every page.
+"""The console: tonight, the work list, an account, the gate, the law. Read only; a reader's language on every page.
 
 It has no login yet: `forbear.web.serve` keeps it on this machine.
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import date
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlencode
@@ -22,19 +21,18 @@ from forbear.errors import ForbearError
 from forbear.nightly.errors import RulebookChanged
 from forbear.nightly.explain import Explanation, FactShown, explain
 from forbear.nightly.report import BUCKETS, Bucket, unrecorded
-from forbear.rulebook.errors import DayOutOfReach
-from forbear.rulebook.hours import within_reach
 from forbear.rulebook.load import Rulebook
 from forbear.statement.document import Document, arrears_table, document
 from forbear.statement.errors import NoFont, StatementError
 from forbear.statement.render import pdf
 from forbear.statement.services import Statement, arrears, statement
 from forbear.store.errors import StoreError
-from forbear.web import charts, reads
+from forbear.web import charts, gate_reads, reads
 from forbear.web.gate_api import gate_api
+from forbear.web.gate_pages import gate_pages
 from forbear.web.guard import LOOPBACK, Guard, form
 from forbear.web.law import law_pages
-from forbear.web.pages import NO_DAY, Pages
+from forbear.web.pages import NO_DAY, Pages, day_of
 from forbear.web.reads import Filter, Origin, Place, Run
 from forbear.web.summary import OUTCOMES, Held, Outcome, grid, held_back, matching, outcomes
 from forbear.web.timeline import timeline
@@ -42,6 +40,8 @@ from forbear.web.timeline import timeline
 _HERE = Path(__file__).parent
 #: Lines of a page of the work list.
 PAGE_LINES = 50
+#: Requests to the gate in an account's timeline; all of them are a click away.
+TIMELINE_REQUESTS = 200
 #: Longest account number that the search box takes, in bytes of its form.
 _MOST_BYTES = 2_000
 #: The parameters of an address that are days.
@@ -183,6 +183,8 @@ def console(rulebook: Rulebook, hosts: tuple[str, ...] = LOOPBACK) -> ASGIApp:
             plain = connection.connection.driver_connection
             assert plain is not None
             past_due = arrears(plain, account_id, reads.today(connection, account_id))
+            mine = gate_reads.Filter(account=account_id)
+            asked, _ = gate_reads.asked(connection, gate_reads.now(connection), mine, None, TIMELINE_REQUESTS)
             decided = next((d for d in history.decided if run in ("", str(d.run_id))), None)
             if run and decided is None:
                 raise HTTPException(404)
@@ -202,7 +204,8 @@ def console(rulebook: Rulebook, hosts: tuple[str, ...] = LOOPBACK) -> ASGIApp:
             against_all=_against_all(found, contact),
             kinds=_kinds(origins),
             fact_groups=_fact_groups(found.facts, origins) if found else (),
-            timeline=timeline(history, decided.as_of if decided else None),
+            asked=bool(asked),
+            timeline=timeline(history, asked, decided.as_of if decided else None),
             arrears=arrears_table(past_due, pages.language(request)) if past_due else None,
         )
 
@@ -210,10 +213,10 @@ def console(rulebook: Rulebook, hosts: tuple[str, ...] = LOOPBACK) -> ASGIApp:
         with reads.reading() as connection:
             if reads.account(connection, account_id) is None:
                 raise HTTPException(404)
-            day = _day(as_of) or reads.today(connection, account_id)
+            day = day_of(as_of) or reads.today(connection, account_id)
             plain = connection.connection.driver_connection
             assert plain is not None
-            found = statement(plain, account_id, day, max(_day(pay_on) or day, day), rulebook)
+            found = statement(plain, account_id, day, max(day_of(pay_on) or day, day), rulebook)
         return found, document(found, pages.language(request))
 
     @app.get("/accounts/{account_id}/statement")
@@ -248,6 +251,7 @@ def console(rulebook: Rulebook, hosts: tuple[str, ...] = LOOPBACK) -> ASGIApp:
             return RedirectResponse(f"/accounts/{found[0].id}", status_code=303)
         return pages.render(request, "found.html", given=given, found=found, status=200 if found else 404)
 
+    app.include_router(gate_pages(rulebook, pages))
     app.include_router(law_pages(rulebook, pages))
 
     @app.exception_handler(StarletteHTTPException)
@@ -292,13 +296,6 @@ def _bucket(given: str) -> Bucket | None:
         if bucket.id == given:
             return bucket
     raise HTTPException(404)
-
-
-def _day(given: str) -> date | None:
-    try:
-        return within_reach(date.fromisoformat(given)) if given else None
-    except (ValueError, DayOutOfReach):
-        raise HTTPException(404, NO_DAY) from None
 
 
 def _place(after: str) -> Place | None:

@@ -21,13 +21,11 @@ from forbear.rulebook.answer import Answer
 from forbear.rulebook.changes import Change, changes
 from forbear.rulebook.compile import compile_for
 from forbear.rulebook.earliest import earliest_lawful, local_date, moved
-from forbear.rulebook.errors import DayOutOfReach
 from forbear.rulebook.examples import plain_facts
-from forbear.rulebook.hours import within_reach
 from forbear.rulebook.load import Rulebook
 from forbear.rulebook.models import Fact, FactValue, Governs, Hours, Instrument, Rule, Vocabulary
 from forbear.web.guard import form
-from forbear.web.pages import NO_DAY, Pages
+from forbear.web.pages import Pages, day_of
 
 #: Longest case that is taken, in bytes of its form.
 _MOST_BYTES = 10_000
@@ -183,12 +181,7 @@ def law_pages(book: Rulebook, pages: Pages) -> APIRouter:
 
 def _day(given: str) -> date:
     """A day of an address; today, by UTC, where none is given."""
-    if not given:
-        return local_date(None, datetime.now(UTC))
-    try:
-        return within_reach(date.fromisoformat(given))
-    except (ValueError, DayOutOfReach):
-        raise HTTPException(404, NO_DAY) from None
+    return day_of(given) or local_date(None, datetime.now(UTC))
 
 
 def _holds(rule: Rule, words: Sequence[str], tag: str) -> bool:

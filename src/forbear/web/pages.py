@@ -1,16 +1,19 @@
 """Renders the console's templates in the language of the reader who asks."""
 
 from collections.abc import Mapping
+from datetime import date
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-from fastapi import Request
+from fastapi import HTTPException, Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from forbear.locale import LANGUAGES, Language, negotiate
 from forbear.nightly.report import BUCKETS
+from forbear.rulebook.errors import DayOutOfReach
+from forbear.rulebook.hours import within_reach
 from forbear.rulebook.load import Rulebook
 from forbear.rulebook.models import Rule, Step
 from forbear.web.charts import Gettext
@@ -22,6 +25,14 @@ _YEAR_SECONDS = 365 * 24 * 3600
 
 #: What an address that has a day which is none is refused with.
 NO_DAY = "no day"
+
+
+def day_of(given: str) -> date | None:
+    """The day that an address names; None where it names none. Raises HTTPException where there is no such day."""
+    try:
+        return within_reach(date.fromisoformat(given)) if given else None
+    except (ValueError, DayOutOfReach):
+        raise HTTPException(404, NO_DAY) from None
 
 
 class Pages:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
@@ -147,12 +148,13 @@ class Paid:
 
 @dataclass(frozen=True, slots=True)
 class Reached:
-    """A contact was made, or tried. `zones` are those of the borrower."""
+    """A contact was made, or tried. `zones` are those of the borrower; `request` is that of the gate, if it had one."""
 
     at: datetime
     step: str
     outcome: str
     zones: str | None
+    request: UUID | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -365,7 +367,7 @@ def history(connection: sa.Connection, account_id: int) -> History:
     reached = _rows(
         connection,
         """
-        SELECT c.at, c.step, c.outcome, w.zones
+        SELECT c.at, c.step, c.outcome, w.zones, c.permission_id
         FROM contact c JOIN account a ON a.id = c.account_id JOIN borrower w ON w.id = a.borrower_id
         WHERE c.account_id = :id ORDER BY c.at DESC""",
         id=account_id,

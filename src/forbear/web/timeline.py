@@ -2,26 +2,27 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, date
+from datetime import UTC, date, datetime
 from typing import Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from forbear.web.gate_reads import Asked
 from forbear.web.reads import Decided, Due, History, Paid, Reached
 
 #: Entries shown at once; what is older, and later due dates, are a click away.
 SHOWN = 24
 
-Kind = Literal["due", "paid", "reached", "decided"]
-_ORDER: dict[Kind, int] = {"due": 0, "paid": 1, "reached": 2, "decided": 3}
+Kind = Literal["due", "paid", "asked", "reached", "decided"]
+_ORDER: dict[Kind, int] = {"due": 0, "paid": 1, "asked": 2, "reached": 3, "decided": 4}
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One line of a timeline. `clock` is the local time of a contact, or its UTC time where no zone is known."""
+    """One line of a timeline. `clock` is the local time of a contact or request; UTC where no zone is known."""
 
     on: date
     kind: Kind
-    what: Due | Paid | Reached | Decided
+    what: Due | Paid | Asked | Reached | Decided
     clock: str | None = None
 
 
@@ -34,11 +35,15 @@ class Timeline:
     older: Sequence[Entry]
 
 
-def timeline(history: History, as_of: date | None) -> Timeline:
-    """The timeline as it stands on `as_of`: later due dates are ahead; None where no run decided the account."""
+def timeline(history: History, asked: Sequence[Asked], as_of: date | None) -> Timeline:
+    """The timeline as it stands on `as_of`: later due dates are ahead; None where no run decided the account.
+
+    Of the requests `asked` of the gate, one of which a contact came is told by that contact alone.
+    """
     entries = [Entry(due.on, "due", due) for due in history.due]
     entries += [Entry(paid.on, "paid", paid) for paid in history.paid]
-    entries += [_reached(reached) for reached in history.reached]
+    entries += [_at(each.at, "reached", each, (each.zones or "").split("|")[0]) for each in history.reached]
+    entries += [_at(each.at, "asked", each, "".join(each.zones[:1])) for each in asked if each.state != "used"]
     entries += [Entry(decided.as_of, "decided", decided) for decided in history.decided]
     entries.sort(key=lambda entry: (entry.on, entry.clock or "", _ORDER[entry.kind]), reverse=True)
     ahead: list[Entry] = []
@@ -48,11 +53,11 @@ def timeline(history: History, as_of: date | None) -> Timeline:
     return Timeline(ahead[::-1], been[:SHOWN], been[SHOWN:])
 
 
-def _reached(reached: Reached) -> Entry:
-    """A contact on the day and hour of the borrower's own clock (of the first zone, where several are possible)."""
+def _at(at: datetime, kind: Kind, what: Asked | Reached, zone: str) -> Entry:
+    """What was done at an instant, on the day and hour of the borrower's clock (the first zone, where several)."""
     try:
-        local = reached.at.astimezone(ZoneInfo((reached.zones or "").split("|")[0]))
-        return Entry(local.date(), "reached", reached, f"{local:%H:%M}")
+        local = at.astimezone(ZoneInfo(zone))
+        return Entry(local.date(), kind, what, f"{local:%H:%M}")
     except (ZoneInfoNotFoundError, ValueError):
-        known = reached.at.astimezone(UTC)
-        return Entry(known.date(), "reached", reached, f"{known:%H:%M} UTC")
+        known = at.astimezone(UTC)
+        return Entry(known.date(), kind, what, f"{known:%H:%M} UTC")

@@ -1,0 +1,73 @@
+"""The shape of a pack's tables: what kind of value each key takes. Told before anything of a table is read. Pure."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
+from typing import Any, NamedTuple
+
+
+class Kind(NamedTuple):
+    """A kind of plain value: its type in TOML, and how it is written."""
+
+    type: type
+    remedy: str
+
+
+TEXT = Kind(str, "Write it as text, in quotes.")
+DAY = Kind(date, "Write a day, as 2026-01-31, without quotes or a time.")
+NUMBER = Kind(int, "Write a whole number, without quotes.")
+FLAG = Kind(bool, "Write true or false, without quotes.")
+
+#: A kind; a list of one shape; or a table of keys ("*": every other key). Keys that a table lacks are no matter here.
+Shape = Kind | list[Any] | dict[str, Any]
+
+_SAID: Shape = {"*": TEXT}
+_FIGURE = {"from": DAY, "is": NUMBER, "lenders": [TEXT]}
+_SINCE = {"from": DAY}
+INSTRUMENT: Shape = {
+    "id": TEXT, "jurisdiction": TEXT, "kind": TEXT, "citation": TEXT, "title": _SAID, "from": DAY, "to": DAY,
+}  # fmt: skip
+DEFINE: Shape = {"id": TEXT, "is": TEXT, "text": _SAID}
+SERIES: Shape = {"id": TEXT, "source": TEXT, "title": _SAID, "values": [_SINCE | {"ppm": NUMBER}]}
+RULE: Shape = {
+    **dict.fromkeys(("id", "governs", "article", "source", "asked", "when", "forbid", "unless", "tightens"), TEXT),
+    "text": _SAID,
+    "note": _SAID,
+    "verified": FLAG,
+    "from": DAY,
+    "to": DAY,
+    "steps": [TEXT],
+    "lenders": [TEXT],
+    "hours": [_SINCE | {"opens": TEXT, "closes": TEXT}],
+    "cap": [_SINCE | {"ppm": NUMBER, "times": NUMBER, "series": TEXT}],
+    "keep": [_SINCE | {"months": NUMBER, "after": TEXT}],
+    "within": [_SINCE | {"days": NUMBER, "after": TEXT, "do": TEXT, "workdays": FLAG}],
+    "values": {"*": [_FIGURE]},
+    "values_stricter": _SAID,
+    "examples": [{"facts": {}, "says": TEXT, "at": TEXT, "on": DAY, "ppm": NUMBER, "after": DAY, "until": DAY}],
+}
+PACK: Shape = {"instrument": {}, "define": [{}], "rule": [{}], "series": [{}]}
+
+
+def misshapen(given: Any, shape: Shape, where: str = "") -> Iterator[str]:
+    """What of a value is not of its shape, a line each: the key, what stands there, what to write."""
+    if isinstance(shape, Kind):
+        # A TOML time is a day to Python, and true a number.
+        if type(given) is not shape.type:
+            yield f"{where} is {_short(given)}. {shape.remedy}"
+    elif isinstance(shape, dict):
+        if not isinstance(given, Mapping):
+            yield f"{where} is {_short(given)}. Write a table: a key and its value, in braces or under its heading."
+            return
+        for key, value in given.items():
+            if (of := shape.get(key, shape.get("*"))) is not None:
+                yield from misshapen(value, of, f"{where}.{key}" if where else key)
+    elif not isinstance(given, Sequence) or isinstance(given, str) or not given:
+        yield f"{where} is {_short(given)}. Write a list of one or more, in brackets."
+    else:
+        for value in given:
+            yield from misshapen(value, shape[0], where)
+
+
+def _short(given: Any) -> str:
+    told = repr(given)
+    return told if len(told) <= 40 else told[:40] + "…"
