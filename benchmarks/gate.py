@@ -5,10 +5,10 @@
 A round has seven turns, in each of which two processes go through every contact that a night has planned over a
 synthetic book. First 16 threads, over a connection each, do a bare transaction for each contact. Then the gate is asked
 for each, three times over: alone, by the same threads over the same connections, a transaction each (`ask_on`); and
-together, as a server's askers do (`Together`), where those who wait share a transaction: 128 askers over 16 connections
-and 16 askers over as many as a server takes by itself. Each time it grants nearly all; then it is asked the same again,
-which it refuses nearly all, since what it has just granted is outstanding, and it says when each becomes lawful.
-Between, what was granted is taken away again.
+together, by 128 askers, a thread each, as a server's askers do (`Together`), where those who wait share a transaction:
+over 16 connections, and over as few as a server takes by itself. Each time it grants nearly all; then it is asked the
+same again, which it refuses nearly all, since what it has just granted is outstanding, and it says when each becomes
+lawful. Between, what was granted is taken away again.
 
 All is done with the same client, in the same shape: one round trip that locks and reads, one that writes and commits
 durably (the server's defaults), over the same persons. The gate reads the person's whole record, asks the whole
@@ -39,7 +39,7 @@ import psycopg
 CONNECTIONS = 16
 #: As a server runs: a process for each core, with a thread for each connection. Both sides are the faster for it.
 PROCESSES = 2
-#: Who ask at a time where many share the same connections.
+#: Who ask at a time where they share transactions.
 MANY = 128
 AS_OF = date(2026, 6, 30)
 NOON = "2026-06-30T12:00:00+08:00"
@@ -139,7 +139,7 @@ def _prepared(accounts: int) -> tuple[str, Any]:
     return url, law
 
 
-WAYS = ("alone", f"{MANY} together", f"{CONNECTIONS} together")
+WAYS = ("alone", f"together over {CONNECTIONS}", "together over few")
 #: Of a round. A refusal comes of what was granted in the turn before.
 TURNS = ("bare", *(f"{answer}, {way}" for way in WAYS for answer in ("granted", "refused")))
 
@@ -208,7 +208,7 @@ def _measured(url: str, law: Any, rounds: int) -> list[dict[str, Turn]]:
                 "bare": (bare, connections, own),
                 WAYS[0]: (alone, connections, own),
                 WAYS[1]: (many, [None] * len(crowd), crowd),
-                WAYS[2]: (few, [None] * len(own), own),
+                WAYS[2]: (few, [None] * len(crowd), crowd),
             }
             for _ in range(rounds + 1):
                 for name in TURNS:
@@ -271,8 +271,8 @@ def _report(args: Any, rounds: list[dict[str, Turn]], rules: int) -> None:
         f" {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}; {CONNECTIONS} connections"
         f" of {PROCESSES} processes, on the cores of the server; {rules} rules on file; load of the machine"
         f" before it began {args.load:.1f}. Requests a second; each ratio is to the bare transactions of its round."
-        f" Alone: {CONNECTIONS} askers, a transaction each; {WAYS[1]}: {MANY} askers over {CONNECTIONS} connections,"
-        f" those who wait share transactions; {WAYS[2]}: {CONNECTIONS} askers over {PLACES * PROCESSES} connections.",
+        f" Alone: {CONNECTIONS} askers, a transaction each. Together: {MANY} askers, those who wait share transactions,"
+        f" over {CONNECTIONS} connections, and over {PLACES * PROCESSES}, as many as such servers take by themselves.",
         "",
         "| round | bare: lock, count, insert | " + " | ".join(f"{name} | ratio" for name in TURNS[1:]) + " |",
         "|---|---:" + "|---:|---:" * len(TURNS[1:]) + "|",
