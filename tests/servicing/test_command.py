@@ -4,11 +4,17 @@ import os
 import re
 import subprocess
 import sys
+from datetime import date
 from pathlib import Path
 
 import pytest
 
 from forbear.intake.services import import_book
+from forbear.ledger.models import Paid, Reason
+from forbear.locale import LANGUAGES
+from forbear.servicing.errors import ServicingError
+from forbear.servicing.post import Posting, post_one
+from forbear.servicing.reschedule import rescheduled
 
 
 def forbear(*args: str | Path, **env: str) -> subprocess.CompletedProcess[str]:
@@ -101,21 +107,28 @@ def test_a_re_ageing_has_limits(book: Path, paid: tuple[str, ...], on: str, said
     lines = "".join(f"L1,{n},2026-{n + 1:02}-10,100.00,5.00\n" for n in range(1, 11))
     (book / "instalments.csv").write_text("loan_ref,n,due_on,principal,interest\n" + lines, "utf-8")
     assert import_book(book, "forbear").bad == 0
-    for k, day in enumerate(paid):
-        assert forbear("pay", "L1", "105.00", "--on", day, "--key", f"P{k}", "--as-of", on).returncode == 0
-    reage = ("reschedule", "L1", "--reason", "reage", "--first-due", "2026-12-10", "--instalments", "3")
-    for tag in ("zh-Hans", "zh-Hant", "en"):
-        if said:
-            ended = forbear(*reage, "--on", on, "--as-of", on, "--key", "A1", "--lang", tag)
-            assert (ended.returncode, ended.stderr.count("\n")) == (1, 1), ended.stderr
-            assert said in ended.stderr if tag == "en" else "65 FR 36903" in ended.stderr
-    if not said:
-        ended = forbear(*reage, "--on", on, "--as-of", on, "--key", "A1")
-        assert ended.returncode == 0 and "0 days past due" in ended.stdout, ended.stderr
-        # The same again is answered as before; another within twelve months is refused.
-        assert forbear(*reage, "--on", on, "--as-of", on, "--key", "A1").returncode == 0
-        again = forbear(*reage, "--on", on, "--as-of", on, "--key", "A2")
-        assert (again.returncode, "at most once in 12 months" in again.stderr) == (1, True), again.stderr
+    for k, day in enumerate(map(date.fromisoformat, paid)):
+        post_one(Posting(1, Paid(f"P{k}", day, 10_500)), day)
+    today = date.fromisoformat(on)
+
+    def reage(key: str) -> int:
+        event = rescheduled(1, key, today, date(2026, 12, 10), 3, Reason.REAGE)
+        return post_one(Posting(1, event), today).standing.dpd
+
+    if said:
+        with pytest.raises(ServicingError, match=said) as refused:
+            reage("A1")
+        for language in LANGUAGES.values():
+            told = refused.value.told(language.catalogue.gettext)
+            assert "65 FR 36903" in told and "\n" not in told
+            assert (told == str(refused.value)) == (language.tag == "en")
+        return
+    # The same again is answered as before; another within twelve months is refused.
+    event = rescheduled(1, "A1", today, date(2026, 12, 10), 3, Reason.REAGE)
+    assert [post_one(Posting(1, event), today).again for _ in range(2)] == [False, True]
+    assert post_one(Posting(1, event), today).standing.dpd == 0
+    with pytest.raises(ServicingError, match="at most once in 12 months"):
+        reage("A2")
 
 
 def test_a_database_that_is_away_is_one_line(book: Path) -> None:
