@@ -111,7 +111,7 @@ def test_purchases_and_charges_less_payments_are_what_is_owed(book: None, fresh_
     assert [(each.ref, each.cash, each.amount) for each in found.drawn] == [("D1", False, 100_000), ("D2", True, 5_000)]
     charged = sum(each.line.amount for each in found.charges) - sum(each.amount for each in found.waivers)
     paid = sum(each.amount for each in found.payments)
-    assert found.lent + charged - paid + found.today.unbilled == found.today.due
+    assert found.lent + charged - paid == found.today.due and found.today.unbilled > 0
     assert found.today.due == sum(minor for _, minor in found.today.owed) + found.today.unbilled
 
 

@@ -78,14 +78,21 @@ class Statement:
 
 @dataclass(frozen=True, slots=True)
 class CardState(State):
-    """A State whose debts with a number are minimums. unbilled: interest and late fees that the next statement bills.
+    """A State whose debts with a number are minimums.
 
-    minimum: what is still to be paid of the newest statement's minimum.
+    running: interest and late fees so far that the next statement bills; running_cut: what the ceiling takes off its
+    late fees. minimum: what is still to be paid of the newest statement's minimum.
     """
 
     statements: tuple[Statement, ...]
-    unbilled: int
+    running: tuple[Line, ...]
+    running_cut: int
     minimum: int
+
+    @property
+    def unbilled(self) -> int:
+        """What the running lines come to."""
+        return sum(line.amount for line in self.running)
 
     @property
     def payoff(self) -> int:
@@ -391,7 +398,7 @@ class _Card(Walked):
         self._run_bearing(as_of)
         whole = super().state(as_of)
         spans = [Span(each.aged_from, each.unpaid_from, self.sold_on) for each in self.demands if each.unpaid_from]
-        lines, *_ = self._charges()
+        lines, _, cut = ([], 0, 0) if self.sold_on else self._charges()
         return CardState(
             as_of=as_of,
             debts=() if self.sold_on else tuple(self._debts(as_of)),
@@ -405,7 +412,8 @@ class _Card(Walked):
             sold=whole.sold,
             cuts=whole.cuts,
             statements=tuple(self.made),
-            unbilled=0 if self.sold_on else sum(line.amount for line in lines),
+            running=tuple(lines),
+            running_cut=cut,
             minimum=0 if self.sold_on else sum(each.unpaid for each in self.demands) + self._billed(_AT_ONCE),
         )
 

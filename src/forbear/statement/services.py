@@ -287,8 +287,10 @@ def _late_fees(state: State) -> Iterator[tuple[int, Cut]]:
 
 def _lines(state: State, as_of: date) -> list[Line]:
     """The charges that have arisen by the day, the oldest first, those that are still running among them."""
+    running = state.running if isinstance(state, CardState) else ()
     return sorted(
-        (line for line in state.lines if line.start <= as_of), key=lambda each: (each.start, each.n, each.end)
+        (line for line in (*state.lines, *running) if line.start <= as_of),
+        key=lambda each: (each.start, each.n, each.end),
     )
 
 
@@ -310,8 +312,10 @@ def _on(concepts: Sequence[str], day: date) -> tuple[Provision, ...]:
 def _of_card(line: Line, jurisdiction: str, card: CardState) -> Charge:
     concept = (_PROVISIONS.get(jurisdiction, {}) | _OF_CARDS.get(jurisdiction, {})).get(line.kind)
     basis = provision(concept, line.end) if concept else None
-    late = (bill for bill in card.statements if line.kind is Kind.LATE_FEE and line in bill.lines)
-    return Charge(line, basis, next((bill.cut for bill in late), 0))
+    cuts = ((bill.lines, bill.cut) for bill in card.statements)
+    of_late = line.kind is Kind.LATE_FEE
+    cut = next((cut for lines, cut in (*cuts, (card.running, card.running_cut)) if of_late and line in lines), 0)
+    return Charge(line, basis, cut)
 
 
 def _drawn(loan: Loan, state: State) -> Iterator[Drawn]:
