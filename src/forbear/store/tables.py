@@ -450,7 +450,7 @@ gate_request = sa.Table(
     sa.CheckConstraint("used_at >= requested_at AND used_at < expires_at", name="used_in_time"),
     sa.CheckConstraint("used_at IS NULL OR voided_at IS NULL", name="used_or_voided"),
     # The requests of a day stand together, as they came; small, since each request pays for it.
-    sa.Index("gate_request_day", "requested_at", postgresql_using="brin"),
+    sa.Index("gate_request_day", "requested_at", postgresql_using="brin", postgresql_with={"autosummarize": "on"}),
     # Also finds what is outstanding: the refused stand outside any span of `expires_at`.
     sa.Index("gate_request_account", "account_id", "expires_at"),
 )
