@@ -78,6 +78,8 @@ def _day() -> date:
 
 def child_synth(size: int, jurisdiction: str) -> dict[str, Any]:
     """Draw the book into the database."""
+    from forbear.rulebook.load import load
+    from forbear.servicing.demand import keep_lawful
     from forbear.store.engine import copy_connection, migrate
     from forbear.synth.draw import Request
     from forbear.synth.parameters import parameters
@@ -85,6 +87,7 @@ def child_synth(size: int, jurisdiction: str) -> dict[str, Any]:
 
     migrate()
     seconds, _ = _timed(lambda: write(Request(size, SEED, _day(), parameters(jurisdiction)), None, None, None))
+    keep_lawful(load())  # a kept book was held by the rules of its day
     with copy_connection() as connection:
         connection.autocommit = True
         # A kept book has seen a night and a bare copy before.

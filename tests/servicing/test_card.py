@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from forbear.cli import app
 from forbear.contact import reads
-from forbear.contact.facts import facts_on
+from forbear.contact.facts import facts_by_day
 from forbear.intake.services import import_book, quarantined
 from forbear.ledger.filed import fold
 from forbear.ledger.models import (
@@ -109,7 +109,7 @@ def at_the_gate(url: str, as_of: date) -> tuple[int, int, int]:
         rows = connection.execute(reads.GATHER, {"account_id": 1, "mine": None}, binary=True).fetchall()
     record = reads.record(rows, 1)
     assert record is not None
-    facts = facts_on(record, {}, False, as_of, load(), charges=True)
+    facts = facts_by_day(record, {}, False, load(), charges=True)(as_of)
     return facts["dpd"], facts["arrears"], facts["owed"]  # type: ignore[return-value]
 
 
