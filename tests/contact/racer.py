@@ -98,7 +98,7 @@ def work(
 def _merely_use(connection: Any, law: Rulebook, permission: uuid.UUID) -> None:
     """Use without deciding anew: for the race that must break a cap."""
     if connection.execute(reads.USE, {"id": permission}).fetchone() is None:
-        raise NotUsable("used", "It is used, void, or over.")
+        raise NotUsable("used")
 
 
 _using = use_on

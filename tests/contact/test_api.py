@@ -9,8 +9,10 @@ from starlette.testclient import TestClient
 from typer.testing import CliRunner
 
 from forbear.cli import app
+from forbear.contact.errors import NotUsable
 from forbear.contact.models import Request
 from forbear.rulebook.book import Rulebook
+from forbear.telling import told
 from forbear.web.app import console
 
 
@@ -98,6 +100,22 @@ def test_a_use_that_ceased_to_be_lawful_says_by_what(store: Any, dialer: TestCli
     assert "us.attorney" in {each["rule"] for each in refused.json()["reasons"] if each["says"] == "forbids"}
 
 
+@pytest.mark.parametrize(
+    ("tag", "said"),
+    [
+        ("en", "step: is no contact. Give one of "),
+        ("zh-TW", "step：不是聯繫。請給出其中之一"),
+        ("zh", "step：不是联系。请给出其中之一"),
+    ],
+)
+def test_what_is_misasked_is_told_in_the_language_asked_for(
+    store: Any, dialer: TestClient, body: Body, tag: str, said: str
+) -> None:
+    wanted = body(store.lend()) | {"step": "none"}
+    refused = dialer.post("/gate/permissions", json=wanted, headers={"accept-language": tag})
+    assert refused.status_code == 422 and refused.json()["message"].startswith(said)
+
+
 def test_other_addresses_and_ids_are_answered_in_json(dialer: TestClient) -> None:
     missing = dialer.post(f"/gate/permissions/{uuid.uuid4()}/use", json={"account_id": 1, "step": "call"})
     assert missing.status_code == 404 and missing.json()["problem"] == "no_such_permission"
@@ -133,7 +151,9 @@ def test_the_command_asks_uses_and_reports(store: Any, lang: str) -> None:
     assert permission in asked.output
     # What is about to be done is said again, and must be what was granted.
     assert run("use", permission).exit_code == 2
-    assert run("use", permission, ref, "--step", "sms").exit_code == 1
+    wrong = run("use", permission, ref, "--step", "sms")
+    said = {"en": "is for another account", "zh-Hans": "给另一账户", "zh-Hant": "給另一帳戶"}[lang]
+    assert wrong.exit_code == 1 and isinstance(wrong.exception, NotUsable) and said in told(wrong.exception)
     assert run("use", permission, ref, "--step", "call").exit_code == 0
     assert run("outcome", permission, "no_answer", "--by", "staff-7").exit_code == 0
     # A second call on the same day is against the house's spacing: two days.

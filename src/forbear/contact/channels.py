@@ -7,6 +7,7 @@ from uuid import UUID
 from forbear.contact.errors import Misasked
 from forbear.contact.models import WRITTEN
 from forbear.contact.services import Connection, Made, connected, text_hash, use_on
+from forbear.locale import N_
 from forbear.rulebook.book import Rulebook
 
 
@@ -24,7 +25,12 @@ class Channel(ABC):
         Raises NoSuchPermission, NotUsable, Misasked for a step that the channel does not carry, StoreError.
         """
         if step not in self.steps:
-            raise Misasked("step", "is not carried by this channel", f"It carries {', '.join(sorted(self.steps))}")
+            raise Misasked(
+                "step",
+                N_("is not carried by this channel"),
+                N_("It carries %(known)s"),
+                known=", ".join(sorted(self.steps)),
+            )
         with connected() as connection:
             made = use_on(
                 connection, book, permission_id, account_id=account_id, step=step, text_sha256=text_hash(text)

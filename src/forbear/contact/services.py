@@ -35,6 +35,7 @@ from forbear.contact.models import (
     same_number,
 )
 from forbear.contact.together import Together
+from forbear.locale import N_
 from forbear.rulebook.answer import Answer, Verdict, bits
 from forbear.rulebook.book import Rulebook
 from forbear.rulebook.earliest import earliest_lawful
@@ -152,7 +153,7 @@ def ask_on(connection: Connection, book: Rulebook, request: Request) -> Decision
             record = reads.record(rows, request.account_id)
             if locked is None or record is None:
                 connection.rollback()
-                raise Misasked("account_id", "is no account on file", "Give the number that the console shows")
+                raise Misasked("account_id", N_("is no account on file"), N_("Give the number that the console shows"))
             if record.person != locked[0]:
                 connection.rollback()  # the borrower was joined to another meanwhile: that person is to be locked
                 continue
@@ -160,11 +161,13 @@ def ask_on(connection: Connection, book: Rulebook, request: Request) -> Decision
             decision = decide(book, request, record)
             if decision.decided_by is not None and lacked is not None and not _lacking(decision) <= lacked:
                 connection.rollback()
-                raise Misasked("overrides", "lacked less than is lacking now", "Ask anew, and decide on that answer")
+                raise Misasked(
+                    "overrides", N_("lacked less than is lacking now"), N_("Ask anew, and decide on that answer")
+                )
             kept = connection.execute(reads.KEEP, _row(request, asked, decision), prepare=True)
             connection.commit()  # before the result is looked at, so that both are one round trip
             return decision if kept.fetchone() else _kept(connection, request, asked)
-    raise Misasked("account_id", "keeps changing hands", "Ask again once the import has ended")
+    raise Misasked("account_id", N_("keeps changing hands"), N_("Ask again once the import has ended"))
 
 
 def _asked(request: Request) -> bytes:
@@ -183,22 +186,27 @@ def _lacked(connection: Connection, request: Request, at: datetime) -> frozenset
     row = connection.execute(reads.EARLIER, {"id": request.overrides, "mine": request.key}).fetchone()
     wrong = None
     if row is None:
-        wrong = "is no request on file"
+        wrong = N_("is no request on file")
     else:
         *contact, verdict, granted, requested_by, requested_at, lacked, lifted = row
         if contact != [request.account_id, request.step, request.agency, request.text_sha256, request.facts]:
-            wrong = "is of another contact: account, step, agency, text or facts differ"
+            wrong = N_("is of another contact: account, step, agency, text or facts differ")
         elif verdict != "needs_human" or granted:
-            wrong = "was not answered with needs_human"
+            wrong = N_("was not answered with needs_human")
         elif lifted:
-            wrong = "was decided on before"
+            wrong = N_("was decided on before")
         elif not requested_at <= at <= requested_at + OVERRIDE_WITHIN:
-            wrong = f"is not of the last {OVERRIDE_WITHIN.total_seconds() / 3600:g} hours"
+            wrong = N_("is not of the last %(hours)s hours")
         elif same_number(requested_by, request.decided_by or ""):
-            wrong = "was asked for by who decides now"
+            wrong = N_("was asked for by who decides now")
     if wrong is not None:
         connection.rollback()
-        raise Misasked("overrides", wrong, "Ask without decided_by; on that answer another person may decide once")
+        raise Misasked(
+            "overrides",
+            wrong,
+            N_("Ask without decided_by; on that answer another person may decide once"),
+            hours=f"{OVERRIDE_WITHIN.total_seconds() / 3600:g}",
+        )
     return frozenset(lacked)
 
 
@@ -364,7 +372,7 @@ def _kept(connection: Connection, request: Request, asked: bytes) -> Decision:
     connection.rollback()
     assert row is not None
     if row[0] != asked:
-        raise Misasked("key", "was used for another request", "Give each request a new key")
+        raise Misasked("key", N_("was used for another request"), N_("Give each request a new key"))
     return Decision(
         request_id=request.key,
         account_id=row[1],
@@ -394,22 +402,38 @@ def _check(book: Rulebook, request: Request) -> None:
     steps, facts = book.vocabulary.steps, _of_contact(book)
     if request.step not in steps or not steps[request.step].contact:
         words = ", ".join(each.id for each in steps.values() if each.contact)
-        raise Misasked("step", "is no contact", f"Give one of {words}")
+        raise Misasked("step", N_("is no contact"), N_("Give one of %(known)s"), known=words)
     if request.step in WRITTEN and request.text_sha256 is None:
-        raise Misasked("text_sha256", "is missing", "This step sends a text: give the SHA-256 of its UTF-8 bytes")
+        raise Misasked(
+            "text_sha256", N_("is missing"), N_("This step sends a text: give the SHA-256 of its UTF-8 bytes")
+        )
     for name, value in request.facts.items():
         fact = facts.get(name)
         if fact is None:
-            raise Misasked("facts", "hold one that is none of the contact itself", f"Give only {', '.join(facts)}")
+            raise Misasked(
+                "facts",
+                N_("hold one that is none of the contact itself"),
+                N_("Give only %(known)s"),
+                known=", ".join(facts),
+            )
         if type(value) not in _TYPES[fact.type]:
-            raise Misasked(f"facts.{name}", f"is no {fact.type}", "Give a value of that type, or leave it out")
+            raise Misasked(
+                f"facts.{name}", N_("is no %(type)s"), N_("Give a value of that type, or leave it out"), type=fact.type
+            )
         if fact.values and value not in fact.values:
-            raise Misasked(f"facts.{name}", "is no word of the vocabulary", f"Give one of {', '.join(fact.values)}")
+            raise Misasked(
+                f"facts.{name}",
+                N_("is no word of the vocabulary"),
+                N_("Give one of %(known)s"),
+                known=", ".join(fact.values),
+            )
         if isinstance(value, int) and not 0 <= value < 1 << 31:
-            raise Misasked(f"facts.{name}", "is out of bounds", "Give a number from 0 up")
+            raise Misasked(f"facts.{name}", N_("is out of bounds"), N_("Give a number from 0 up"))
     for fact in facts.values():
         if fact.known and fact.id not in request.facts:
-            raise Misasked(f"facts.{fact.id}", "is missing", f"Give one of {', '.join(fact.values)}")
+            raise Misasked(
+                f"facts.{fact.id}", N_("is missing"), N_("Give one of %(known)s"), known=", ".join(fact.values)
+            )
 
 
 def _sound(book: Rulebook, request: Request) -> bool:
@@ -482,7 +506,7 @@ def use_on(
         rows, row, locked = cursor.fetchall(), granted.fetchone(), lock.fetchone()
     if row is None:
         connection.rollback()
-        raise NoSuchPermission("No permission has that id. Ask the gate first: POST /gate/permissions")
+        raise NoSuchPermission
     account, of_step, agency, requested_by, text, given, decided_by, reason, overrides, asked, lacked, *state = row
     same = account_id is None or (account, of_step, text) == (account_id, step, text_sha256)
     if any(state) or not same:
@@ -492,7 +516,7 @@ def use_on(
     assert record is not None and locked is not None
     if record.person != locked[0]:
         connection.rollback()
-        raise NotUsable("joined", "The borrower was found to be another person just now. Use the permission again.")
+        raise NotUsable("joined")
     # What was right when it was granted is not checked again for its form.
     request = Request.model_construct(
         key=permission_id,
@@ -516,7 +540,7 @@ def use_on(
         connection.execute(reads.VOID, mine)
         connection.execute(reads.KEEP, _row(request, asked, decision, at_use_of=permission_id))
         connection.commit()
-        raise NotUsable("unlawful", "The contact is not permitted any more; the permission is void.", decision)
+        raise NotUsable("unlawful", decision)
     made = connection.execute(reads.USE, mine, prepare=True).fetchone()
     if made is None:  # its last moment passed meanwhile, or it was given back
         now = connection.execute(reads.GRANTED, mine).fetchone()
@@ -532,12 +556,12 @@ def text_hash(text: str) -> str:
 
 def _unusable(used: bool, void: bool, expired: bool) -> NotUsable:
     if used:
-        return NotUsable("used", "The permission was used: it serves one contact. Ask for another.")
+        return NotUsable("used")
     if void:
-        return NotUsable("void", "The permission was given back, or its contact ceased to be lawful. Ask for another.")
+        return NotUsable("void")
     if expired:
-        return NotUsable("expired", "The permission has expired. Ask for another.")
-    return NotUsable("another", "The permission is for another account, step or text. Ask for this one.")
+        return NotUsable("expired")
+    return NotUsable("another")
 
 
 def void(permission_id: UUID) -> None:
@@ -546,7 +570,7 @@ def void(permission_id: UUID) -> None:
         if connection.execute(reads.VOID, {"id": permission_id}).rowcount == 0:
             known = connection.execute(reads.GRANTED, {"id": permission_id}).fetchone()
             if known is None:
-                raise NoSuchPermission("No permission has that id. Ask the gate first: POST /gate/permissions")
+                raise NoSuchPermission
             raise _unusable(True, False, False)
         connection.commit()
 
@@ -569,15 +593,26 @@ def report_on(connection: Connection, book: Rulebook, permission_id: UUID, outco
     with connection.transaction():
         row = connection.execute(reads.END, {"id": permission_id}, prepare=True).fetchone()
         if row is None:
-            raise NoSuchPermission("No permission has that id. Ask the gate first: POST /gate/permissions")
+            raise NoSuchPermission
         step, before = row
         allowed = outcomes_of(book.vocabulary, step)
         if before is None:
-            raise NotUsable("unused", "The permission was not used, so nothing can have come of it. Use it first.")
+            raise NotUsable("unused")
         if outcome not in allowed:
-            raise Misasked("outcome", f"is no end of a {step}", f"Give one of {', '.join(allowed)}")
+            raise Misasked(
+                "outcome",
+                N_("is no end of a %(step)s"),
+                N_("Give one of %(known)s"),
+                step=step,
+                known=", ".join(allowed),
+            )
         if before != PENDING and allowed.index(outcome) < allowed.index(before):
-            raise Misasked("outcome", f"is milder than {before}, which was reported", "A report may only be graver")
+            raise Misasked(
+                "outcome",
+                N_("is milder than %(before)s, which was reported"),
+                N_("A report may only be graver"),
+                before=before,
+            )
         if outcome != before:
             connection.execute(reads.REPORT, {"id": permission_id, "outcome": outcome, "by": by}, prepare=True)
 

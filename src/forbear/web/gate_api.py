@@ -19,6 +19,7 @@ from forbear.contact import services
 from forbear.contact.errors import Misasked, NoSuchPermission, NotUsable
 from forbear.contact.models import Decision, Number, Outcome
 from forbear.contact.models import Request as Wanted
+from forbear.errors import WordedError
 from forbear.locale import negotiate
 from forbear.rulebook.book import Rulebook
 from forbear.store.errors import StoreError
@@ -130,21 +131,22 @@ def gate_api(rulebook: Rulebook) -> FastAPI:
 
     @app.exception_handler(Misasked)
     def _misasked(request: Request, error: Misasked) -> JSONResponse:
-        return _problem(422, "misasked", str(error), error.field)
+        return _problem(422, "misasked", _told(request, error), error.field)
 
     @app.exception_handler(NoSuchPermission)
     def _missing(request: Request, error: NoSuchPermission) -> JSONResponse:
-        return _problem(404, "no_such_permission", str(error))
+        return _problem(404, "no_such_permission", _told(request, error))
 
     @app.exception_handler(NotUsable)
     def _unusable(request: Request, error: NotUsable) -> JSONResponse:
         lang = negotiate(request.headers.get("accept-language", "")).tag
         spoke = error.decision.spoke if error.decision is not None else None
-        return _problem(409, error.why, str(error), reasons=reasons(rulebook, spoke, lang) if spoke else None)
+        said = _told(request, error)
+        return _problem(409, error.why, said, reasons=reasons(rulebook, spoke, lang) if spoke else None)
 
     @app.exception_handler(StoreError)
     def _away(request: Request, error: StoreError) -> JSONResponse:
-        return _problem(503, "database", str(error))
+        return _problem(503, "database", _told(request, error))
 
     @app.exception_handler(HTTPException)
     def _refused(request: Request, error: HTTPException) -> JSONResponse:
@@ -155,6 +157,10 @@ def gate_api(rulebook: Rulebook) -> FastAPI:
         return _problem(500, "fault", "Forbear failed; nothing was granted. Ask again, and tell who runs it.")
 
     return app
+
+
+def _told(request: Request, error: WordedError) -> str:
+    return error.told(negotiate(request.headers.get("accept-language", "")).catalogue.gettext)
 
 
 def _problem(
