@@ -4,11 +4,12 @@
 
 A round has seven turns, in each of which two processes go through every contact that a night has planned over a
 synthetic book. First 16 threads, over a connection each, do a bare transaction for each contact. Then the gate is asked
-for each, three times over: alone, by the same threads over the same connections, a transaction each (`ask_on`); and
-together, by 128 askers, a thread each, as a server's askers do (`Together`), where those who wait share a transaction:
-over 16 connections, and over as few as a server takes by itself. Each time it grants nearly all; then it is asked the
-same again, which it refuses nearly all, since what it has just granted is outstanding, and it says when each becomes
-lawful. Between, what was granted is taken away again.
+for each, three times over: in bulk, by the same threads over the same connections, as who sends many messages asks
+(`ask_all_on`, 32 contacts a transaction); alone, by the same again, a transaction each (`ask_on`); and together, by
+128 askers, a thread each, as a server's askers do (`Together`), where those who wait share one of the few transactions
+that a server makes at a time. Each time it grants nearly all; then it is asked the same again, which it refuses nearly all,
+since what it has just granted is outstanding, and it says when each becomes lawful. Between, what was granted is taken
+away again.
 
 All is done with the same client, in the same shape: one round trip that locks and reads, one that writes and commits
 durably (the server's defaults), over the same persons. The gate reads the person's whole record, asks the whole
@@ -139,7 +140,7 @@ def _prepared(accounts: int) -> tuple[str, Any]:
     return url, law
 
 
-WAYS = ("alone", f"together over {CONNECTIONS}", "together over few")
+WAYS = ("in bulk", "alone", "together")
 #: Of a round. A refusal comes of what was granted in the turn before.
 TURNS = ("bare", *(f"{answer}, {way}" for way in WAYS for answer in ("granted", "refused")))
 
@@ -148,7 +149,7 @@ def _measured(url: str, law: Any, rounds: int) -> list[dict[str, Turn]]:
     """The turns of each round; a round of warming up goes before."""
     from forbear.contact.models import WRITTEN, Request
     from forbear.contact.reads import OPTIONS
-    from forbear.contact.services import ask_on, together
+    from forbear.contact.services import MOST_TOGETHER, ask_all_on, ask_on, together
 
     with psycopg.connect(url) as connection:
         planned = connection.execute(
@@ -165,27 +166,31 @@ def _measured(url: str, law: Any, rounds: int) -> list[dict[str, Turn]]:
             text_sha256="0" * 64 if step in WRITTEN else None,
         )
 
-    def alone(connection: Any, account_id: int, step: str) -> str:
-        return ask_on(connection, law, wanted(account_id, step)).verdict
+    def in_bulk(connection: Any, share: Any) -> Counter[str]:
+        found: Counter[str] = Counter()
+        for start in range(0, len(share), MOST_TOGETHER):
+            requests = [wanted(*each) for each in share[start : start + MOST_TOGETHER]]
+            found.update(answer.verdict for answer in ask_all_on(connection, law, requests))
+        return found
 
-    def many(_: None, account_id: int, step: str) -> str:
-        return together(law, CONNECTIONS // PROCESSES).ask(wanted(account_id, step)).verdict
+    def alone(connection: Any, share: Any) -> Counter[str]:
+        return Counter(ask_on(connection, law, wanted(*each)).verdict for each in share)
 
-    def few(_: None, account_id: int, step: str) -> str:
-        return together(law).ask(wanted(account_id, step)).verdict
+    def among_many(_: None, share: Any) -> Counter[str]:
+        return Counter(together(law).ask(wanted(*each)).verdict for each in share)
 
-    def bare(connection: Any, account_id: int, _: str) -> str:
-        with connection.pipeline():
-            connection.execute(_LOCK, (account_id,), prepare=True)
-            (n,) = connection.execute(_COUNT, (account_id,), prepare=True).fetchone()
-            connection.execute(_INSERT, (uuid.uuid4(), account_id, n), prepare=True)
-            connection.commit()
-        return "inserted"
+    def bare(connection: Any, share: Any) -> Counter[str]:
+        for account_id, _ in share:
+            with connection.pipeline():
+                connection.execute(_LOCK, (account_id,), prepare=True)
+                (n,) = connection.execute(_COUNT, (account_id,), prepare=True).fetchone()
+                connection.execute(_INSERT, (uuid.uuid4(), account_id, n), prepare=True)
+                connection.commit()
+        return Counter(inserted=len(share))
 
     # The rules are compiled once, before the processes part, as a server does when it starts.
     with psycopg.connect(url, options=OPTIONS) as connection:
-        for account_id, step in planned[:300]:
-            alone(connection, account_id, step)
+        alone(connection, planned[:300])
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("SELECT count(*) FROM (SELECT 1 FROM borrower FOR NO KEY UPDATE) locked")
         connection.execute("SELECT count(*) FROM (SELECT 1 FROM account FOR KEY SHARE) locked")
@@ -206,17 +211,13 @@ def _measured(url: str, law: Any, rounds: int) -> list[dict[str, Turn]]:
             connections = [stack.enter_context(psycopg.connect(url, options=OPTIONS)) for _ in own]
             ways = {
                 "bare": (bare, connections, own),
-                WAYS[0]: (alone, connections, own),
-                WAYS[1]: (many, [None] * len(crowd), crowd),
-                WAYS[2]: (few, [None] * len(crowd), crowd),
+                "in bulk": (in_bulk, connections, own),
+                "alone": (alone, connections, own),
+                "together": (among_many, [None] * len(crowd), crowd),
             }
             for _ in range(rounds + 1):
                 for name in TURNS:
-                    one, by, each = ways[name.rpartition(", ")[2]]
-
-                    def turn(connection: Any, share: list[Any], one: Any = one) -> Counter[str]:
-                        return Counter(one(connection, account_id, step) for account_id, step in share)
-
+                    turn, by, each = ways[name.rpartition(", ")[2]]
                     barrier.wait()
                     client = time.process_time()
                     answers = sum(threads.map(turn, by, each), Counter[str]())
@@ -260,7 +261,7 @@ def _server(connection: Any) -> float:
 
 
 def _report(args: Any, rounds: list[dict[str, Turn]], rules: int) -> None:
-    from forbear.contact.services import PLACES
+    from forbear.contact.services import MOST_TOGETHER, PLACES
 
     ratios = {name: [turns[name].rate / turns["bare"].rate for turns in rounds] for name in TURNS[1:]}
     rates = {name: [turns[name].rate for turns in rounds] for name in TURNS}
@@ -271,8 +272,9 @@ def _report(args: Any, rounds: list[dict[str, Turn]], rules: int) -> None:
         f" {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}; {CONNECTIONS} connections"
         f" of {PROCESSES} processes, on the cores of the server; {rules} rules on file; load of the machine"
         f" before it began {args.load:.1f}. Requests a second; each ratio is to the bare transactions of its round."
-        f" Alone: {CONNECTIONS} askers, a transaction each. Together: {MANY} askers, those who wait share transactions,"
-        f" over {CONNECTIONS} connections, and over {PLACES * PROCESSES}, as many as such servers take by themselves.",
+        f" In bulk: {CONNECTIONS} connections, {MOST_TOGETHER} contacts a transaction. Alone: the same, one a"
+        f" transaction. Together: {MANY} askers, those who wait share transactions, over {PLACES * PROCESSES}"
+        " connections.",
         "",
         "| round | bare: lock, count, insert | " + " | ".join(f"{name} | ratio" for name in TURNS[1:]) + " |",
         "|---|---:" + "|---:|---:" * len(TURNS[1:]) + "|",

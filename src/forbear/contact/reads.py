@@ -240,13 +240,23 @@ def _day(since_epoch: int) -> date:
     return date.fromordinal(_EPOCH + since_epoch)
 
 
-#: Keeps the answer, and grants with it; no row comes back where the key was used before.
-KEEP = """
-    INSERT INTO gate_request (id, account_id, step, agency, requested_by, text_sha256, asked_sha256, requested_at,
-                              verdict, spoke, facts, rulebook_sha256, earliest, decided_by, reason, expires_at, given,
-                              jurisdiction, zones, agreed_from_min, agreed_to_min, other_days, overrides, at_use_of)
-    VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
-    ON CONFLICT (id) DO NOTHING RETURNING true"""
+_KEPT_AS = {
+    "id": "uuid", "account_id": "bigint", "step": "text", "agency": "text", "requested_by": "text",
+    "text_sha256": "text", "asked_sha256": "bytea", "requested_at": "timestamptz", "verdict": "text",
+    "spoke": "jsonb", "facts": "jsonb", "rulebook_sha256": "text", "earliest": "timestamptz", "decided_by": "text",
+    "reason": "text", "expires_at": "timestamptz", "given": "jsonb", "jurisdiction": "text", "zones": "text",
+    "agreed_from_min": "smallint", "agreed_to_min": "smallint", "other_days": "jsonb", "overrides": "uuid",
+    "at_use_of": "uuid",
+}  # fmt: skip
+#: The columns of an answer that is kept, in order.
+KEPT_COLUMNS = tuple(_KEPT_AS)
+
+#: Keeps the answers of a JSON array of rows, and grants with them; no row comes back where a key was used before.
+KEEP = f"""
+    INSERT INTO gate_request ({", ".join(KEPT_COLUMNS)})
+    SELECT {", ".join(KEPT_COLUMNS)}
+    FROM json_to_recordset(%s) AS row ({", ".join(f"{name} {kind}" for name, kind in _KEPT_AS.items())})
+    ON CONFLICT (id) DO NOTHING RETURNING id, account_id"""
 
 #: The answer that a key got before.
 KEPT = """

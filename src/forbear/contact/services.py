@@ -7,7 +7,7 @@ statement that begins once the lock is held, and the database's clock (`gate_now
 import functools
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
@@ -105,6 +105,30 @@ def together(book: Rulebook, places: int = PLACES) -> Together[Request, Decision
     return Together(many, alone, places, MOST_TOGETHER)
 
 
+def ask_many(book: Rulebook, requests: Sequence[Request]) -> list[Decision | Misasked]:
+    """Ask for many contacts now, as who sends many messages does: answers in the order of the requests.
+
+    A request that is misasked has its error in its place, and nothing of it is kept; the others are answered. Raises
+    StoreError: ask again by the same keys, what was answered before is answered the same.
+    """
+    with connected() as connection:
+        keep_rulebook(connection, book)
+        return ask_all_on(connection, book, requests)
+
+
+def ask_all_on(connection: Connection, book: Rulebook, requests: Sequence[Request]) -> list[Decision | Misasked]:
+    """As `ask_many`, on a connection as for `ask_on`: a group in a transaction, then alone who has to be."""
+    found: list[Decision | Misasked] = []
+    for start in range(0, len(requests), MOST_TOGETHER):
+        group = requests[start : start + MOST_TOGETHER]
+        for request, answer in zip(group, ask_many_on(connection, book, group), strict=True):
+            try:
+                found.append(answer or ask_on(connection, book, request))
+            except Misasked as error:
+                found.append(error)
+    return found
+
+
 def ask_many_on(connection: Connection, book: Rulebook, requests: Sequence[Request]) -> list[Decision | None]:
     """Ask about several persons in one transaction, on a connection as for `ask_on`. Nobody's lock is waited for.
 
@@ -129,13 +153,14 @@ def ask_many_on(connection: Connection, book: Rulebook, requests: Sequence[Reque
             if record is not None and record.person in held:
                 held.remove(record.person)  # who is asked about twice waits for what is granted now
                 answers[k] = decide(book, plain[k], record)
-        kept = [
-            (k, connection.execute(reads.KEEP, _row(plain[k], _asked(plain[k]), answers[k]), prepare=True))
-            for k in answers
-        ]
+        kept = _keep(connection, [_row(plain[k], _asked(plain[k]), answer) for k, answer in answers.items()])
         connection.commit()
-        answered = {k for k, cursor in kept if cursor.fetchone()}
-    return [answers[k] if k in answered else None for k in range(len(requests))]
+        # Of two contacts under one key, one is answered.
+        answered = set(kept)
+    return [
+        answers[k] if k in answers and (request.key, request.account_id) in answered else None
+        for k, request in enumerate(requests)
+    ]
 
 
 def ask_on(connection: Connection, book: Rulebook, request: Request) -> Decision:
@@ -164,7 +189,7 @@ def ask_on(connection: Connection, book: Rulebook, request: Request) -> Decision
                 raise Misasked(
                     "overrides", N_("lacked less than is lacking now"), N_("Ask anew, and decide on that answer")
                 )
-            kept = connection.execute(reads.KEEP, _row(request, asked, decision), prepare=True)
+            kept = _keep(connection, [_row(request, asked, decision)])
             connection.commit()  # before the result is looked at, so that both are one round trip
             return decision if kept.fetchone() else _kept(connection, request, asked)
     raise Misasked("account_id", N_("keeps changing hands"), N_("Ask again once the import has ended"))
@@ -328,42 +353,42 @@ def _earliest(
     return earliest_lawful(book, here.jurisdiction, step, known, at, zones, here.agreed, reads.AHEAD_DAYS, quiet)
 
 
-def _row(request: Request, asked: bytes, decision: Decision, at_use_of: UUID | None = None) -> tuple[Any, ...]:
+def _keep(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> psycopg.Cursor[Any]:
+    """Keep answers by one statement; its cursor tells whose key was not used before."""
+    return connection.execute(reads.KEEP, (to_json(rows).decode(),), prepare=True)
+
+
+def _row(request: Request, asked: bytes, decision: Decision, at_use_of: UUID | None = None) -> dict[str, Any]:
+    """An answer as reads.KEEP takes it; what is left out is NULL."""
     permission, basis = decision.permission, decision.basis
     assert basis is not None
     agreed = basis.agreed
-    return (
-        uuid4() if at_use_of else request.key,
-        request.account_id,
-        request.step,
-        request.agency,
-        request.requested_by,
-        request.text_sha256,
-        asked,
-        decision.requested_at,
-        decision.verdict,
-        _spoke_json(tuple(decision.spoke.items())),
-        to_json(decision.facts).decode(),
-        decision.rulebook_sha256,
-        decision.earliest,
-        decision.decided_by,
-        request.reason if decision.decided_by else None,
-        permission and permission.expires_at,
-        to_json(request.facts).decode(),
-        basis.jurisdiction,
-        basis.zones,
-        agreed and agreed.opens,
-        agreed and agreed.closes,
-        json.dumps(basis.other_days) if basis.other_days else None,
-        request.overrides if decision.decided_by else None,
-        at_use_of,
-    )
-
-
-@functools.lru_cache(maxsize=4096)
-def _spoke_json(spoke: tuple[tuple[str, tuple[str, ...]], ...]) -> str:
-    """What the rules said as JSON: few answers differ in it."""
-    return to_json(dict(spoke)).decode()
+    row = {
+        "id": uuid4() if at_use_of else request.key,
+        "account_id": request.account_id,
+        "step": request.step,
+        "agency": request.agency,
+        "requested_by": request.requested_by,
+        "text_sha256": request.text_sha256,
+        "asked_sha256": f"\\x{asked.hex()}",
+        "requested_at": decision.requested_at,
+        "verdict": decision.verdict,
+        "spoke": decision.spoke,
+        "facts": decision.facts,
+        "rulebook_sha256": decision.rulebook_sha256,
+        "earliest": decision.earliest,
+        "expires_at": permission and permission.expires_at,
+        "given": request.facts,
+        "jurisdiction": basis.jurisdiction,
+        "zones": basis.zones,
+        "agreed_from_min": agreed and agreed.opens,
+        "agreed_to_min": agreed and agreed.closes,
+        "other_days": basis.other_days or None,
+        "at_use_of": at_use_of,
+    }
+    if decision.decided_by:
+        row |= {"decided_by": decision.decided_by, "reason": request.reason, "overrides": request.overrides}
+    return row
 
 
 def _kept(connection: Connection, request: Request, asked: bytes) -> Decision:
@@ -538,7 +563,7 @@ def use_on(
         connection.rollback()
         keep_rulebook(connection, book)
         connection.execute(reads.VOID, mine)
-        connection.execute(reads.KEEP, _row(request, asked, decision, at_use_of=permission_id))
+        _keep(connection, [_row(request, asked, decision, at_use_of=permission_id)])
         connection.commit()
         raise NotUsable("unlawful", decision)
     made = connection.execute(reads.USE, mine, prepare=True).fetchone()
