@@ -7,9 +7,9 @@ synthetic book. First 16 threads, over a connection each, do a bare transaction 
 for each, three times over: in bulk, by the same threads over the same connections, as who sends many messages asks
 (`ask_all_on`, 32 contacts a transaction); alone, by the same again, a transaction each (`ask_on`); and together, by
 128 askers, a thread each, as a server's askers do (`Together`), where those who wait share one of the few transactions
-that a server makes at a time. Each time it grants nearly all; then it is asked the same again, which it refuses nearly all,
-since what it has just granted is outstanding, and it says when each becomes lawful. Between, what was granted is taken
-away again.
+that a server makes at a time. Each time it grants nearly all; then it is asked the same again, which it refuses nearly
+all, since what it has just granted is outstanding, and it says when each becomes lawful. Between, what was granted is
+taken away again.
 
 All is done with the same client, in the same shape: one round trip that locks and reads, one that writes and commits
 durably (the server's defaults), over the same persons. The gate reads the person's whole record, asks the whole
