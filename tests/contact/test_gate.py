@@ -276,9 +276,11 @@ def test_what_ceased_to_be_lawful_since_it_was_granted_is_not_used(
     assert refused.value.why == "unlawful" and store.sql("SELECT 1 FROM contact") == []
     # What stood against it is told, and kept with its reasons beside the permission.
     assert refused.value.decision is not None and not refused.value.decision.granted
-    kept = store.sql("SELECT verdict, spoke FROM gate_request WHERE at_use_of = %s", granted.id)
+    kept = store.sql("SELECT id, verdict, spoke FROM gate_request WHERE at_use_of = %s", granted.id)
     spoke = {says: list(ids) for says, ids in refused.value.decision.spoke.items()}
-    assert kept == [(refused.value.decision.verdict, spoke)] and spoke.get("forbids", spoke.get("unknown"))
+    # The number that is told is that of the refusal, by which it can be replayed.
+    told = refused.value.decision
+    assert kept == [(told.request_id, told.verdict, spoke)] and spoke.get("forbids", spoke.get("unknown"))
     assert store.sql("SELECT used_at IS NULL, voided_at IS NOT NULL FROM permission") == [(True, True)]
 
 
@@ -945,6 +947,37 @@ def _visitable(store: Any, **given: Any) -> int:
     for day, step in ((1, "sms"), (3, "sms"), (5, "call"), (10, "letter"), (20, "plan_offer"), (25, "visit_notice")):
         store.contacted(loan, step, f"2026-06-{day:02}T10:00:00+08:00", "no_answer" if step == "call" else "delivered")
     return int(loan)
+
+
+def test_what_becomes_lawful_does_so_where_two_zones_are_two_days(store: Any, book: Rulebook, wanted: Wanted) -> None:
+    # Given a borrower in London or in Kolkata, and a letter of 24 June, after which no other may follow soon.
+    loan = store.lend(store.book("gb"), dpd=40, zones="Europe/London|Asia/Kolkata")
+    store.contacted(loan, "letter", "2026-06-24T10:00:00+01:00", "delivered")
+    store.clock("2026-06-30T08:34:00+01:00")
+    refused = ask(book, wanted(loan, "letter"))
+    assert not refused.granted and refused.earliest is not None
+    # When it is asked again at that time, then it is granted: it is that day in both places.
+    store.clock(refused.earliest - timedelta(minutes=1))
+    assert not ask(book, wanted(loan, "letter")).granted
+    store.clock(refused.earliest)
+    assert ask(book, wanted(loan, "letter")).granted
+
+
+def test_a_notice_given_to_the_guarantor_announces_no_visit_to_the_debtor(
+    store: Any, book: Rulebook, wanted: Wanted
+) -> None:
+    # House rule 5.4; FCA CONC 7.9.12R. Given the milder steps, and a notice that the gate let go to the guarantor.
+    loan = _visitable(store)
+    store.sql("DELETE FROM contact WHERE step = 'visit_notice'")
+    store.clock("2026-06-26T12:00:00+08:00")
+    granted = ask(book, wanted(loan, "visit_notice", facts=FACTS | {"to_whom": "guarantor"}))
+    assert granted.permission is not None, granted.spoke
+    use(book, granted.permission.id)
+    report(book, granted.permission.id, "delivered", "staff-1")
+    assert store.sql("SELECT to_whom FROM contact WHERE step = 'visit_notice'") == [("guarantor",)]
+    # When the debtor is to be visited four days later, then nobody has told them.
+    store.clock("2026-06-30T12:00:00+08:00")
+    assert not ask(book, wanted(loan, "visit", facts=FACTS | {"visit_appointed": False})).granted
 
 
 @pytest.mark.parametrize(

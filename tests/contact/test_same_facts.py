@@ -333,6 +333,49 @@ def test_forbearance_that_was_granted_holds_collection_until_its_last_day_by_nig
     assert "policy.hardship" not in ask(book, wanted(ended, "sms")).spoke.get("forbids", ())
 
 
+def test_forbearance_on_one_loan_holds_the_person_by_night_and_at_the_gate(
+    store: Any, book: Rulebook, wanted: Callable[..., Request]
+) -> None:
+    # Given forbearance granted on loan A through tomorrow, and loan B of the same person in another book, longer past
+    # due. (FCA CONC 7.3.11R: nobody in difficulties is pressed; policy.hardship.)
+    a, b, stranger = store.lend(dpd=10), store.lend(store.book(name="another"), dpd=40), store.lend()
+    store.sql("UPDATE borrower SET same_as = %s WHERE id = %s", store.borrower_of(a), store.borrower_of(b))
+    _happened(store, a, Forborne("F1", DAY - timedelta(days=10), DAY + timedelta(days=1)))
+    assert _compare(store.url, book) == 3
+    assert "policy.hardship" in ask(book, wanted(b, "letter")).spoke["forbids"]
+    assert "policy.hardship" not in ask(book, wanted(stranger, "letter")).spoke.get("forbids", ())
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "said"),
+    [(True, True, True), (True, False, False), (True, None, None), (None, False, False), (None, None, None)],
+)
+def test_who_can_be_reached_by_one_record_is_not_unreachable(
+    store: Any, book: Rulebook, one: bool | None, other: bool | None, said: bool | None
+) -> None:
+    # 15 U.S.C. 1692b, 1692c(b): others are asked only while the debtor can't be reached at all. It is the one flag of a
+    # person that opens a way, so that the word of one record is not enough.
+    first, second = store.lend(unreachable=one), store.lend(store.book(name="another"), unreachable=other)
+    store.sql("UPDATE borrower SET same_as = %s WHERE id = %s", store.borrower_of(first), store.borrower_of(second))
+    assert _compare(store.url, book) == 2
+    assert _by_gate(store.url, first, book)["unreachable"] is said
+
+
+def test_what_went_to_somebody_else_opens_no_harsher_step_towards_the_debtor(store: Any, book: Rulebook) -> None:
+    # Given a notice of visit and a letter that were delivered to a guarantor (FCA CONC 7.9.12R; policy.visit-notice),
+    # when the ladder looks at what was done, then both limit what may follow, and neither counts as told to the debtor.
+    loan, told = store.lend(dpd=40), store.lend(dpd=40)
+    for step, day in (("letter", "2026-06-15"), ("visit_notice", "2026-06-24")):
+        for id_ in (loan, told):
+            store.contacted(id_, step, f"{day}T10:00:00+08:00", "delivered")
+    store.sql("UPDATE contact SET to_whom = 'guarantor' WHERE account_id = %s", loan)
+    assert _compare(store.url, book) == 2
+    names = ("letters_episode", "letters_made_episode", "days_since_visit_notice", "days_since_notice_given")
+    never = book.vocabulary.never
+    assert [_by_gate(store.url, loan, book)[name] for name in names] == [1, 0, 6, never]
+    assert [_by_gate(store.url, told, book)[name] for name in names] == [1, 1, 6, 6]
+
+
 def test_a_plan_that_is_kept_holds_collection_and_one_that_is_broken_no_longer(
     store: Any, book: Rulebook, wanted: Callable[..., Request]
 ) -> None:

@@ -20,7 +20,7 @@ from forbear.nightly.run import nightly
 from forbear.rulebook.load import load
 from forbear.servicing.errors import KeyUsed, ServicingError
 from forbear.servicing.loan import read
-from forbear.servicing.post import Posting, Receipt, Refusal, post, post_one
+from forbear.servicing.post import CHARGED, Posting, Receipt, Refusal, post, post_one
 from forbear.store.journal import balances
 from forbear.synth.draw import Request
 from forbear.synth.parameters import parameters
@@ -103,6 +103,8 @@ def test_a_key_with_other_content_is_refused_in_one_line(book: Path, other: Paid
         (1, Paid("P1", FEB, 0), "not more than nothing"),
         (1, Paid("P1", date(2025, 1, 1), 1), "before"),
         (1, Charged("F1", date(2025, 1, 1), Kind.FEE, 1), "^event F1: 2025-01-01 lies before the loan was opened"),
+        # 法发〔2017〕22号 art. 2: what the contract gives is held to its ceiling, so none of it is charged beside it.
+        *((1, Charged("F1", FEB, kind, 1), "Charge a fee or a cost") for kind in Kind if kind not in CHARGED),
         (1, Forborne("H0", FEB, FEB - timedelta(days=1), True), "its last day 2026-02-09 lies before its first"),
         (1, Reversed("R1", FEB, "P9"), "there is no P9 on this account"),
         (

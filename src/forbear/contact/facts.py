@@ -123,9 +123,9 @@ def facts_by_day(
             "arrears": own.arrears if owes else 0,
             "days_to_due": own.days_to_due if owes and own.days_to_due is not None else never,
             "lead_account": len(where) < 2 or _lead(record, where) == asked.account_id,
-            # What was granted on the loan itself holds as what is on file of the person does.
+            # Forbearance that was granted on any loan holds the person, as the hardship on their record does.
             "hardship_open": _still(asked, "hardship_until", day)
-            or _through(granted.forborne_until if granted else None, day),
+            or any(_through(each.forborne_until, day) for each in apart.values() if each),
             # Whose word is given for one loan is not called about another; a plan is of its loan alone.
             "promise_open": any(_still(x, "promise_due_on", day) for x in kept if x is asked or x.status == "open"),
             "plan_active": _still(asked, "plan_until", day) or _through(granted.plan_until if granted else None, day),
@@ -301,7 +301,7 @@ def _counts(record: Record, episode: date | None, day: date, never: int) -> dict
             calls_7d += call and in_week
             conversations_7d += call and in_week and touch.outcome in CONVERSED
             newest[touch.step] = max(newest.get(touch.step, on), on)
-            if touch.outcome in HEARD:
+            if touch.outcome in HEARD and touch.debtor:
                 heard = first if heard is None else min(heard, first)
             if on >= begun:
                 sms += touch.step == "sms"
@@ -309,7 +309,7 @@ def _counts(record: Record, episode: date | None, day: date, never: int) -> dict
                 letters += touch.step == "letter"
                 offers += touch.step == "plan_offer"
                 emails += touch.step == "email"
-            if first > begun and touch.outcome in MADE:
+            if first > begun and touch.outcome in MADE and touch.debtor:
                 tries_made += touch.step in TRIES
                 letters_made += touch.step == "letter"
                 offers_made += touch.step == "plan_offer"

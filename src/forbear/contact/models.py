@@ -147,11 +147,15 @@ class Decision:
 
 
 class Touch(NamedTuple):
-    """One contact on record, or a permission that may still become one. `second` since 1970-01-01 UTC."""
+    """One contact on record, or a permission that may still become one. `second` since 1970-01-01 UTC.
+
+    debtor: did it go to the debtor? All contacts count against the limits; only the debtor's open a harsher step.
+    """
 
     second: int
     step: str
     outcome: str
+    debtor: bool = True
 
 
 class Apart(NamedTuple):

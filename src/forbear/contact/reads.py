@@ -49,6 +49,8 @@ OF_PERSON = (
     "stop_contact", "attorney", "bankrupt", "incapable", "unreachable", "workplace_forbidden", "opted_out_sms",
     "vulnerable",
 )  # fmt: skip
+#: Of these, what opens a way that is otherwise closed: it holds only where all records say so.
+ONLY_IF_ALL = frozenset({"unreachable"})
 #: Days until which something holds for a person: the latest of all records.
 DAYS_OF_PERSON = ("hardship_until", "respite_until")
 
@@ -74,7 +76,7 @@ GATHER = f"""
         (SELECT ppm FROM ceiling WHERE book_id = k.id AND opened_on = a.opened_on),
         coalesce(a.allocation_order, k.allocation_order),
         b.agreed_from_min, b.agreed_to_min,
-        i.due, i.principal, i.interest, p.days, p.amounts, p.back, c.seconds, c.steps, c.outcomes,
+        i.due, i.principal, i.interest, p.days, p.amounts, p.back, c.seconds, c.steps, c.outcomes, c.debtors,
         (SELECT jsonb_build_array(k.currency, a.product, coalesce(a.annual_rate_ppm, 0),
                 EXISTS (SELECT FROM instalment WHERE account_id = a.id AND removed_minor > 0),
                 (SELECT jsonb_agg(jsonb_build_array(ref, paid_on, amount_minor)) FROM payment WHERE account_id = a.id),
@@ -109,11 +111,11 @@ GATHER = f"""
         FROM payment WHERE account_id = a.id) p
     CROSS JOIN LATERAL (
         SELECT array_agg(floor(date_part('epoch', at))::bigint) AS seconds, array_agg(step) AS steps,
-               array_agg(outcome) AS outcomes
-        FROM (SELECT at, step, outcome FROM contact WHERE account_id = a.id
+               array_agg(outcome) AS outcomes, array_agg(debtor) AS debtors
+        FROM (SELECT at, step, outcome, to_whom = 'debtor' AS debtor FROM contact WHERE account_id = a.id
               UNION ALL
-              SELECT granted_at, step, '{PENDING}' FROM permission
-              WHERE account_id = a.id AND used_at IS NULL AND voided_at IS NULL AND expires_at > clock.at
+              SELECT requested_at, step, '{PENDING}', given ->> 'to_whom' = 'debtor' FROM gate_request
+              WHERE account_id = a.id AND expires_at > clock.at AND used_at IS NULL AND voided_at IS NULL
                   AND id IS DISTINCT FROM %(mine)s::uuid) made) c
     WHERE one.id = %(account_id)s"""
 
@@ -127,7 +129,7 @@ GATHER_AT = GATHER.replace("gate_now()", "coalesce(%(at)s::timestamptz, gate_now
 GATHER_MANY = GATHER.replace("= %(account_id)s", "= ANY(%(account_ids)s::bigint[])")
 
 #: The columns of GATHER that are the person's: what their records say goes for all of them.
-_WHO = slice(31, 34 + len(OF_PERSON) + len(DAYS_OF_PERSON))
+_WHO = slice(32, 35 + len(OF_PERSON) + len(DAYS_OF_PERSON))
 _EPOCH = date(1970, 1, 1).toordinal()
 
 
@@ -163,14 +165,20 @@ def _of_all(records: Iterable[tuple[Any, ...]]) -> tuple[Any, ...]:
     them, they may be anywhere, and the place is unknown.
     """
     zones, country, *columns = (tuple(column) for column in zip(*records, strict=True))
-    flags, days = columns[: 1 + len(OF_PERSON)], columns[1 + len(OF_PERSON) :]
+    flags = zip(("respite_untold", *OF_PERSON), columns[: 1 + len(OF_PERSON)], strict=True)
+    days = columns[1 + len(OF_PERSON) :]
     places = {each for each in country if each is not None}
     return (
         None if None in zones else "|".join(zones),
         None if not places else places.pop() if len(places) == 1 else "",
-        *(True if any(flag) else None if None in flag else False for flag in flags),
+        *(_of_flags(flag, name not in ONLY_IF_ALL) for name, flag in flags),
         *(max((day for day in each if day is not None), default=None) for each in days),
     )
+
+
+def _of_flags(said: tuple[bool | None, ...], decides: bool) -> bool | None:
+    """What several records say of a person: one that says `decides` decides, else all have to say the contrary."""
+    return decides if decides in said else None if None in said else not decides
 
 
 _NAMES_OF_PERSON = (*OF_PERSON, *DAYS_OF_PERSON)
@@ -180,7 +188,7 @@ _NAMES = (*_PLAIN, *_PLAIN_OF_ACCOUNT, *_DAYS_OF_ACCOUNT)
 def _loan(row: tuple[Any, ...], who: tuple[Any, ...], waits: bool) -> Loan:
     (_, _, _, _, account_id, jurisdiction, lender_type, collector, history_from, recorded_until, _, status, opened_on,
      rate, fee, fee_ppm, grace, ceiling, order, agreed_from, agreed_to, due, principal, interest, paid_on, amounts,
-     back, seconds, steps, outcomes, more) = row[: _WHO.start]  # fmt: skip
+     back, seconds, steps, outcomes, debtors, more) = row[: _WHO.start]  # fmt: skip
     zones, country, respite_untold, *of_person = who
     plain = dict(zip(_NAMES_OF_PERSON, of_person, strict=True))
     plain.update(zip(_NAMES, row[_WHO.stop :], strict=True))
@@ -213,7 +221,7 @@ def _loan(row: tuple[Any, ...], who: tuple[Any, ...], waits: bool) -> Loan:
                 for on, amount, until in zip(paid_on or (), amounts or (), back or (), strict=True)
             ]
         ),
-        tuple(map(Touch, seconds or (), steps or (), outcomes or ())),
+        tuple(map(Touch, seconds or (), steps or (), outcomes or (), debtors or ())),
         None
         if more is None
         else _apart(more, opened_on, late, order, schedule, (jurisdiction, lender_type) == ("cn", "bank")),
@@ -295,8 +303,10 @@ USE = f"""
         WHERE id = %(id)s AND used_at IS NULL AND voided_at IS NULL AND expires_at > clock.at
             AND granted_at <= clock.at
         RETURNING id, account_id, step, agency, used_at)
-    INSERT INTO contact (account_id, ref, at, step, outcome, agency, permission_id)
-    SELECT account_id, 'gate:' || id, used_at, step, '{PENDING}', agency, id FROM used
+    INSERT INTO contact (account_id, ref, at, step, outcome, agency, permission_id, to_whom)
+    SELECT used.account_id, 'gate:' || id, used.used_at, used.step, '{PENDING}', used.agency, id,
+           asked.given ->> 'to_whom'
+    FROM used JOIN gate_request asked USING (id)
     RETURNING account_id, step, at"""
 
 VOID = "UPDATE permission SET voided_at = coalesce(voided_at, gate_now()) WHERE id = %(id)s AND used_at IS NULL"

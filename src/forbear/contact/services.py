@@ -364,7 +364,7 @@ def _row(request: Request, asked: bytes, decision: Decision, at_use_of: UUID | N
     assert basis is not None
     agreed = basis.agreed
     row = {
-        "id": uuid4() if at_use_of else request.key,
+        "id": decision.request_id,
         "account_id": request.account_id,
         "step": request.step,
         "agency": request.agency,
@@ -563,6 +563,7 @@ def use_on(
         connection.rollback()
         keep_rulebook(connection, book)
         connection.execute(reads.VOID, mine)
+        decision = replace(decision, request_id=uuid4())
         _keep(connection, [_row(request, asked, decision, at_use_of=permission_id)])
         connection.commit()
         raise NotUsable("unlawful", decision)

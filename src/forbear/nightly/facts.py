@@ -7,7 +7,7 @@ import ibis
 import ibis.expr.types as ir
 
 from forbear.contact.models import CALLS, CONNECTED, CONVERSED, HEARD, MADE, TEXTS, TRIES
-from forbear.contact.reads import DAYS_OF_PERSON, OF_PERSON
+from forbear.contact.reads import DAYS_OF_PERSON, OF_PERSON, ONLY_IF_ALL
 
 #: The facts that stand in the record as they are; all others are computed from it.
 RECORDED = frozenset(
@@ -39,7 +39,8 @@ def one_person(borrowers: ir.Table) -> ir.Table:
             return ibis.ifelse(column.notnull().all(), listed, ibis.null("string"))
         if name == "country":
             return ibis.ifelse(column.nunique() > 1, "", column.min())
-        return ibis.cases((column.any(), True), (column.notnull().all(), False))
+        decides = name not in ONLY_IF_ALL  # the word of one that is the word for all
+        return ibis.cases(((column == decides).any(), decides), (column.notnull().all(), not decides))
 
     said = several.group_by("person_id").aggregate(**{name: of_all(name) for name in names})
     own = several.drop(*names).inner_join(said, "person_id")
@@ -53,7 +54,7 @@ def contact_days(contacts: ir.Table, accounts: ir.Table, as_of: date) -> ir.Tabl
     taken for older than it is; one that is still of `as_of` in any of them belongs to `as_of`.
 
     Args:
-        contacts: account_id, at (UTC timestamp), step, outcome.
+        contacts: account_id, at (UTC timestamp), step, outcome, to_debtor.
         accounts: account_id, borrower_id, latest_date, earliest_date (minutes, see `LocalDay`).
     """
     placed = accounts.select("account_id", "borrower_id", "latest_date", "earliest_date")
@@ -71,14 +72,15 @@ def by_account(contacts: ir.Table, positions: ir.Table, as_of: date, never: int)
     """What was done about each account: counts in this episode, counts in seven days, days since.
 
     What limits counts every contact, from the due date on, by its later date. What opens the way to a harsher
-    step (`*_made_*`, days_since_notice_given) counts only what did not fail and was surely made in this episode:
-    after the due date by the earlier date too.
+    step (`*_made_*`, days_since_notice_given) counts only what went to the debtor, did not fail and was surely made
+    in this episode: after the due date by the earlier date too.
     """
     joined = contacts.left_join(positions.select("account_id", "oldest_due_on"), "account_id").drop("account_id_right")
     today = ibis.literal(as_of)
     in_week = today.delta(joined.on, unit="day") < 7
     in_episode = (joined.on >= joined.oldest_due_on).fill_null(False)
-    made = (joined.first_on > joined.oldest_due_on).fill_null(False) & joined.outcome.isin(MADE)
+    made = (joined.first_on > joined.oldest_due_on).fill_null(False) & joined.outcome.isin(MADE) & joined.to_debtor
+    heard = joined.outcome.isin(HEARD) & joined.to_debtor
     texts = joined.step.isin(TEXTS)
     calls = joined.step.isin(CALLS)
 
@@ -100,7 +102,7 @@ def by_account(contacts: ir.Table, positions: ir.Table, as_of: date, never: int)
         plan_offers_episode=count(of("plan_offer") & in_episode),
         emails_episode=count(of("email") & in_episode),
         # By the earliest reading of the clock: what follows a first contact is due the sooner.
-        days_since_first_contact=today.delta(joined.first_on.min(where=joined.outcome.isin(HEARD)), unit="day"),
+        days_since_first_contact=today.delta(joined.first_on.min(where=heard), unit="day"),
         days_since_sms=since(texts),
         days_since_letter=since(of("letter")),
         days_since_visit_notice=since(of("visit_notice")),
@@ -149,7 +151,7 @@ def records(accounts: ir.Table) -> ir.Table:
 
     Returns: borrower_id, complete_from (NULL where one of the books has no record up to today), person_waits,
     person_conflict (does what was posted to one contradict itself?), person_promise (the last day of a promise to pay
-    on any open loan).
+    on any open loan), person_forborne (the last day of the forbearance granted on any).
     """
     gap, begins = accounts.gap_until, accounts.history_from
     since = ibis.ifelse(gap > begins, gap, begins)
@@ -159,6 +161,7 @@ def records(accounts: ir.Table) -> ir.Table:
         person_waits=waits.any(),
         person_conflict=accounts.in_doubt.fill_null(False).any(),
         person_promise=accounts.promise_due_on.max(where=accounts.status == "open"),
+        person_forborne=accounts.forborne_until.max(),
     )
 
 
@@ -240,8 +243,8 @@ def facts(
         bankrupt=t.bankrupt,
         incapable=t.incapable,
         dispute_open=t.dispute_open,
-        # What was granted on the loan itself (apart.py) holds as what is on file of the person does.
-        hardship_open=still(t.hardship_until) | still(t.forborne_until),
+        # Forbearance that was granted on any loan (apart.py) holds the person, as the hardship on their record does.
+        hardship_open=still(t.hardship_until) | still(t.person_forborne),
         promise_open=still(t.promise_due_on) | still(t.person_promise),
         plan_active=still(t.plan_until) | still(t.planned_until),
         history_days=ibis.greatest(0, today.delta(t.complete_from, unit="day").fill_null(0)).cast("int32"),

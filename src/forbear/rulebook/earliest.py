@@ -189,8 +189,8 @@ def _moved(vocabulary: Vocabulary, facts: Facts, name: str, days: int) -> FactVa
 
 
 def _begins(zones: str | None, day: date) -> datetime:
-    """The first instant of a local day, in any of the zones."""
+    """The first instant at which it is that day in each of the zones: before it, another day's rules speak too."""
     if zones is None:
         return instant(day, 0)
     midnight = datetime.combine(day, time())
-    return min(midnight.replace(tzinfo=ZoneInfo(zone)).astimezone(UTC) for zone in zones.split("|"))
+    return max(midnight.replace(tzinfo=ZoneInfo(zone)).astimezone(UTC) for zone in zones.split("|"))

@@ -21,6 +21,7 @@ from forbear.ledger.carry import Carried, replay
 from forbear.ledger.filed import OPENED, detail, event_key, event_ref, fold, kind_of, payment_key, payment_ref, sent_key
 from forbear.ledger.models import (
     CardTerms,
+    Charged,
     ChargedBack,
     Event,
     Forborne,
@@ -43,6 +44,9 @@ from forbear.store import journal
 from forbear.store.errors import one_line
 from forbear.store.journal import Draft, Posted
 from forbear.store.server import database_url
+
+#: What a lender charges by an event; all else is worked out from the contract.
+CHARGED = (Kind.FEE, Kind.COST)
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,6 +278,14 @@ def _checked(loans: Mapping[int, Loan], posting: Posting, as_of: date) -> tuple[
             event=name,
             on=event.on,
             day=as_of,
+        )
+    if isinstance(event, Charged) and event.kind not in CHARGED:
+        raise ServicingError(
+            N_(
+                "event %(event)s: interest, penalty, late fees and principal are worked out from the contract, within"
+                " its ceiling; they are not charged. Charge a fee or a cost of enforcement."
+            ),
+            event=name,
         )
     if getattr(event, "amount", 1) <= 0:
         raise ServicingError(

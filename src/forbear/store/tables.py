@@ -273,6 +273,7 @@ contact = sa.Table(
     _required("outcome", Text),
     sa.Column("agency", Text),  # who made it; NULL: the creditor itself
     sa.Column("permission_id", UUID(as_uuid=True), sa.ForeignKey("gate_request.id")),
+    _required("to_whom", Text, server_default=sa.text("'debtor'")),
     sa.Index("contact_permission", "permission_id", unique=True, postgresql_where=sa.text("permission_id IS NOT NULL")),
     sa.CheckConstraint(
         "outcome IN ('pending','connected','conversation','no_answer','delivered','failed')", name="outcome_known"

@@ -94,6 +94,7 @@ class Problem(BaseModel):
     problem: str
     field: str | None = None
     message: str
+    request: UUID | None = None
     reasons: list[Reason] | None = None
 
 
@@ -140,9 +141,11 @@ def gate_api(rulebook: Rulebook) -> FastAPI:
     @app.exception_handler(NotUsable)
     def _unusable(request: Request, error: NotUsable) -> JSONResponse:
         lang = negotiate(request.headers.get("accept-language", "")).tag
-        spoke = error.decision.spoke if error.decision is not None else None
-        said = _told(request, error)
-        return _problem(409, error.why, said, reasons=reasons(rulebook, spoke, lang) if spoke else None)
+        said, decision = _told(request, error), error.decision
+        if decision is None:
+            return _problem(409, error.why, said)
+        told = reasons(rulebook, decision.spoke, lang)
+        return _problem(409, error.why, said, request=decision.request_id, reasons=told)
 
     @app.exception_handler(StoreError)
     def _away(request: Request, error: StoreError) -> JSONResponse:
@@ -163,11 +166,9 @@ def _told(request: Request, error: WordedError) -> str:
     return error.told(negotiate(request.headers.get("accept-language", "")).catalogue.gettext)
 
 
-def _problem(
-    status: int, problem: str, message: str, field: str | None = None, reasons: list[Reason] | None = None
-) -> JSONResponse:
-    told = Problem(problem=problem, field=field, message=message, reasons=reasons)
-    return JSONResponse(told.model_dump(exclude_none=True), status)
+def _problem(status: int, problem: str, message: str, field: str | None = None, **more: Any) -> JSONResponse:
+    told = Problem(problem=problem, field=field, message=message, **more)
+    return JSONResponse(told.model_dump(mode="json", exclude_none=True), status)
 
 
 def _answer(rulebook: Rulebook, decision: Decision, lang: str) -> Answer:
