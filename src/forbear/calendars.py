@@ -48,7 +48,8 @@ def public_holiday(calendars: Calendars, place: str, day: date) -> bool | None:
     """Is `day` a public holiday in a place (its jurisdiction's code)? None where that year's calendar is not known.
 
     A plain weekend is no public holiday. China: `chinesecalendar`, which refuses years that are not
-    published; other places: `holidays`, national days only, and None where it estimates a date.
+    published; other places: `holidays`, national days (of the United Kingdom those of each of its countries: who is
+    left in peace in one is in all), and None where it estimates a date.
     """
     if (own := calendars.get((place, day.year))) is not None:
         return day in own.days_off
@@ -57,11 +58,11 @@ def public_holiday(calendars: Calendars, place: str, day: date) -> bool | None:
             return chinese_calendar.get_holiday_detail(day)[1] is not None and chinese_calendar.is_holiday(day)
         except NotImplementedError:
             return None
-    listed = _listed(place, day.year)
-    if listed is None:
-        return None
-    name = listed.get(day)
-    return None if name is not None and "estimated" in name else name is not None
+    years = [_listed(place, day.year, part) for part in _PARTS.get(place, (None,))]
+    names = [name for listed in years if listed is not None and (name := listed.get(day))]
+    if any("estimated" not in name for name in names):
+        return True
+    return None if names or None in years else False
 
 
 def working_day(calendars: Calendars, place: str, day: date) -> bool:
@@ -95,10 +96,14 @@ def add_working_days(calendars: Calendars, place: str, start: date, days: int) -
     return day
 
 
+#: Where few days are the whole place's and each of its parts has more, by the library's names.
+_PARTS: Mapping[str, tuple[str, ...]] = {"gb": ("ENG", "NIR", "SCT", "WLS")}
+
+
 @functools.lru_cache(maxsize=64)
-def _listed(place: str, year: int) -> holidays.HolidayBase | None:
-    """The national holidays of a year, by the library; None where it does not know the place."""
+def _listed(place: str, year: int, part: str | None = None) -> holidays.HolidayBase | None:
+    """The holidays of a year, of a place or a part of it, by the library; None where it does not know the place."""
     try:
-        return holidays.country_holidays(place.upper(), years=year, language="en_US")
+        return holidays.country_holidays(place.upper(), subdiv=part, years=year, language="en_US")
     except NotImplementedError:
         return None

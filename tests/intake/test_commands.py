@@ -73,6 +73,14 @@ def test_each_loan_of_the_example_has_its_step(fresh_db: str, loan: str, step: s
     assert asked(fresh_db, query) == [(step,)]
 
 
+def test_a_book_sent_again_ends_with_4_only_while_a_row_of_it_waits(forbear: Typed, fresh_db: str) -> None:
+    sent = ("import", EXAMPLE, "--mapping", "forbear")
+    assert [forbear(*sent)[0], forbear(*sent)[0]] == [4, 4]
+    assert forbear("quarantine", "mend", "1", "paid_on=2026-06-30")[0] == 0
+    code, out, _ = forbear(*sent)
+    assert (code, "quarantine list" in out) == (0, False)
+
+
 # ---- quarantine -------------------------------------------------------------------------------------
 
 

@@ -120,6 +120,22 @@ def test_a_voice_message_is_bound_by_every_house_rule_on_calls() -> None:
 # ---- calendars --------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("day", "off"),
+    [
+        (date(2026, 4, 6), True),  # Easter Monday: England, Wales, Northern Ireland
+        (date(2026, 8, 31), True),  # the last Monday of August: the same
+        (date(2026, 1, 2), True),  # Scotland
+        (date(2026, 11, 30), True),  # St Andrew's Day: Scotland
+        (date(2026, 7, 13), True),  # Battle of the Boyne: Northern Ireland
+        (date(2026, 6, 30), False),
+    ],
+)
+def test_a_bank_holiday_of_one_country_of_the_united_kingdom_is_one_of_all(day: date, off: bool) -> None:
+    # Banking and Financial Dealings Act 1971, schedule 1: nobody is visited on them (house rule 5.5).
+    assert public_holiday({}, "gb", day) is off
+
+
 def test_public_holidays_of_china_are_the_published_ones_and_a_weekend_is_none() -> None:
     # State Council's calendar of 2026: New Year's Day, and Saturday 2026-02-14 is worked.
     assert public_holiday({}, "cn", date(2026, 1, 1)) is True

@@ -55,7 +55,8 @@ _AHEAD, _BEHIND = timedelta(hours=14), timedelta(hours=12)
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What an import did. `rows` were read, `bad` went to quarantine; `again` where it was in already.
+    """What an import did. `rows` were read, `bad` went to quarantine; `again` where it was in already (`bad` then
+    still wait).
 
     older: rows that changed nothing, since a newer file has told of them. recorded_until: the day until which the
     book is on record; None where one of the tables that a night needs was never taken in. assumed: (table, column) of
@@ -141,6 +142,8 @@ def import_book(
                 assume(connection, book_id, found.id, {table: source.columns for table, source in sources})
             _finish(connection, found.id)
             connection.commit()
+        else:
+            bad = _waiting_of(connection, found.id)
         left = _without_schedule(connection, book_id)
         until = _recorded_until(connection, book_id)
         without = assumed(connection, book_id)
@@ -380,6 +383,16 @@ def _import(
     ).fetchone()
     assert row is not None
     return _Import(*row)
+
+
+def _waiting_of(connection: psycopg.Connection[Any], import_id: int) -> int:
+    """Rows of an import that still wait in quarantine."""
+    row = connection.execute(
+        "SELECT count(DISTINCT (table_name, row_number)) FROM quarantine WHERE import_id = %s AND settled_at IS NULL",
+        (import_id,),
+    ).fetchone()
+    assert row is not None
+    return int(row[0])
 
 
 def _without_schedule(connection: psycopg.Connection[Any], book_id: int) -> int:

@@ -29,8 +29,8 @@ _FORMS = (
 
 #: The characters of mainland citations in the traditional script. A test reads every pack, so that none is forgotten.
 _HANT = str.maketrans(
-    "业个会关则务协发号员国审总护权监综联规贷费资释银问间险题额",
-    "業個會關則務協發號員國審總護權監綜聯規貸費資釋銀問間險題額",
+    "业个于会关则务协发号员国审总护权监综联规贷费资适释银问间险题额",
+    "業個於會關則務協發號員國審總護權監綜聯規貸費資適釋銀問間險題額",
 )
 
 

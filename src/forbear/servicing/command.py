@@ -120,7 +120,7 @@ def grant(
     on: On,
     until: Annotated[datetime, typer.Option("--until", formats=_DAY, help="the last day of it")],
     key: Key,
-    freeze: Annotated[bool, typer.Option("--freeze", help="nothing accrues meanwhile")] = False,
+    freeze: Annotated[bool, typer.Option("--freeze", help="what runs by the day stops meanwhile")] = False,
     as_of: AsOf = None,
     book: Book = None,
     lang: Lang = "en",

@@ -34,13 +34,21 @@ def find(ref: str, book: str | None) -> Found:
         rows = cursor.execute(
             "SELECT a.id, b.currency, coalesce(split_part(w.zones, '|', 1), 'UTC'), b.name FROM account a"
             " JOIN book b ON b.id = a.book_id JOIN borrower w ON w.id = a.borrower_id"
-            " WHERE a.ref = %s AND b.name = coalesce(%s, b.name) ORDER BY b.name",
-            (ref, book),
+            " WHERE a.ref = %s ORDER BY b.name",
+            (ref,),
         ).fetchall()
     if not rows:
         raise ServicingError(
             N_("There is no account of that number. The console's work list shows the numbers on file.")
         )
+    if book is not None:
+        known, rows = [row[3] for row in rows], [row for row in rows if row[3] == book]
+        if not rows:
+            raise ServicingError(
+                N_("Book %(book)s has no account of that number; %(known)s has. Mend --book."),
+                book=repr(book),
+                known=", ".join(known),
+            )
     if len(rows) > 1:
         names = ", ".join(row[3] for row in rows)
         raise ServicingError(

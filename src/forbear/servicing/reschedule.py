@@ -3,7 +3,7 @@
 from dataclasses import replace
 from datetime import date
 
-from forbear.ledger.models import DayCount, Kind, LedgerError, Product, Reason, Rescheduled
+from forbear.ledger.models import CardTerms, DayCount, Kind, LedgerError, Product, Reason, Rescheduled
 from forbear.ledger.products import schedule
 from forbear.ledger.state import fold
 from forbear.locale import N_
@@ -25,6 +25,10 @@ def rescheduled(account_id: int, key: str, on: date, first_due_on: date, count: 
     if loan.terms is None:
         raise ServicingError(
             N_("account %(id)s: %(why)s. Nothing of it was kept."), id=account_id, why=no_schedule(loan)
+        )
+    if isinstance(loan.terms, CardTerms):
+        raise ServicingError(
+            N_("event %(event)s: a card has no schedule; what is agreed on instead is a loan of its own"), event=key
         )
     if first_due_on <= on:
         raise ServicingError(
