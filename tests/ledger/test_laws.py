@@ -127,6 +127,7 @@ CARD_TERMS = st.builds(
         late_fee_minor=st.integers(0, 3_000),
         late_fee_ppm=st.integers(0, 60_000),
         grace_days=st.sampled_from([0, 3, 40]),
+        ceiling_ppm=st.none() | st.integers(0, 400_000),
     ),
     order=st.sampled_from(sorted(ORDERS)),
     first_statement_on=st.integers(1, 60).map(lambda k: OPENED + timedelta(days=k)),
@@ -135,7 +136,6 @@ CARD_TERMS = st.builds(
     minimum_floor=st.integers(0, 5_000),
     cash_minimum_ppm=st.none() | st.just(1_000_000),
     unpaid_only=st.booleans(),
-    ceiling_ppm=st.none() | st.integers(0, 400_000),
     rate_limits=st.just(()) | st.just(((OPENED + timedelta(days=90), 182_500),)),
 )
 
@@ -306,7 +306,7 @@ def test_a_card_demands_no_more_than_is_owed_and_charges_no_more_than_is_lawful(
         if line.kind is Kind.INTEREST and line.year:
             exact = line.base * line.rate_ppm * line.days / (line.year * 10**6)
             assert abs(line.amount - exact) <= 0.5 + 1e-6
-            assert terms.ceiling_ppm is None or line.rate_ppm <= terms.ceiling_ppm
+            assert terms.late.ceiling_ppm is None or line.rate_ppm <= terms.late.ceiling_ppm
     assert all(statement.charged + statement.cut <= statement.contracted for statement in found.statements)
 
 

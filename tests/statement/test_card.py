@@ -130,7 +130,9 @@ def test_what_would_be_owed_on_a_day_whole_and_minimum(book: None, fresh_db: str
 def test_the_words_are_those_of_a_card_in_every_language(book: None, fresh_db: str, tag: str) -> None:
     words = document(told(fresh_db, MAY, MAY + timedelta(days=10)), LANGUAGES[tag])
     text = render.text(words)
-    assert {table.id for table in words.tables} == {"owed", "bills", "drawn", "charges", "payments", "removed"}
+    assert {table.id for table in words.tables} == {
+        *("owed", "bills", "drawn", "charges", "payments", "arrears", "removed")
+    }
     instalment = {"en": "nstalment", "zh-Hans": "分期", "zh-Hant": "分期"}[tag]
     assert not re.search(instalment, text), text
     shown = {"en": "18.25% × 24/365 = CN¥12.00", "zh-Hans": "18.25% × 24/365 = ¥12.00"}.get(tag, "18.25% × 24/365")

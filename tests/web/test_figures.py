@@ -178,11 +178,11 @@ def test_a_timeline_is_newest_first_and_keeps_what_is_ahead_apart() -> None:
     history = History(
         due=(Due(date(2026, 7, 10), 3, 100), Due(date(2026, 6, 10), 2, 100), Due(date(2026, 5, 10), 1, 100)),
         paid=(Paid(date(2026, 5, 10), 100),),
-        reached=(Reached(at(23, 29), "call", "no_answer", "Asia/Shanghai"),),
+        reached=(Reached(at(23, 29), "call", "no_answer", "Asia/Shanghai", None),),
         decided=(Decided(7, DAY, "call", 20, 100),),
     )
 
-    found = timeline(history, DAY)
+    found = timeline(history, (), DAY)
 
     assert [e.on for e in found.ahead] == [date(2026, 7, 10)]
     assert [(e.on, e.kind) for e in found.newest] == [
@@ -198,13 +198,13 @@ def test_a_timeline_is_newest_first_and_keeps_what_is_ahead_apart() -> None:
 def test_a_long_timeline_is_cut_and_loses_nothing() -> None:
     history = History(tuple(Due(date(2020 + n // 12, n % 12 + 1, 1), n, 1) for n in range(60)), (), (), ())
 
-    found = timeline(history, None)
+    found = timeline(history, (), None)
 
     assert len(found.newest) == SHOWN
     assert sorted(e.what.n for e in (*found.newest, *found.older) if isinstance(e.what, Due)) == list(range(60))
 
 
 def test_a_contact_in_an_unknown_place_is_told_in_utc() -> None:
-    found = timeline(History((), (), (Reached(at(5), "sms", "delivered", None),), ()), DAY)
+    found = timeline(History((), (), (Reached(at(5), "sms", "delivered", None, None),), ()), (), DAY)
 
     assert found.newest[0].clock == "05:00 UTC"

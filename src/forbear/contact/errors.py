@@ -1,6 +1,6 @@
 """What can stand in the way of a contact, other than the rules: each says in one line what to do."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from forbear.errors import WordedError
@@ -18,9 +18,14 @@ class Misasked(WordedError):
     """
 
     def __init__(self, field: str, reason: str, remedy: str, **values: object) -> None:
-        why, what = WordedError(reason, **values), WordedError(remedy, **values)
-        super().__init__(N_("%(field)s: %(reason)s. %(remedy)s"), field=field, reason=why, remedy=what)
-        self.field, self.reason, self.remedy = field, str(why), str(what)
+        self._parts = WordedError(reason, **values), WordedError(remedy, **values)
+        self.field, self.reason, self.remedy = field, *map(str, self._parts)
+        super().__init__(f"{field}: {self.reason}. {self.remedy}")
+
+    def told(self, gettext: Callable[[str], str]) -> str:
+        """The line in the reader's language."""
+        reason, remedy = (part.told(gettext) for part in self._parts)
+        return str(self) if reason == self.reason else f"{self.field}：{reason}。{remedy}"
 
 
 class NoSuchPermission(WordedError):
