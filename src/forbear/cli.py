@@ -120,6 +120,7 @@ def serve(
     from forbear.store.engine import migrate
     from forbear.web import serve as console
 
+    console.end_in_order()
     listening = console.listen(host, port, allow_remote)
     migrate()
     _ = _spoken(lang)[0].gettext

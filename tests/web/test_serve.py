@@ -2,11 +2,14 @@
 
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import urllib.error
 import urllib.request
+from pathlib import Path
 
 import pytest
 
@@ -55,6 +58,21 @@ def test_the_command_serves_and_says_where(fresh_db: str) -> None:
                 urllib.request.urlopen(other, timeout=30)
         finally:
             running.terminate()
+
+
+def test_a_console_that_is_told_to_end_stops_the_embedded_database() -> None:
+    """Given `forbear serve` over its own PostgreSQL, when it gets SIGTERM, then no server is left behind."""
+    command = [sys.executable, "-c", "from forbear.cli import main; main()", "serve", "--port", "0"]
+    with tempfile.TemporaryDirectory(prefix="forbear-served-") as home:
+        os.chmod(home, 0o755)
+        env = {name: value for name, value in os.environ.items() if name != "FORBEAR_DATABASE_URL"}
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env | {"FORBEAR_HOME": home}) as running:
+            assert running.stdout is not None and "The console is at" in running.stdout.readline()
+            server = Path(home) / "postgres" / "postmaster.pid"
+            assert server.exists()
+            running.terminate()
+            assert running.wait(timeout=60) == 128 + signal.SIGTERM
+        assert not server.exists()
 
 
 def test_the_command_refuses_others_in_one_line() -> None:

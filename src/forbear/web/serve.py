@@ -2,7 +2,9 @@
 
 import errno
 import ipaddress
+import signal
 import socket
+import sys
 
 import uvicorn
 
@@ -44,8 +46,13 @@ def address(listening: socket.socket) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{port}/"
 
 
+def end_in_order() -> None:
+    """From now on SIGTERM ends the process as Ctrl-C does, so that the embedded database is stopped, too."""
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+
+
 def run(listening: socket.socket, rulebook: Rulebook, allow_remote: bool) -> None:
-    """Serve until interrupted."""
+    """Serve until interrupted, or told to end."""
     app = console(rulebook, ANY if allow_remote else LOOPBACK)
     config = uvicorn.Config(app, log_level="warning", access_log=False, server_header=False)
     uvicorn.Server(config).run(sockets=[listening])
