@@ -73,12 +73,11 @@ QUERIES = {
 #: The same for the borrowers, by their own ids.
 BORROWER_QUERIES = {
     "borrower": f"""
-        SELECT id AS borrower_id, coalesce(same_as, id) AS person_id, zones, {COUNTRY} AS country,
+        SELECT b.id AS borrower_id, coalesce(same_as, b.id) AS person_id, zones, {COUNTRY} AS country,
                can_sms, can_call, can_write, sms_consent, agreed_from_min, agreed_to_min,
                stop_contact, attorney, bankrupt, incapable, hardship_until, unreachable, workplace_forbidden,
-               opted_out_sms, vulnerable, respite_until,
-               (SELECT k.respite_untold FROM book k WHERE k.id = b.book_id) AS respite_untold
-        FROM borrower b WHERE id >= {{lo}} AND id < {{hi}} ORDER BY id""",
+               opted_out_sms, vulnerable, respite_until, k.respite_untold
+        FROM borrower b JOIN book k ON k.id = b.book_id WHERE b.id >= {{lo}} AND b.id < {{hi}} ORDER BY b.id""",
 }
 _BOOKS = """
     SELECT id AS book_id, jurisdiction, lender_type, collector, r.rows_waiting AS book_waits,

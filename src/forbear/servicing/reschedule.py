@@ -23,9 +23,7 @@ def rescheduled(account_id: int, key: str, on: date, first_due_on: date, count: 
     with one_line(), copy_connection() as connection:
         loan = read(connection, [account_id])[account_id]
     if loan.terms is None:
-        raise ServicingError(
-            N_("account %(id)s: %(why)s. Nothing of it was kept."), id=account_id, why=no_schedule(loan)
-        )
+        raise ServicingError(_REFUSED, id=account_id, why=no_schedule(loan))
     if isinstance(loan.terms, CardTerms):
         raise ServicingError(
             N_("event %(event)s: a card has no schedule; what is agreed on instead is a loan of its own"), event=key
@@ -54,7 +52,5 @@ def rescheduled(account_id: int, key: str, on: date, first_due_on: date, count: 
             day_count=DayCount.ACT_365,
         )
     except LedgerError as error:
-        raise ServicingError(
-            N_("account %(id)s: %(why)s. Nothing of it was kept."), id=account_id, why=error
-        ) from error
+        raise ServicingError(_REFUSED, id=account_id, why=error) from error
     return Rescheduled(key, on, schedule(terms), reason)
