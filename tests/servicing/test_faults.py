@@ -105,7 +105,7 @@ def test_the_history_of_buckets_is_kept_and_what_was_known_first_beside_it(book:
     assert (middle.restated, middle.dpd_first, middle.bucket_first) == (1, 31, "31-60") and middle.step is not None
     for lang, word in (("en", "restated since"), ("zh-Hans", "后经重述"), ("zh-Hant", "後經重述")):
         told = CliRunner().invoke(app, ["history", "L1", "--lang", lang])
-        assert told.exit_code == 0 and word in told.output and len(told.output.splitlines()) == 3
+        assert told.exit_code == 0 and word in told.output and len(told.output.splitlines()) == 3 + 4  # days, events
 
 
 def test_a_day_that_a_night_alone_tells_of_is_restated_by_a_payment_that_comes_to_light(

@@ -7,9 +7,10 @@ import pytest
 from forbear.locale import LANGUAGES
 from forbear.nightly.report import BUCKETS
 from forbear.rulebook.load import load
+from forbear.servicing.happened import Happened
 from forbear.web import charts
 from forbear.web.format import Formats, LocalHours
-from forbear.web.reads import Decided, Due, History, Paid, Reached
+from forbear.web.reads import Decided, Due, History, Reached
 from forbear.web.summary import OUTCOMES, Held, Key, Row, Tally, grid, held_back, matching, outcomes
 from forbear.web.timeline import SHOWN, timeline
 
@@ -177,7 +178,7 @@ def test_the_words_of_a_bar_fit_a_phone_in_two_lines(text: str, lines: list[str]
 def test_a_timeline_is_newest_first_and_keeps_what_is_ahead_apart() -> None:
     history = History(
         due=(Due(date(2026, 7, 10), 3, 100), Due(date(2026, 6, 10), 2, 100), Due(date(2026, 5, 10), 1, 100)),
-        paid=(Paid(date(2026, 5, 10), 100),),
+        happened=(Happened(date(2026, 5, 10), "P1", "payment", 100, False, {}),),
         reached=(Reached(at(23, 29), "call", "no_answer", "Asia/Shanghai", None),),
         decided=(Decided(7, DAY, "call", 20, 100),),
     )
@@ -189,7 +190,7 @@ def test_a_timeline_is_newest_first_and_keeps_what_is_ahead_apart() -> None:
         (DAY, "reached"),  # 23:00 UTC of the 29th is seven in the morning of the 30th in Shanghai
         (DAY, "decided"),
         (date(2026, 6, 10), "due"),
-        (date(2026, 5, 10), "paid"),
+        (date(2026, 5, 10), "happened"),
         (date(2026, 5, 10), "due"),
     ]
     assert found.newest[0].clock == "07:00"

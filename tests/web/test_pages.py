@@ -262,7 +262,7 @@ def test_the_timeline_holds_what_is_on_file(nights: tuple[int, int], reader: Tes
     kinds = [kind for kind in re.findall(r'<li class="(\w+)">\s*<time', html)]
     assert {kind: kinds.count(kind) for kind in set(kinds)} == {
         "due": dues,
-        "paid": paid,
+        "happened": paid,
         "reached": reached,
         "decided": 1,
     }

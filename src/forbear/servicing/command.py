@@ -24,13 +24,17 @@ from forbear.ledger.models import (
     WrittenOff,
 )
 from forbear.ledger.models import minor_digits as digits
+from forbear.locale import LANGUAGES
 from forbear.servicing.amounts import minor
 from forbear.servicing.find import Found, find
+from forbear.servicing.happened import Happened, happened, name_of
+from forbear.servicing.history import Day
 from forbear.servicing.history import history as days_on_record
 from forbear.servicing.post import Posting, Receipt, post_one
 from forbear.servicing.reschedule import rescheduled
 from forbear.servicing.sale import assign
-from forbear.store.engine import migrate
+from forbear.store.engine import copy_connection, migrate
+from forbear.store.errors import one_line
 from forbear.telling import Lang
 
 _DAY = ["%Y-%m-%d"]
@@ -167,20 +171,37 @@ def sell(
 
 
 def history(account: Ref, book: Book = None, lang: Lang = "en") -> None:
-    """Days past due, bucket and class on each day on record, the newest first; what each night decided."""
+    """Where it stood on each day on record, what each night decided and what happened to it, the newest first."""
     migrate()
     found = find(account, book)
-    for day in days_on_record(found.id):
-        parts = [
-            _said("day", lang, day=day.on, dpd=day.dpd),
-            *(word(name, lang) for name in (day.bucket, day.category) if name),
-            _said("arrears", lang, arrears=_money(day.arrears, found.currency, lang)),
-        ]
-        if day.step:
-            parts.append(_said("night", lang, step=_step(day.step, lang)))
-        if day.restated and day.dpd_first is not None:
-            parts.append(_said("restated", lang, dpd=day.dpd_first, bucket=word(day.bucket_first or "", lang)))
-        typer.echo(" · ".join(parts))
+    with one_line(), copy_connection() as connection:
+        events = happened(connection, found.id)
+    # Of one day, where it stood at its end comes before what led there.
+    lines = [(day.on, 1, _day_line(day, found, lang)) for day in days_on_record(found.id)]
+    lines += [(event.on, 0, _event_line(event, found, lang)) for event in events]
+    for *_, line in sorted(lines, key=lambda each: each[:2], reverse=True):
+        typer.echo(line)
+
+
+def _day_line(day: Day, found: Found, lang: str) -> str:
+    parts = [
+        _said("day", lang, day=day.on, dpd=day.dpd),
+        *(word(name, lang) for name in (day.bucket, day.category) if name),
+        _said("arrears", lang, arrears=_money(day.arrears, found.currency, lang)),
+    ]
+    if day.step:
+        parts.append(_said("night", lang, step=_step(day.step, lang)))
+    if day.restated and day.dpd_first is not None:
+        parts.append(_said("restated", lang, dpd=day.dpd_first, bucket=word(day.bucket_first or "", lang)))
+    return " · ".join(parts)
+
+
+def _event_line(event: Happened, found: Found, lang: str) -> str:
+    gettext = LANGUAGES[lang].catalogue.gettext
+    parts = [str(event.on), name_of(event, gettext, str)]
+    parts += [] if event.minor is None else [_money(event.minor, found.currency, lang)]
+    parts.append(gettext("no. %(key)s") % {"key": event.key})
+    return " · ".join([*parts, gettext("taken back")] if event.taken_back else parts)
 
 
 def _step(id: str, lang: str) -> str:

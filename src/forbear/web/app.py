@@ -22,6 +22,7 @@ from forbear.nightly.errors import RulebookChanged
 from forbear.nightly.explain import Explanation, FactShown, explain
 from forbear.nightly.report import BUCKETS, Bucket, unrecorded
 from forbear.rulebook.load import Rulebook
+from forbear.servicing.happened import name_of
 from forbear.statement.document import Document, arrears_table, document
 from forbear.statement.errors import NoFont, StatementError
 from forbear.statement.render import pdf
@@ -205,6 +206,7 @@ def console(rulebook: Rulebook, hosts: tuple[str, ...] = LOOPBACK) -> ASGIApp:
             kinds=_kinds(origins),
             fact_groups=_fact_groups(found.facts, origins) if found else (),
             asked=bool(asked),
+            happened_name=lambda each: name_of(each, pages.gettext(request), pages.formats(request).day),
             timeline=timeline(history, asked, decided.as_of if decided else None),
             arrears=arrears_table(past_due, pages.language(request)) if past_due else None,
         )

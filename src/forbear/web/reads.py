@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 import sqlalchemy as sa
 
 from forbear.nightly.report import BUCKETS, NEWEST_FIRST, Bucket
+from forbear.servicing.happened import Happened, happened
 from forbear.servicing.loan import bills
 from forbear.store import tables
 from forbear.store.engine import engine
@@ -139,14 +140,6 @@ class Due:
 
 
 @dataclass(frozen=True, slots=True)
-class Paid:
-    """A payment came in."""
-
-    on: date
-    minor: int
-
-
-@dataclass(frozen=True, slots=True)
 class Reached:
     """A contact was made, or tried. `zones` are those of the borrower; `request` is that of the gate, if it had one."""
 
@@ -162,7 +155,7 @@ class History:
     """Everything on file about one account in time, each kind newest first."""
 
     due: tuple[Due, ...]
-    paid: tuple[Paid, ...]
+    happened: tuple[Happened, ...]
     reached: tuple[Reached, ...]
     decided: tuple[Decided, ...]
 
@@ -348,7 +341,7 @@ def accounts_called(connection: sa.Connection, ref: str, most: int = 20) -> tupl
 
 
 def history(connection: sa.Connection, account_id: int) -> History:
-    """Due dates, payments, contacts and decisions of one account."""
+    """Due dates, payments and other events, contacts and decisions of one account."""
     due = _rows(
         connection,
         "SELECT due_on, n, principal_minor + interest_minor - removed_minor FROM instalment WHERE account_id = :id"
@@ -358,12 +351,6 @@ def history(connection: sa.Connection, account_id: int) -> History:
     plain = connection.connection.driver_connection
     assert plain is not None
     minimums = [(bill.due_on, bill.n, bill.minimum) for bill in bills(plain, account_id, today(connection, account_id))]
-    paid = _rows(
-        connection,
-        "SELECT paid_on, amount_minor FROM payment WHERE account_id = :id AND taken_back_on IS NULL"
-        " ORDER BY paid_on DESC, ref",
-        id=account_id,
-    )
     reached = _rows(
         connection,
         """
@@ -381,7 +368,7 @@ def history(connection: sa.Connection, account_id: int) -> History:
     )
     return History(
         tuple(Due(*row) for row in (*reversed(minimums), *due)),
-        tuple(Paid(*row) for row in paid),
+        happened(plain, account_id),
         tuple(Reached(*row) for row in reached),
         tuple(Decided(*row) for row in decided),
     )

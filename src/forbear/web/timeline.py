@@ -6,14 +6,15 @@ from datetime import UTC, date, datetime
 from typing import Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from forbear.servicing.happened import Happened
 from forbear.web.gate_reads import Asked
-from forbear.web.reads import Decided, Due, History, Paid, Reached
+from forbear.web.reads import Decided, Due, History, Reached
 
 #: Entries shown at once; what is older, and later due dates, are a click away.
 SHOWN = 24
 
-Kind = Literal["due", "paid", "asked", "reached", "decided"]
-_ORDER: dict[Kind, int] = {"due": 0, "paid": 1, "asked": 2, "reached": 3, "decided": 4}
+Kind = Literal["due", "happened", "asked", "reached", "decided"]
+_ORDER: dict[Kind, int] = {"due": 0, "happened": 1, "asked": 2, "reached": 3, "decided": 4}
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +23,7 @@ class Entry:
 
     on: date
     kind: Kind
-    what: Due | Paid | Asked | Reached | Decided
+    what: Due | Happened | Asked | Reached | Decided
     clock: str | None = None
 
 
@@ -41,7 +42,7 @@ def timeline(history: History, asked: Sequence[Asked], as_of: date | None) -> Ti
     Of the requests `asked` of the gate, one of which a contact came is told by that contact alone.
     """
     entries = [Entry(due.on, "due", due) for due in history.due]
-    entries += [Entry(paid.on, "paid", paid) for paid in history.paid]
+    entries += [Entry(each.on, "happened", each) for each in reversed(history.happened)]
     entries += [_at(each.at, "reached", each, (each.zones or "").split("|")[0]) for each in history.reached]
     entries += [_at(each.at, "asked", each, "".join(each.zones[:1])) for each in asked if each.state != "used"]
     entries += [Entry(decided.as_of, "decided", decided) for decided in history.decided]

@@ -1,0 +1,106 @@
+"""What happened to an account, read as it is on file: its payments and its other events, with what each moved."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from typing import Any
+
+import psycopg
+
+from forbear.ledger.filed import event_key, payment_key
+from forbear.ledger.models import Kind
+from forbear.locale import N_
+from forbear.servicing.loan import LIVE
+
+
+@dataclass(frozen=True, slots=True)
+class Happened:
+    """A payment or another event.
+
+    kind: "payment", or a kind of ledger.filed.KINDS. key: as its sender gave it. minor: what it moved, in minor units
+    (a waiver: what was really given up; a reversal: what it took back); None where it moves nothing by itself.
+    taken_back: it counts no more. detail: as the row of account_event keeps it.
+    """
+
+    on: date
+    key: str
+    kind: str
+    minor: int | None
+    taken_back: bool
+    detail: Mapping[str, Any]
+
+
+# A waiver or a write-off moves what was owed, which its transaction tells; a sale moves the price.
+_READ = f"""
+    SELECT paid_on, ref, 'payment', amount_minor, taken_back_on IS NOT NULL, '{{}}'::jsonb
+    FROM payment WHERE account_id = %(id)s
+    UNION ALL
+    SELECT e.value_on, e.key, e.kind,
+           coalesce((e.detail ->> 'price')::bigint, moved.minor, (e.detail ->> 'amount')::bigint), NOT {LIVE}, e.detail
+    FROM account_event e LEFT JOIN LATERAL (
+        SELECT sum(n.amount_minor) FILTER (WHERE n.amount_minor > 0)::bigint AS minor
+        FROM journal_transaction t JOIN journal_entry n ON n.transaction_id = t.id
+        WHERE t.account_id = e.account_id AND t.reverses IS NULL
+            AND regexp_replace(t.key, '^[0-9]+/', '') = 'event:' || e.key
+        GROUP BY t.id ORDER BY t.id DESC LIMIT 1) moved ON true
+    WHERE e.account_id = %(id)s
+    ORDER BY 1 DESC, 3, 2"""
+
+
+def happened(connection: psycopg.Connection[Any], account_id: int) -> tuple[Happened, ...]:
+    """All that happened to an account, the newest first."""
+    with connection.cursor(row_factory=psycopg.rows.tuple_row) as cursor:
+        found = [Happened(*row) for row in cursor.execute(_READ, {"id": account_id})]
+    moved = {(payment_key if each.kind == "payment" else event_key)(each.key): each.minor for each in found}
+    return tuple(
+        replace(each, minor=moved.get(each.detail["of"])) if each.kind in ("reversed", "charged_back") else each
+        for each in found
+    )
+
+
+_NAMES: Mapping[str, str] = {
+    "payment": N_("Paid"),
+    "purchased": N_("Purchase"),
+    "cash": N_("Cash drawn"),
+    "charged": N_("Charged: %(what)s"),
+    "waived": N_("Waived: %(what)s"),
+    "reversed": N_("Reversed: %(of)s"),
+    "charged_back": N_("Charged back: %(of)s"),
+    "written_off": N_("Written off"),
+    "sold": N_("Sold"),
+    "plan": N_("Repayment plan: %(n)s instalments, the first due on %(first)s"),
+    "reage": N_("Re-aged: %(n)s instalments, the first due on %(first)s"),
+    "rescheduled": N_("New schedule: %(n)s instalments, the first due on %(first)s"),
+    "forborne": N_("Forbearance until %(until)s"),
+    "frozen": N_("Freeze until %(until)s"),
+    "rate_changed": N_("Rate changed"),
+}
+_OF_KIND: Mapping[str, str] = {
+    Kind.COST: N_("Cost of enforcement"),
+    Kind.FEE: N_("Fee"),
+    Kind.INTEREST: N_("Interest"),
+    Kind.PENALTY: N_("Penalty interest"),
+    Kind.LATE_FEE: N_("Late fee"),
+    Kind.PRINCIPAL: N_("Principal"),
+}
+
+
+def name_of(event: Happened, gettext: Callable[[str], str], day: Callable[[date], str]) -> str:
+    """What happened in words, without its amount; `day` writes a day as the reader has it."""
+    kept, values, name = event.detail, dict[str, str](), event.kind
+    match event.kind:
+        case "purchased":
+            name = "cash" if kept["cash"] else name
+        case "charged" | "waived":
+            what = _OF_KIND[kept["kind"]]
+            values["what"] = gettext(what)
+        case "reversed" | "charged_back":
+            values["of"] = str(kept["of"]).partition(":")[2]
+        case "rescheduled":
+            name = kept["reason"] if kept["reason"] in _NAMES else name
+            lines: Sequence[Mapping[str, Any]] = kept["schedule"]
+            values |= {"n": str(len(lines)), "first": day(date.fromisoformat(lines[0]["due_on"]))}
+        case "forborne":
+            name = "frozen" if kept["freezes"] else name
+            values["until"] = day(date.fromisoformat(kept["until"]))
+    return gettext(_NAMES[name]) % values if values else gettext(_NAMES[name])
