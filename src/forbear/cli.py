@@ -17,15 +17,11 @@ from rich.console import Console
 from forbear import law_cli
 from forbear.errors import ForbearError
 from forbear.home import home
-from forbear.law_cli import find_account, rulebook
+from forbear.law_cli import rulebook
 from forbear.lazy import add_later
-from forbear.telling import Lang, out, say, told
+from forbear.telling import Lang, out, say, spoken, told
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from babel.support import NullTranslations
-
     from forbear.nightly.explain import Explanation
     from forbear.nightly.report import Summary
     from forbear.nightly.run import Night
@@ -72,12 +68,13 @@ def explain(
 ) -> None:
     """Say in words what was decided for an account, and why nothing milder or harsher was."""
     from forbear.nightly.explain import explain as explained
+    from forbear.servicing.find import find
     from forbear.store.engine import engine, migrate
     from forbear.store.errors import one_line
 
     migrate()
+    account_id = find(account_ref, book_name).id
     with one_line(), engine().connect() as connection:
-        account_id = find_account(connection, account_ref, book_name)
         _print_explanation(explained(connection, account_id, run_id, lang, rulebook()), lang)
 
 
@@ -123,7 +120,7 @@ def serve(
     console.end_in_order()
     listening = console.listen(host, port, allow_remote)
     migrate()
-    _ = _spoken(lang)[0].gettext
+    _ = spoken(lang).gettext
     told = _("The console is at %(address)s (it has no login yet; Ctrl-C ends it).")
     say(told % {"address": console.address(listening)})
     console.run(listening, rulebook(), allow_remote)
@@ -165,8 +162,7 @@ def _print_night(night: "Night", lang: str, real_only: bool = False) -> None:
     from forbear.store.engine import engine
     from forbear.store.errors import one_line
 
-    language, count = _spoken(lang)
-    _, ngettext = language.gettext, language.ngettext
+    _, ngettext, count = spoken(lang)
     with one_line(), engine().connect() as connection:
         _print_summary(summary(connection, night.run_id), lang)
         without = unrecorded(connection, night.as_of, real_only)
@@ -190,8 +186,7 @@ def _print_summary(found: "Summary", lang: str) -> None:
 
     from forbear.nightly.report import BUCKETS
 
-    language, count = _spoken(lang)
-    _ = language.gettext
+    _, _plural, count = spoken(lang)
     table = Table(title=_("The next step, by days past due"), title_justify="left")
     table.add_column(_("Next step"))
     table.add_column(_("Accounts"), justify="right")
@@ -248,14 +243,6 @@ def _print_explanation(found: "Explanation", lang: str) -> None:
         how = f"{to.colon}{fact.how_text}" if fact.how_text else ""
         origin = "" if fact.how == "observed" else f"  [{origins[fact.how]}{how}]"
         say(f"  {fact.name}{to.colon}{fact.value}{origin}")
-
-
-def _spoken(lang: str) -> "tuple[NullTranslations, Callable[[int], str]]":
-    """The catalogue of a language, and how it writes a whole number."""
-    from forbear.locale import LANGUAGES
-    from forbear.web.format import Formats
-
-    return LANGUAGES[lang].catalogue, Formats(LANGUAGES[lang]).count
 
 
 def main() -> None:

@@ -1,20 +1,25 @@
 """The commands of the gate: `forbear gate ask|use|outcome`. Thin rims, as in cli.py."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, get_args
 from uuid import UUID, uuid4
+from zoneinfo import ZoneInfo
 
 import typer
 from pydantic import TypeAdapter, ValidationError
 
 from forbear.contact import services
-from forbear.contact.errors import NotUsable
+from forbear.contact.errors import Misasked, NotUsable
 from forbear.contact.models import Decision, Number, Outcome, Request
-from forbear.law_cli import borrowers_clock, find_account, rulebook, say_missing
+from forbear.law_cli import borrowers_clock, rulebook, say_missing, say_unrecorded
 from forbear.locale import N_
+from forbear.nightly.report import unrecorded_of
 from forbear.nightly.why import missing_of_contact
 from forbear.rulebook.book import Rulebook
 from forbear.rulebook.cite import cited
 from forbear.rulebook.models import Vocabulary
+from forbear.servicing.find import find
 from forbear.store.engine import engine, migrate
 from forbear.store.errors import one_line
 from forbear.telling import Lang, UserError, say
@@ -61,8 +66,7 @@ def ask(
     """Ask for one contact now. Ends with 0 where it is granted, else with 1."""
     migrate()
     book = rulebook()
-    with one_line(), engine().connect() as connection:
-        account_id = find_account(connection, account_ref, book_name)
+    account_id = find(account_ref, book_name).id
     given = {"to_whom": to, **_facts(book.vocabulary, fact or [])}
     try:
         request = Request(
@@ -80,11 +84,12 @@ def ask(
         if name == "text_sha256":
             raise UserError(N_("--text-sha256: give the 64 hexadecimal digits of the text's SHA-256.")) from None
         if name:
-            raise UserError(N_("%(field)s: can't be used as it is written: docs/gate.md"), field=name) from None
+            raise UserError(N_("%(field)s: can't be used as it is written: docs/gate.md"), field=_typed(name)) from None
         raise UserError(
             N_("Give --decided-by, --reason and --overrides together, by another than --by, or none of them.")
         ) from None
-    answer = services.ask(book, request)
+    with _as_typed():
+        answer = services.ask(book, request)
     if answer.permission is not None:
         until = borrowers_clock(answer.permission.expires_at, _zones(answer), lang)
         say(_word("granted", lang, until=until, id=answer.permission.id))
@@ -112,9 +117,37 @@ def _say_refusal(book: Rulebook, answer: Decision, lang: str) -> None:
     if answer.earliest is not None:
         say(_word("earliest", lang, at=borrowers_clock(answer.earliest, _zones(answer), lang)))
 
+    zones = _zones(answer)
+    # Where it is two days at once, the later one: a record must reach it.
+    day = max(answer.requested_at.astimezone(ZoneInfo(zone)).date() for zone in (zones or "UTC").split("|"))
+    with one_line(), engine().connect() as connection:
+        behind = unrecorded_of(connection, answer.account_id, day)
+    for each in behind:
+        say_unrecorded(each, day, lang)
+
 
 def _zones(answer: Decision) -> str | None:
     return answer.basis.zones if answer.basis is not None else None
+
+
+#: What a field of a request is called where it is typed, if not by an option of its own name.
+_TYPED = {"account_id": "ACCOUNT", "outcome": "OUTCOME", "facts.to_whom": "--to", "facts": "--fact"}
+
+
+def _typed(field: str) -> str:
+    """A field of a request by the name of the option that gives it."""
+    if field.startswith("facts.") and field not in _TYPED:
+        return f"--fact {field.removeprefix('facts.')}"
+    return _TYPED.get(field) or "--" + field.replace("_", "-")
+
+
+@contextmanager
+def _as_typed() -> Iterator[None]:
+    """What is misasked is told of the option."""
+    try:
+        yield
+    except Misasked as error:
+        raise error.of(_typed(error.field)) from None
 
 
 @gate.command()
@@ -129,10 +162,10 @@ def use(
     """Use a permission for exactly what it was given for: the contact is made now, and is on record."""
     migrate()
     book = rulebook()
-    with one_line(), engine().connect() as connection:
-        account_id = find_account(connection, account_ref, book_name)
+    account_id = find(account_ref, book_name).id
     try:
-        services.use(book, permission, account_id=account_id, step=step, text_sha256=text_sha256)
+        with _as_typed():
+            services.use(book, permission, account_id=account_id, step=step, text_sha256=text_sha256)
     except NotUsable as refused:
         if refused.decision is not None:
             _say_refusal(book, refused.decision, lang)
@@ -157,7 +190,8 @@ def outcome(
         raise UserError(
             N_("%(field)s: give a number of letters, digits and ._:-, at most 64; never a name."), field="--by"
         ) from None
-    services.report(rulebook(), permission, known[ended], by)
+    with _as_typed():
+        services.report(rulebook(), permission, known[ended], by)
     say(_word("reported", lang))
 
 

@@ -14,24 +14,18 @@ from forbear.intake.books import books as books_on_file
 from forbear.intake.books import remove
 from forbear.intake.models import Refused, columns_of, told
 from forbear.intake.services import Kept, Report, drop, import_book, mend, nothing_waits, quarantined
-from forbear.locale import LANGUAGES
 from forbear.store.engine import copy_connection, migrate
 from forbear.store.errors import one_line
 from forbear.synth.draw import DEFAULT_AS_OF, MAX_ACCOUNTS, Request
 from forbear.synth.parameters import jurisdictions, parameters
 from forbear.synth.write import write as write_synthetic
-from forbear.telling import Lang, UserError, say
-from forbear.web.format import Formats
+from forbear.telling import Lang, UserError, say, spoken
 
 err = Console(stderr=True)
 quarantine = typer.Typer(no_args_is_help=True, help="Rows that were kept aside, and how to settle them.")
 books = typer.Typer(no_args_is_help=True, help="The books on file.")
 KeptId = Annotated[int, typer.Argument(metavar="ID", help="its number in `forbear quarantine list`")]
 Gettext = Callable[[str], str]
-
-
-def _words(lang: str) -> Gettext:
-    return LANGUAGES[lang].catalogue.gettext
 
 
 # ---- import -----------------------------------------------------------------------------------------
@@ -56,7 +50,7 @@ def take_in(file: Path, mapping: str, lang: str) -> Report:
         bar.update(task, completed=done, total=rows)
 
     try:
-        _ = _words(lang)
+        _ = spoken(lang).gettext
         task = bar.add_task(_("rows"), total=None)
         return import_book(file, mapping, progress)
     finally:
@@ -72,8 +66,7 @@ _ENCODINGS = {"utf-8-sig": "UTF-8", "gb18030": "GB18030", "parquet": "Parquet"}
 
 def print_import(report: Report, lang: str) -> None:
     """What was taken in, in words. Ends with 4 where rows were kept aside."""
-    language, count = LANGUAGES[lang].catalogue, Formats(LANGUAGES[lang]).count
-    _, ngettext = language.gettext, language.ngettext
+    _, ngettext, count = spoken(lang)
     if report.again:
         say(_("%(book)s: this file was taken in before by this mapping; nothing was changed.") % {"book": report.book})
     else:
@@ -123,31 +116,27 @@ def print_import(report: Report, lang: str) -> None:
 def quarantine_list(lang: Lang = "en") -> None:
     """List what waits: row, field, reason and remedy, a line for each field; what a waiting loan holds, under it."""
     migrate()
-    _ = _words(lang)
+    _ = spoken(lang).gettext
     if not (waiting := _waiting()):
         say(_("Nothing waits in quarantine."))
     for kept in waiting:
-        # A row that can't be read has no field of its own.
-        field = _("row") if kept.field == "row" and not kept.row else kept.field
-        place = {"book": kept.book, "table": kept.table, "row": kept.row_number, "field": field}
-        at_row = _("%(book)s, %(table)s row %(row)s, %(field)s")
-        at = at_row if kept.row_number > 0 else _("%(book)s, %(table)s on file, %(field)s")
-        say(f"{'  ' if kept.follows else ''}{kept.id}: {at % place}{_told(kept, _)}")
+        say(("  " if kept.follows else "") + _line(kept, _))
 
 
 @quarantine.command("show")
 def quarantine_show(kept_id: KeptId, lang: Lang = "en") -> None:
-    """Show the row itself. It may hold personal data."""
+    """Show why a row waits, as the list does, and the row itself. It may hold personal data."""
     migrate()
-    _ = _words(lang)
-    found = [kept for kept in _waiting() if kept.id == kept_id]
-    if not found:
+    _ = spoken(lang).gettext
+    kept = next((kept for kept in _waiting() if kept.id == kept_id), None)
+    if kept is None:
         raise nothing_waits(kept_id)
-    if not found[0].row:
+    say(_line(kept, _))
+    if not kept.row:
         say(_("The row could not be read: it has more or fewer fields than the heading."))
-    order = columns_of(found[0].table)  # the database keeps no order of a row's fields
-    for name in sorted(found[0].row, key=lambda name: order.index(name) if name in order else len(order)):
-        say(f"{name} = {found[0].row[name]}")
+    order = columns_of(kept.table)  # the database keeps no order of a row's fields
+    for name in sorted(kept.row, key=lambda name: order.index(name) if name in order else len(order)):
+        say(f"{name} = {kept.row[name]}")
 
 
 def _waiting() -> list[Kept]:
@@ -163,7 +152,7 @@ def quarantine_mend(
 ) -> None:
     """Take a row in again, with fields changed or as it is; where it is still wrong, nothing of it is kept."""
     migrate()
-    _ = _words(lang)
+    _ = spoken(lang).gettext
     pairs = [change.partition("=") for change in changes or ()]
     if any(not sign for _name, sign, _value in pairs):
         raise UserError(_("Write each change as field=value."))
@@ -176,9 +165,19 @@ def quarantine_mend(
 def quarantine_drop(kept_id: KeptId, lang: Lang = "en") -> None:
     """Leave a row out for good: what is on file without it stands."""
     migrate()
-    _ = _words(lang)
+    _ = spoken(lang).gettext
     drop(kept_id)
     say(_("Dropped."))
+
+
+def _line(kept: Kept, _: Gettext) -> str:
+    """A row that waits: its number, its book, table, row and field, why, and what to do."""
+    # A row that can't be read has no field of its own.
+    field = _("row") if kept.field == "row" and not kept.row else kept.field
+    place = {"book": kept.book, "table": kept.table, "row": kept.row_number, "field": field}
+    at_row = _("%(book)s, %(table)s row %(row)s, %(field)s")
+    at = at_row if kept.row_number > 0 else _("%(book)s, %(table)s on file, %(field)s")
+    return f"{kept.id}: {at % place}{_told(kept, _)}"
 
 
 def _told(refused: Refused | Kept, gettext: Gettext) -> str:
@@ -194,15 +193,17 @@ def _told(refused: Refused | Kept, gettext: Gettext) -> str:
 def books_list(lang: Lang = "en") -> None:
     """List the books on file: loans, rows kept aside, and until when contacts are on record."""
     migrate()
-    _ = _words(lang)
+    _, ngettext, count = spoken(lang)
     with one_line(), copy_connection() as connection:
         found = books_on_file(connection)
     if not found:
         say(_("No book is on file."))
     for each in found:
-        said = {"book": each.name, "place": each.jurisdiction, "loans": f"{each.loans:,}"}
-        line = _("%(book)s (%(place)s): %(loans)s loans, %(bad)s rows kept aside, on record until %(day)s")
-        say(line % {**said, "bad": f"{each.kept_aside:,}", "day": each.recorded_until or _("no day")})
+        loans = ngettext("%(n)s loan", "%(n)s loans", each.loans) % {"n": count(each.loans)}
+        bad = ngettext("%(n)s row kept aside", "%(n)s rows kept aside", each.kept_aside) % {"n": count(each.kept_aside)}
+        line = _("%(book)s (%(place)s): %(loans)s, %(bad)s, on record until %(day)s")
+        told = {"loans": loans, "bad": bad, "day": each.recorded_until or _("no day")}
+        say(line % {"book": each.name, "place": each.jurisdiction, **told})
         if each.synthetic:
             say("  " + _("Synthetic: no such person exists."))
 
@@ -213,14 +214,14 @@ def books_remove(
 ) -> None:
     """Remove a synthetic book of which no decision and no other record speaks."""
     migrate()
-    _ = _words(lang)
+    _ = spoken(lang).gettext
     remove(name)
     say(_("%(book)s was removed.") % {"book": name})
 
 
 def say_left_out(lang: str) -> None:
     """Name the synthetic books that a night leaves out, since a lender's book is on file."""
-    _ = _words(lang)
+    _ = spoken(lang).gettext
     with one_line(), copy_connection() as connection:
         found = books_on_file(connection)
         if not all(each.synthetic for each in found):
@@ -247,7 +248,7 @@ def synth(
     lang: Lang = "en",
 ) -> None:
     """Draw a synthetic book of any size: for scale only, no real borrower. See docs/synthetic-books.md."""
-    _ = _words(lang)
+    _ = spoken(lang).gettext
     request = Request(accounts, seed, as_of.date(), parameters(jurisdiction))
     migrate()
     with _bar(transient=False) as bar:

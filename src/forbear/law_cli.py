@@ -17,8 +17,6 @@ from forbear.rulebook.models import Cap, Dated, Hours, Keep, Rule, Within, at
 from forbear.telling import Lang, UserError, say
 
 if TYPE_CHECKING:  # each command imports what it uses when it is run
-    import sqlalchemy as sa
-
     from forbear.nightly.report import Unrecorded
     from forbear.rulebook.book import Rulebook
 
@@ -31,29 +29,6 @@ def rulebook() -> "Rulebook":
     from forbear.rulebook.load import load
 
     return load(*own_packs())
-
-
-def find_account(connection: "sa.Connection", ref: str, book_name: str | None) -> int:
-    """Our number of an account by the lender's. Raises UserError."""
-    import sqlalchemy as sa
-
-    from forbear.store.tables import account, book
-
-    query = sa.select(account.c.id, book.c.name).join(book, book.c.id == account.c.book_id).where(account.c.ref == ref)
-    found = {row.name: int(row.id) for row in connection.execute(query.order_by(book.c.name))}
-    if not found:
-        raise UserError(N_("No book has an account of that number. The console's work list shows the numbers on file."))
-    if book_name is not None and book_name not in found:
-        raise UserError(
-            N_("Book %(book)s has no account of that number; %(known)s has. Mend --book."),
-            book=repr(book_name),
-            known=", ".join(found),
-        )
-    if book_name is None and len(found) > 1:
-        raise UserError(
-            N_("Several books have an account of that number: add --book, one of %(known)s."), known=", ".join(found)
-        )
-    return found[book_name or next(iter(found))]
 
 
 #: What the commands say: {key: {language: text}}.
@@ -115,8 +90,8 @@ _WORDS: Mapping[str, Mapping[str, str]] = {
     "earliest": {"zh-Hans": "最早合法时间：{at}", "zh-Hant": "最早合法時間：{at}", "en": "Lawful from: {at}"},
     "not_within": {"zh-Hans": "{n} 天内没有合法时间。", "zh-Hant": "{n} 天內沒有合法時間。",
                    "en": "At no time within {n} days is it lawful, as things stand."},
-    "replayed": {"zh-Hans": "第 {run} 次运行（{day}，规则 {sha}{same}）：{n} 项决定重算，{agree} 项一致。",
-                 "zh-Hant": "第 {run} 次執行（{day}，規則 {sha}{same}）：{n} 項決定重算，{agree} 項一致。",
+    "replayed": {"zh-Hans": "批次 {run}（{day}，规则 {sha}{same}）：{n} 项决定重算，{agree} 项一致。",
+                 "zh-Hant": "批次 {run}（{day}，規則 {sha}{same}）：{n} 項決定重算，{agree} 項一致。",
                  "en": "Run {run} ({day}, rulebook {sha}{same}): {n} decisions replayed, {agree} agree."},
     "asked_again": {"zh-Hans": "请求 {id}（{at}，规则 {sha}{same}）：{verdict}。",
                     "zh-Hant": "請求 {id}（{at}，規則 {sha}{same}）：{verdict}。",
@@ -125,8 +100,8 @@ _WORDS: Mapping[str, Mapping[str, str]] = {
     "agrees": {"zh-Hans": "与当时的答复及理由一致。", "zh-Hant": "與當時的答覆及理由一致。",
                "en": "The kept answer and its reasons agree."},
     "other_file": {"zh-Hans": "，现行文件已变更", "zh-Hant": "，現行檔案已變更", "en": ", no longer the one on file"},
-    "touched": {"zh-Hans": "{day} 至 {then}：第 {run} 次运行的 {n} 个账户中，{k} 个会受影响。",
-                "zh-Hant": "{day} 至 {then}：第 {run} 次執行的 {n} 個帳戶中，{k} 個會受影響。",
+    "touched": {"zh-Hans": "{day} 至 {then}：批次 {run} 的 {n} 个账户中，{k} 个会受影响。",
+                "zh-Hant": "{day} 至 {then}：批次 {run} 的 {n} 個帳戶中，{k} 個會受影響。",
                 "en": "From {day} to {then}: of the {n} accounts of run {run}, {k} would be touched."},
     "gate_only": {"zh-Hans": "仅准入口核对，下列账户不计", "zh-Hant": "僅准入口核對，下列帳戶不計",
                   "en": "the gate alone asks it: not in the accounts below"},
@@ -362,8 +337,8 @@ def why(
     from forbear.locale import LANGUAGES as SPOKEN
     from forbear.nightly import why as asking
     from forbear.nightly.explain import fact_text
-    from forbear.store.engine import engine, migrate
-    from forbear.store.errors import one_line
+    from forbear.servicing.find import find
+    from forbear.store.engine import migrate
     from forbear.web.format import Formats
 
     found = rulebook()
@@ -373,8 +348,7 @@ def why(
         raise UserError(N_("%(step)s is no contact. It is one of %(known)s."), step=repr(step), known=names)
     facts = _facts(found, given or [])
     migrate()
-    with one_line(), engine().connect() as connection:
-        account_id = find_account(connection, account_ref, book_name)
+    account_id = find(account_ref, book_name).id
     told = asking.why(account_id, step, moment, facts, found, agency)
     answer, to, zones = told.answer, Formats(SPOKEN[lang]), told.zones.split("|") if told.zones else []
 

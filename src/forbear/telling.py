@@ -1,9 +1,11 @@
 """How a command speaks: the language it was asked in, a line as it is, and a refusal in that language."""
 
+from collections.abc import Callable
 from contextvars import ContextVar
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import typer
+from babel.numbers import format_decimal
 from rich.console import Console
 
 from forbear.errors import ForbearError, WordedError
@@ -33,6 +35,21 @@ Lang = Annotated[str, typer.Option("--lang", envvar="FORBEAR_LANG", callback=lan
 def say(text: str = "") -> None:
     """Print a line as it is."""
     out.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+class Spoken(NamedTuple):
+    """How a language says a text, one of several, and a whole number."""
+
+    gettext: Callable[[str], str]
+    ngettext: Callable[[str, str, int], str]
+    number: Callable[[int], str]
+
+
+def spoken(lang: str) -> Spoken:
+    """The catalogue of a language, and how it writes a whole number."""
+    language = LANGUAGES[lang]
+    catalogue = language.catalogue
+    return Spoken(catalogue.gettext, catalogue.ngettext, lambda number: format_decimal(number, locale=language.locale))
 
 
 def told(error: ForbearError) -> str:

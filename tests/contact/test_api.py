@@ -1,5 +1,6 @@
 """The gate over HTTP and by the command: what a dialer sends, and what it gets."""
 
+import re
 import uuid
 from collections.abc import Callable
 from typing import Any
@@ -9,7 +10,7 @@ from starlette.testclient import TestClient
 from typer.testing import CliRunner
 
 from forbear.cli import app
-from forbear.contact.errors import NotUsable
+from forbear.contact.errors import Misasked, NotUsable
 from forbear.contact.models import Request
 from forbear.rulebook.book import Rulebook
 from forbear.telling import told
@@ -114,6 +115,76 @@ def test_what_is_misasked_is_told_in_the_language_asked_for(
     wanted = body(store.lend()) | {"step": "none"}
     refused = dialer.post("/gate/permissions", json=wanted, headers={"accept-language": tag})
     assert refused.status_code == 422 and refused.json()["message"].startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("change", "field", "said"),
+    [
+        ({"step": None}, "step", ("is no text", "不是文本")),
+        ({"requested_by": "王小明"}, "requested_by", ("is not written as it must be", "书写不合要求")),
+        ({"phone": "13800138000"}, "phone", ("is no field of this request", "不是此请求的字段")),
+        ({"key": "7"}, "key", ("is no UUID", "不是 UUID")),
+        ({"account_id": "A"}, "account_id", ("is no whole number", "不是整数")),
+        ({"account_id": 0}, "account_id", ("is out of bounds", "超出范围")),
+        ({"step": "x" * 65}, "step", ("at most 64 characters", "64 个字符")),
+        ({"facts": []}, "facts", ("is no JSON object", "不是 JSON 对象")),
+        ({"facts": {"to_whom": []}}, "facts.to_whom", ("is no text", "不是文本")),
+        ({"decided_by": "s2"}, "body", ("which belong together", "三者须一并给出")),
+        (
+            {"decided_by": "dialer-1", "reason": "r", "overrides": str(uuid.uuid4())},
+            "body",
+            ("the same number", "编号相同"),
+        ),
+    ],
+)
+def test_each_kind_of_fault_in_a_field_is_told_in_the_asker_s_language(
+    store: Any, dialer: TestClient, body: Body, change: dict[str, Any], field: str, said: tuple[str, str]
+) -> None:
+    wanted = body(store.lend()) | {"requested_by": "dialer-1"} | change
+    for tag, words in zip(("en", "zh-CN"), said, strict=True):
+        refused = dialer.post("/gate/permissions", json=wanted, headers={"accept-language": tag})
+        told = refused.json()
+        assert (refused.status_code, told["field"], words in told["message"]) == (422, field, True), told
+        if tag == "zh-CN":
+            rest = told["message"].removeprefix(field)
+            names = {"JSON", "UUID", "docs", "gate", "md", "decided_by", "requested_by", "reason", "overrides"}
+            assert {word for word in re.findall(r"[A-Za-z_]{3,}", rest) if word not in names} == set(), told
+
+
+def test_what_is_no_request_at_all_is_told_in_the_asker_s_language(dialer: TestClient) -> None:
+    for tag, words in (("en", "body: is no JSON."), ("zh-TW", "body：不是 JSON。")):
+        header = {"accept-language": tag, "content-type": "application/json"}
+        refused = dialer.post("/gate/permissions", content="{", headers=header)
+        assert refused.status_code == 422 and refused.json()["message"].startswith(words), refused.json()
+        [missing] = {dialer.post("/gate/permissions", json={}, headers=header).json()["message"]}
+        assert missing.startswith(("key: is missing. Give it", "key：為空", "key：缺", "key：")), missing
+    assert "没有该地址" in dialer.get("/gate/x", headers={"accept-language": "zh"}).json()["message"]
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        (("--step", "smoke"), "--step: is no contact"),
+        (("--step", "sms"), "--text-sha256: is missing"),
+        (("--step", "call", "--to", "nobody"), "--to: is no word of the vocabulary"),
+        (("--step", "visit", "--fact", "visitors=99999999999"), "--fact visitors: is out of bounds"),
+        (("--step", "call", "--decided-by", "s2", "--reason", "r", "--overrides", str(uuid.uuid4())), "--overrides: "),
+    ],
+)
+def test_the_command_names_its_own_options(store: Any, typed: tuple[str, ...], said: str) -> None:
+    [(ref,)] = store.sql("SELECT ref FROM account WHERE id = %s", store.lend())
+    done = CliRunner().invoke(app, ["gate", "ask", ref, "--by", "staff-7", *typed])
+    assert isinstance(done.exception, Misasked) and told(done.exception).startswith(said)
+
+
+def test_the_command_says_that_the_record_of_contacts_ended(store: Any) -> None:
+    """Given contacts on record until the day before, the refusal names the book and what to do, as `why` does."""
+    loan = store.lend()
+    [(ref,)] = store.sql("SELECT ref FROM account WHERE id = %s", loan)
+    store.sql("UPDATE book SET recorded_until = '2026-06-29'")
+    for command in (["gate", "ask", ref, "--by", "s1", "--step", "call"], ["why", ref, "--step", "call"]):
+        done = CliRunner().invoke(app, command)
+        assert "contacts are on record until Jun 29, 2026, so nobody is contacted on Jun 30, 2026" in done.output
 
 
 def test_other_addresses_and_ids_are_answered_in_json(dialer: TestClient) -> None:

@@ -138,6 +138,20 @@ def test_good_rows_are_posted_and_bad_ones_named_and_kept_aside(book: Path, aske
         assert not set(re.findall("[a-z_]{2,}", line)) - {"loan_ref", "ref", "paid_on", "amount"}, line
 
 
+@pytest.mark.parametrize(
+    ("typed", "field"),
+    [
+        *(("20260412,1.00", "paid_on"), ("2026-W15-7,1.00", "paid_on"), ("2026-4-12,1.00", "paid_on")),
+        *(("2026-04-12,1e2", "amount"), ("2026-04-12,1_000", "amount"), ("2026-04-12,Infinity", "amount")),
+        *(("2026-04-12,.5", "amount"), ("2026-04-12,１００", "amount")),
+    ],
+)
+def test_a_day_or_amount_in_another_form_is_not_guessed_at(book: Path, asked: Asked, typed: str, field: str) -> None:
+    found = post_file(written(book, f"L1,A,{typed}\n"), as_of=DAY)
+    assert (found.posted, [line.partition(":")[0] for _, line in found.refused]) == (0, [field])
+    assert asked("SELECT count(*) FROM payment") == [(0,)]
+
+
 def test_a_file_sent_again_counts_once_and_its_mended_rows_are_posted(book: Path, asked: Asked) -> None:
     path = written(book, "L1,A,2026-04-12,100.00\nL2,B,2026-04-13,5.00\n")
     assert post_file(path, as_of=DAY).posted == 1

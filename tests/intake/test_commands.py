@@ -187,6 +187,7 @@ def test_a_synthetic_book_is_removed_whole_and_a_real_one_never(forbear: Typed, 
     whole = [asked(fresh_db, f"SELECT to_jsonb(t)::text FROM {table} t ORDER BY 1") for table in tables]
     draw()
     _, out, _ = forbear("books", "list")
+    assert "example (cn): 4 loans, " in out
     assert "synthetic-x (cn): 110 loans, 0 rows kept aside, on record until 2026-06-30" in out
     assert forbear("books", "remove", "synthetic-x")[:2] == (0, "synthetic-x was removed.\n")
     assert [asked(fresh_db, f"SELECT to_jsonb(t)::text FROM {table} t ORDER BY 1") for table in tables] == whole
@@ -214,6 +215,18 @@ def test_a_synthetic_book_that_came_as_a_file_is_removed_with_its_imports(
     with psycopg.connect(fresh_db) as connection:
         for table in ("book", "import", "quarantine", "account", "borrower"):
             assert connection.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,)
+
+
+def test_a_row_that_waits_is_shown_with_its_place_and_reason(forbear: Typed, tmp_path: Path) -> None:
+    folder = own_book(tmp_path / "b", loans=OWN["loans"].replace(",18,", ",-18,"))
+    forbear("import", folder, "--mapping", "forbear")
+    listed = forbear("quarantine", "list")[1].splitlines()
+    [line] = [line for line in listed if "annual_rate" in line]
+    shown = forbear("quarantine", "show", line.split(":")[0])[1].splitlines()
+    assert shown[0] == line and "loans row 2, annual_rate: is too small. Write no less than: 0" in line
+    assert "annual_rate = -18" in shown[1:]
+    # And in the list of books, one is one.
+    assert " loans, " in (books := forbear("books", "list")[1]) and "1 rows" not in books
 
 
 def test_what_waits_is_listed_by_number_under_its_loan_and_once(forbear: Typed, fresh_db: str, tmp_path: Path) -> None:

@@ -115,7 +115,8 @@ def test_utf8_with_and_without_bom_and_gb18030_are_read(fresh_db: str, tmp_path:
     ("table", "old", "new", "field", "said"),
     [
         ("loans", "2026-01-10", "10.01.26", "opened_on", "YYYY-MM-DD"),
-        ("loans", "1000.00", "-1000.00", "principal", "not negative"),
+        ("loans", "1000.00", "-1000.00", "principal", "Write no less than: 0"),
+        ("loans", ",18,", ",-18,", "annual_rate", "Write no less than: 0"),
         ("loans", "1000.00", "1000.005", "principal", "Round the amount"),
         ("loans", ",CNY", ",XXZ", "currency", "is no currency"),
         ("loans", ",CNY", ",USD", "currency", "another currency than the book's"),

@@ -75,6 +75,13 @@ def test_a_translation_is_written_in_its_own_script(tag: str) -> None:
             ideographs.encode(CHARSETS[tag])
 
 
+@pytest.mark.parametrize("tag", CHARSETS)
+def test_a_book_and_a_run_have_one_word_each(tag: str) -> None:
+    """A book is 账册 and a run 批次: whoever reads another word looks for another thing."""
+    told = [text for message in catalogue(tag) if message.id for text in strings(message)]
+    assert [text for text in told if re.search(r"簿|账本|帳本|次运行|次執行|尚无运行|尚無執行", text)] == []
+
+
 def test_the_pages_speak_the_languages_of_the_rulebook() -> None:
     assert set(LANGUAGES) == set(RULEBOOK_LANGUAGES)
 

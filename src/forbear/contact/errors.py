@@ -22,6 +22,11 @@ class Misasked(WordedError):
         self.field, self.reason, self.remedy = field, *map(str, self._parts)
         super().__init__(f"{field}: {self.reason}. {self.remedy}")
 
+    def of(self, field: str) -> "Misasked":
+        """The same, of a field that the asker knows by another name."""
+        reason, remedy = self._parts
+        return Misasked(field, reason.text, remedy.text, **reason.values)
+
     def told(self, gettext: Callable[[str], str]) -> str:
         """The line in the reader's language."""
         reason, remedy = (part.told(gettext) for part in self._parts)
@@ -32,7 +37,7 @@ class NoSuchPermission(WordedError):
     """No permission has that id."""
 
     def __init__(self) -> None:
-        super().__init__(N_("No permission has that id. Ask the gate first: POST /gate/permissions"))
+        super().__init__(N_("No permission has that id. Ask the gate first."))
 
 
 #: Why a permission can't be used: by the word that a program is told, what a person is.

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, NamedTuple
 from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from forbear.ledger.models import Event, Instalment, Late, Terms
 from forbear.rulebook.answer import Verdict
@@ -87,9 +88,9 @@ class Request(BaseModel):
     @model_validator(mode="after")
     def _both(self) -> "Request":
         if len({self.decided_by is None, self.reason is None, self.overrides is None}) > 1:
-            raise ValueError("decided_by, reason and overrides belong together; give all or none")
+            raise PydanticCustomError("together", "decided_by, reason and overrides belong together; give all or none")
         if self.decided_by is not None and same_number(self.decided_by, self.requested_by):
-            raise ValueError("decided_by must be another than requested_by: nobody lifts a refusal of their own")
+            raise PydanticCustomError("own", "decided_by must be another than requested_by")
         return self
 
 

@@ -229,7 +229,7 @@ def _lacked(connection: Connection, request: Request, at: datetime) -> frozenset
         raise Misasked(
             "overrides",
             wrong,
-            N_("Ask without decided_by; on that answer another person may decide once"),
+            N_("Ask without a decision; on that answer another person may decide once"),
             hours=f"{OVERRIDE_WITHIN.total_seconds() / 3600:g}",
         )
     return frozenset(lacked)

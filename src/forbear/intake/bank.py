@@ -8,6 +8,7 @@ counts once, whoever brought it, so that a file may be sent again as often as on
 import gc
 import multiprocessing
 import os
+import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -35,6 +36,7 @@ from forbear.store.errors import one_line
 COLUMNS = ("loan_ref", "ref", "paid_on", "amount")
 #: Payments to a commit.
 CHUNK = 2_000
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 #: Signs in the number of a payment.
 MAX_REF = 200
 #: From this many rows on, a file has a part for each core.
@@ -275,7 +277,8 @@ def _read(row: Row, job: _Job, accounts: Mapping[str, tuple[int, date]]) -> tupl
             N_("ref: the payment has a number of more than %(most)s signs. Give it a shorter one."), most=MAX_REF
         )
     try:
-        on = date.fromisoformat(paid_on)
+        # Python itself takes other forms, too: 20260310, 2026-W11-2.
+        on = date.fromisoformat(paid_on if _DAY.fullmatch(paid_on) else "")
     except ValueError:
         raise ServicingError(N_("paid_on: '%(day)s' is no day. Write it as 2026-03-10."), day=paid_on) from None
     account_id, day = accounts[loan_ref]

@@ -248,7 +248,8 @@ def told(text: str, gettext: Callable[[str], str]) -> str:
     return said + ((colon if said == sentence else "：") + values if colon else "")
 
 
-#: What is said of a field by the kind of its error, the first word of pydantic's own name of it: (why, what to do).
+#: What is said of a field by the kind of its error, pydantic's own name of it or that name's first word: (why, what to
+#: do).
 _WORDS = {
     "missing": (N_("is empty"), N_("Fill the field.")),
     "string": (N_("is empty or too long"), N_("Fill the field, with 200 characters at the most.")),
@@ -267,6 +268,7 @@ _WORDS = {
         N_("is too small"),
         N_("An amount is not negative; a payment taken back is a reversal, not a negative payment."),
     ),
+    "greater_than_equal": (N_("is too small"), N_("Write no less than")),
     "less": (N_("is beyond the bounds"), N_("Check the figure and its unit.")),
     "literal": (N_("is none of the words that are listed"), N_("Use one of these")),
     "zone": (N_("is no such time zone"), N_("Write names such as Asia/Shanghai, joined by | where there are several.")),
@@ -282,9 +284,12 @@ _OTHERWISE = (N_("can't be read"), N_("Mend the field."))
 def refusals(error: ValidationError, named: Callable[[ErrorDetails], str]) -> Iterator[Refused]:
     """Every field that a model refused, by the name that `named` gives it; no value of the row is repeated."""
     for each in error.errors(include_url=False, include_input=False):
-        reason, remedy = _WORDS.get(each["type"].split("_")[0], _OTHERWISE)
-        if words := re.findall(r"'([^']+)'", str(each.get("ctx", {}).get("expected", ""))):
+        kind, context = each["type"], each.get("ctx", {})
+        reason, remedy = _WORDS.get(kind) or _WORDS.get(kind.split("_")[0], _OTHERWISE)
+        if words := re.findall(r"'([^']+)'", str(context.get("expected", ""))):
             remedy += f": {', '.join(words)}"
+        elif "ge" in context:
+            remedy += f": {context['ge']}"
         yield Refused(named(each), reason, remedy)
 
 

@@ -68,6 +68,20 @@ class Unrecorded:
         return gettext(text) % {"book": self.book, "until": day(self.until), "day": day(on)}
 
 
+_OF_PERSON = """
+    SELECT DISTINCT b.name, b.recorded_until FROM account asked
+    JOIN borrower who ON who.id = asked.borrower_id
+    JOIN borrower same ON coalesce(same.same_as, same.id) = coalesce(who.same_as, who.id)
+    JOIN account a ON a.borrower_id = same.id JOIN book b ON b.id = a.book_id
+    WHERE asked.id = :id AND (b.recorded_until IS NULL OR b.recorded_until < :day) ORDER BY b.name"""
+
+
+def unrecorded_of(connection: sa.Connection, account_id: int, on: date) -> tuple[Unrecorded, ...]:
+    """The books of all loans of an account's person whose record of contacts does not reach a day."""
+    rows = connection.execute(sa.text(_OF_PERSON), {"id": account_id, "day": on})
+    return tuple(Unrecorded(*row) for row in rows)
+
+
 def bucket_of(dpd: sa.ColumnElement[int]) -> sa.ColumnElement[str]:
     """The bucket's id of a column of days past due."""
     return sa.case(*((dpd <= b.most, b.id) for b in BUCKETS if b.most is not None), else_=BUCKETS[-1].id)

@@ -12,7 +12,7 @@ from forbear.contact.models import Record, Request
 from forbear.contact.services import answers_of, connected, decide, gravest, zones_of
 from forbear.locale import N_
 from forbear.nightly.errors import NoDecision
-from forbear.nightly.report import Unrecorded
+from forbear.nightly.report import Unrecorded, unrecorded_of
 from forbear.rulebook.answer import Answer
 from forbear.rulebook.load import Rulebook
 from forbear.rulebook.models import Facts, FactValue, Vocabulary
@@ -82,17 +82,9 @@ def why(
         )
     missing = missing_of_contact((each.facts for each in answer.spoke if each.says == "unknown"), rulebook.vocabulary)
     earliest = record.at if decision.granted else None if missing else decision.earliest
-    day = answer.compiled.day
-    behind = [x.account_id for x in record.loans if x.recorded_until is None or x.recorded_until < day]
-    return Why(record.at, answer, earliest, currency, zones_of(record), missing, _unrecorded(behind))
-
-
-def _unrecorded(accounts: list[int]) -> tuple[Unrecorded, ...]:
-    """The books of accounts whose record was found too short."""
-    query = sa.select(book.c.name, book.c.recorded_until).join(account, account.c.book_id == book.c.id).distinct()
     with one_line(), engine().connect() as connection:
-        rows = connection.execute(query.where(account.c.id.in_(accounts)).order_by(book.c.name))
-        return tuple(Unrecorded(*row) for row in rows)
+        behind = unrecorded_of(connection, account_id, answer.compiled.day)
+    return Why(record.at, answer, earliest, currency, zones_of(record), missing, behind)
 
 
 def _as_of(record: Record) -> Record:

@@ -1,22 +1,25 @@
 """Amounts as people write them, in major units, as the ledger takes them."""
 
-from decimal import Decimal, InvalidOperation
+import re
+from decimal import Decimal
 
 from forbear.ledger.models import MAX_MINOR
 from forbear.ledger.models import minor_digits as digits
 from forbear.locale import N_
 from forbear.servicing.errors import ServicingError
 
+#: A plain decimal: no exponent, no separator of thousands, no digits but these.
+_PLAIN = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
+
 
 def minor(amount: str, currency: str) -> int:
     """An amount in major units, as typed, in minor units. Raises ServicingError, naming the remedy."""
-    try:
-        scaled = Decimal(amount).scaleb(digits(currency))
-    except InvalidOperation:
+    if not _PLAIN.fullmatch(amount):
         raise ServicingError(
             N_("amount: '%(amount)s' is no number. Write a plain number such as 1234.50."), amount=amount
-        ) from None
-    if not scaled.is_finite() or not 0 < scaled <= MAX_MINOR:
+        )
+    scaled = Decimal(amount).scaleb(digits(currency))
+    if not 0 < scaled <= MAX_MINOR:
         raise ServicingError(
             N_("amount: %(amount)s is not more than 0, or is too large to be one. Check its sign and unit."),
             amount=amount,

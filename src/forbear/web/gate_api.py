@@ -4,6 +4,7 @@
 taken; 404 no such permission; 503 the database is away, nothing was granted. Addresses hold our own random ids only.
 """
 
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -20,7 +21,7 @@ from forbear.contact.errors import Misasked, NoSuchPermission, NotUsable
 from forbear.contact.models import Decision, Number, Outcome
 from forbear.contact.models import Request as Wanted
 from forbear.errors import WordedError
-from forbear.locale import negotiate
+from forbear.locale import N_, negotiate
 from forbear.rulebook.book import Rulebook
 from forbear.store.errors import StoreError
 
@@ -125,10 +126,8 @@ def gate_api(rulebook: Rulebook) -> FastAPI:
 
     @app.exception_handler(RequestValidationError)
     def _misread(request: Request, error: RequestValidationError) -> JSONResponse:
-        # The place and what is wrong with it; never the value.
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"] if part not in ("body", "path")) or "body"
-        return _problem(422, "misasked", f"{field}: {first['msg']}. Mend the field: docs/gate.md", field)
+        wrong = _misread_as(error.errors()[0])
+        return _problem(422, "misasked", _told(request, wrong), wrong.field)
 
     @app.exception_handler(Misasked)
     def _misasked(request: Request, error: Misasked) -> JSONResponse:
@@ -153,13 +152,55 @@ def gate_api(rulebook: Rulebook) -> FastAPI:
 
     @app.exception_handler(HTTPException)
     def _refused(request: Request, error: HTTPException) -> JSONResponse:
-        return _problem(error.status_code, "no_such_address", "POST to /gate/permissions: docs/gate.md")
+        said = WordedError(N_("There is no such address. POST to /gate/permissions: docs/gate.md"))
+        return _problem(error.status_code, "no_such_address", _told(request, said))
 
     @app.exception_handler(Exception)
     def _fault(request: Request, error: Exception) -> JSONResponse:
-        return _problem(500, "fault", "Forbear failed; nothing was granted. Ask again, and tell who runs it.")
+        said = WordedError(N_("Forbear failed; nothing was granted. Ask again, and tell who runs it."))
+        return _problem(500, "fault", _told(request, said))
 
     return app
+
+
+#: What is wrong with a field and what to do, by the kind of the fault: pydantic's own name of it, or its first word.
+_MISREAD: Mapping[str, tuple[str, str]] = {
+    "missing": (N_("is missing"), N_("Give it")),
+    "extra": (N_("is no field of this request"), N_("Leave it out")),
+    "json": (N_("is no JSON"), N_("Send a JSON object: docs/gate.md")),
+    "model": (N_("is no JSON object"), N_("Send a JSON object: docs/gate.md")),
+    "dict": (N_("is no JSON object"), N_("Send a JSON object: docs/gate.md")),
+    "uuid": (N_("is no UUID"), N_("Give 32 hexadecimal digits in groups of 8, 4, 4, 4 and 12")),
+    "int": (N_("is no whole number"), N_("Give a number from 1 up")),
+    "greater": (N_("is out of bounds"), N_("Give a number from 1 up")),
+    "less": (N_("is out of bounds"), N_("Give a smaller number")),
+    "literal": (N_("is no word of the vocabulary"), N_("Give one of %(known)s")),
+    "string_type": (N_("is no text"), N_("Give it as text, in quotes")),
+    "string_too": (N_("is empty or too long"), N_("Give it in at least 1 and at most %(most)s characters")),
+    "string_pattern": (N_("is not written as it must be"), N_("Write it by the pattern %(pattern)s")),
+    "together": (
+        N_("lacks one of decided_by, reason and overrides, which belong together"),
+        N_("Give all of them, or none"),
+    ),
+    "own": (N_("has the same number in decided_by as in requested_by"), N_("Another person must decide")),
+}
+_OTHERWISE = N_("is of another type"), N_("Give it as docs/gate.md says")
+
+
+def _misread_as(fault: Mapping[str, Any]) -> Misasked:
+    """A fault of pydantic's: the place, what is wrong with it and what to do; never the value."""
+    place = [str(part) for part in fault["loc"] if part not in ("body", "path")]
+    if fault["type"] == "json_invalid":
+        place = []  # pydantic gives a place in the text
+    if place[:1] == ["facts"]:
+        place = place[:2]  # behind the fact's name stands the type that was tried
+    kind, context = fault["type"], fault.get("ctx", {})
+    reason, remedy = (
+        found[0] if (found := [words for name, words in _MISREAD.items() if kind.startswith(name)]) else _OTHERWISE
+    )
+    known = ", ".join(re.findall(r"'([^']+)'", str(context.get("expected", ""))))
+    most, pattern = context.get("max_length", 64), context.get("pattern", "")
+    return Misasked(".".join(place) or "body", reason, remedy, known=known, most=most, pattern=pattern)
 
 
 def _told(request: Request, error: WordedError) -> str:
