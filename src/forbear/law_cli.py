@@ -14,7 +14,7 @@ from forbear.locale import N_
 from forbear.rulebook.cite import cited
 from forbear.rulebook.hours import within_reach
 from forbear.rulebook.models import Cap, Dated, Hours, Keep, Rule, Within, at
-from forbear.telling import Lang, UserError, say
+from forbear.telling import Lang, UserError, say, told
 
 if TYPE_CHECKING:  # each command imports what it uses when it is run
     from forbear.nightly.report import Unrecorded
@@ -226,7 +226,7 @@ def lint_packs(
     extra = (path,) if path is not None else own_packs()
     faults = lint(*extra)
     for fault in faults:
-        say(fault)
+        say(told(fault))
     if faults:
         raise typer.Exit(1)
     say(word("clean", lang))

@@ -45,6 +45,16 @@ def test_a_private_loan_is_held_to_four_times_the_rate_of_its_day() -> None:
     assert found["charge_minor"] == 200_000
 
 
+def test_the_sample_file_that_the_documents_name_costs_what_they_say() -> None:
+    docs = Path(__file__).parents[2] / "docs"
+    for page in (docs / "cost.md", docs.parent / "README.md"):
+        assert "forbear check-loan docs/example-loan.csv" in page.read_text("utf-8")
+    done = run(str(docs / "example-loan.csv"), "--lender-type", "private", "--on", "2026-11-24")
+    assert done.returncode == 0, done.stderr
+    assert "you get 9,500.00 CNY; in 12 payments" in done.stdout and "45.49%" in done.stdout
+    assert "45.49% a year" in (docs / "cost.md").read_text("utf-8")
+
+
 @pytest.mark.parametrize(
     ("language", "words"),
     [

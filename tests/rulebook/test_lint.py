@@ -1,11 +1,13 @@
 """A pack that is wrong: each fault is told by file, rule and remedy; all at once by the linter, the first at load."""
 
+import re
 import tomllib
 from datetime import date
 from pathlib import Path
 
 import pytest
 
+from forbear.locale import LANGUAGES
 from forbear.rulebook.errors import PackError
 from forbear.rulebook.load import PACKS, VOCABULARY, lint, load, read
 from forbear.rulebook.models import Source
@@ -55,7 +57,11 @@ DEFINE = '[[define]]\nid = "NAME"\nis = "IS"\ntext = { zh-Hans = "a", zh-Hant = 
 
 def faults(folder: Path, rules: str, head: str = HEAD) -> list[str]:
     (folder / "wrong.toml").write_text(head + rules, "utf-8")
-    return lint(folder)
+    found = lint(folder)
+    for gettext in (LANGUAGES[tag].catalogue.gettext for tag in ("zh-Hans", "zh-Hant")):
+        told = " ".join(fault.told(gettext) for fault in found)
+        assert re.findall(r"\b(?:the|are|Mend|Write|Give|Add|Name|which)\b", told) == [], "told in another language"
+    return [str(fault) for fault in found]
 
 
 def test_the_shipped_packs_have_no_fault() -> None:
@@ -264,7 +270,7 @@ def test_whatever_stands_in_a_key_a_pack_is_read_or_its_fault_is_told(pack: str)
             wrong = "\n".join([*lines[:k], f"{key} = {other}", *lines[k + 1 :]])
             told = read_files([vocabulary, Source("wrong.toml", wrong.encode())]).faults
             assert told or type(tomllib.loads(f"k = {was}")["k"]) is type(tomllib.loads(f"k = {other}")["k"]), wrong
-            assert all(fault.startswith("wrong.toml: ") and "\n" not in fault for fault in told)
+            assert all(fault.file == "wrong.toml" and "\n" not in str(fault) for fault in told)
 
 
 def test_several_faults_are_told_at_once_and_load_says_how_many_more(tmp_path: Path) -> None:
@@ -280,7 +286,7 @@ def test_a_file_that_is_no_pack_is_told(tmp_path: Path) -> None:
     (tmp_path / "bare.toml").write_text(RULE, "utf-8")
     (tmp_path / "calendars").mkdir()
     (tmp_path / "calendars" / "2027.json").write_text('{"year": 2027}', "utf-8")
-    said = " ".join(lint(tmp_path))
+    said = " ".join(map(str, lint(tmp_path)))
     assert "torn.toml: is not TOML in UTF-8" in said and "bare.toml: has rules but no [instrument]" in said
     assert "calendars/2027.json: is no calendar in the JSON of holiday-cn" in said
     with pytest.raises(PackError, match="no such file or folder"):

@@ -16,9 +16,11 @@ from typing import Any, NamedTuple
 import ibis
 import ibis.expr.types as ir
 
+from forbear.errors import WordedError
+from forbear.locale import N_
 from forbear.rulebook.answer import Answer
 from forbear.rulebook.book import Rulebook
-from forbear.rulebook.errors import PackError
+from forbear.rulebook.errors import Fault, PackError
 from forbear.rulebook.hours import LocalDay, instant, local_day
 from forbear.rulebook.language import (
     Arith,
@@ -107,10 +109,7 @@ class Compiled:
         """
         forbidding = [rule for rule in self.rules if rule.forbid is not None]
         if len(forbidding) > MAX_RULES:
-            raise PackError(
-                f"{len(forbidding)} rules forbid in {self.jurisdiction} on {self.day}; the limit is {MAX_RULES}."
-                " Join rules that share an article and steps."
-            )
+            raise _too_many(len(forbidding), self.jurisdiction, self.day)
         forbids, unknown = [ibis.literal(0, "int64")], [ibis.literal(0, "int64")]
         for bit, rule in enumerate(self.rules):
             if rule.forbid is None:
@@ -360,10 +359,15 @@ class Compiled:
         bound = rule.lenders or self.vocabulary.facts["lender_type"].values
         figures = {lender: value.on(self.day, lender) for lender in bound}
         if None in figures.values():
-            raise PackError(
-                f"{rule.instrument.file}: {rule.id}: the value {name} has no entry for {self.day}, a day on"
-                " which the rule is in force. Give it a value from the rule's first day on."
+            what = WordedError(
+                N_(
+                    "the value %(name)s has no entry for %(day)s, a day on which the rule is in force. Give it a value"
+                    " from the rule's first day on."
+                ),
+                name=name,
+                day=self.day,
             )
+            raise Fault(f"{rule.instrument.file}: {rule.id}", what)
         general = value.on(self.day)
         if len(set(figures.values())) == 1:
             return Const(next(iter(figures.values())) or 0)
@@ -414,11 +418,21 @@ def _compiled(book: Rulebook, jurisdiction: str, day: date, asked: Asked) -> Com
     rules.sort(key=lambda rule: (rule.forbid is None, rule.id))
     forbidding = sum(rule.forbid is not None for rule in rules)
     if asked == "night" and forbidding > MAX_RULES:
-        raise PackError(
-            f"{forbidding} rules that forbid are in force in {jurisdiction} on {day}; the limit is {MAX_RULES}."
-            " Join rules that share an article and steps."
-        )
+        raise _too_many(forbidding, jurisdiction, day)
     return Compiled(jurisdiction, day, book.vocabulary, tuple(rules), asked)
+
+
+def _too_many(forbidding: int, place: str, day: date) -> PackError:
+    return PackError(
+        N_(
+            "%(n)s rules that forbid are in force in %(place)s on %(day)s; the limit is %(most)s. Join rules that share"
+            " an article and steps."
+        ),
+        n=forbidding,
+        place=place,
+        day=day,
+        most=MAX_RULES,
+    )
 
 
 def _every(parts: Iterable[Node]) -> Node:

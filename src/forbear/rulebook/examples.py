@@ -5,7 +5,8 @@ from datetime import date, timedelta
 from dateutil.relativedelta import relativedelta
 
 from forbear.calendars import Calendars, add_working_days
-from forbear.errors import CalendarUnknown
+from forbear.errors import CalendarUnknown, WordedError
+from forbear.locale import N_
 from forbear.rulebook.book import Rulebook
 from forbear.rulebook.cap import ceiling
 from forbear.rulebook.compile import Compiled
@@ -45,16 +46,18 @@ def due_on(rule: Rule, after: date, calendars: Calendars) -> date:
     return after + timedelta(days=within.days)
 
 
-def disagreement(book: Rulebook, rule: Rule, example: Example) -> str | None:
+def disagreement(book: Rulebook, rule: Rule, example: Example) -> WordedError | None:
     """How the rule differs from its example, in words; None where they agree."""
     wanted, got = _compared(book, rule, example)
-    return None if wanted == got else f"says {got}, where its example says {wanted}"
+    if wanted == got:
+        return None
+    return WordedError(N_("says %(given)s, where its example says %(wanted)s"), given=got, wanted=wanted)
 
 
 def _compared(book: Rulebook, rule: Rule, example: Example) -> tuple[object, object]:
     day = example.on or example.after or rule.since
     if not rule.in_force(day):
-        return example.on, f"nothing on {day}, when it is not in force"
+        return example.on, WordedError(N_("nothing on %(day)s, when it is not in force"), day=day)
     facts = example_facts(book.vocabulary, rule, example)
     if rule.cap:
         cap = at(rule.cap, day)

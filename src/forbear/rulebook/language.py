@@ -10,6 +10,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from forbear.errors import WordedError
+from forbear.locale import N_
+
 Type = Literal["bool", "int", "enum"]
 
 
@@ -87,7 +90,7 @@ _COMPARE: dict[type[ast.cmpop], Literal["==", "!=", "<", "<=", ">", ">="]] = {
 }
 
 
-class ConditionError(Exception):
+class ConditionError(WordedError):
     """A condition that can't be read: what is wrong and what would be right."""
 
 
@@ -106,10 +109,12 @@ def parse(source: str, names: Names) -> Node:
     try:
         tree = ast.parse(source, mode="eval").body
     except SyntaxError as error:
-        raise ConditionError(f"can't be read at character {error.offset}: {source!r}") from None
+        raise ConditionError(
+            N_("can't be read at character %(at)s: %(given)s"), at=error.offset, given=repr(source)
+        ) from None
     node = _node(tree, names)
     if _type(node, names) != "bool":
-        raise ConditionError(f"is not a condition (true or false): {source!r}")
+        raise ConditionError(N_("is not a condition (true or false): %(given)s"), given=repr(source))
     return node
 
 
@@ -125,7 +130,8 @@ def _node(tree: ast.expr, names: Names) -> Node:
             if name in names.facts:
                 return FactRef(name)
             raise ConditionError(
-                f"names {name!r}, which is neither a fact of vocabulary.toml, nor a value of the rule, nor defined"
+                N_("names %(name)s, which is neither a fact of vocabulary.toml, nor a value of the rule, nor defined"),
+                name=repr(name),
             )
         case ast.BoolOp(op=op, values=parts):
             nodes = tuple(_node(part, names) for part in parts)
@@ -143,19 +149,26 @@ def _node(tree: ast.expr, names: Names) -> Node:
             operands = [_node(each, names) for each in (left, *rights)]
             links = tuple(_compare(_COMPARE[type(op)], operands[k], operands[k + 1], names) for k, op in enumerate(ops))
             return links[0] if len(links) == 1 else Logic("and", links)
-    raise ConditionError(f"uses {ast.unparse(tree)!r}, which the condition language does not have")
+    raise ConditionError(
+        N_("uses %(given)s, which the condition language does not have"), given=repr(ast.unparse(tree))
+    )
 
 
 def _compare(op: Literal["==", "!=", "<", "<=", ">", ">="], left: Node, right: Node, names: Names) -> Node:
     kind = _type(left, names)
     _want(right, kind, names)
     if kind != "int" and op not in ("==", "!="):
-        raise ConditionError(f"orders what has no order, with {op}")
+        raise ConditionError(N_("orders what has no order, with %(op)s"), op=op)
     for fact, const in ((left, right), (right, left)):
         if isinstance(fact, FactRef) and isinstance(const, Const) and isinstance(const.value, str):
             allowed = names.texts.get(fact.id, ())
             if const.value not in allowed:
-                raise ConditionError(f"compares {fact.id} with {const.value!r}; it may be {', '.join(allowed)}")
+                raise ConditionError(
+                    N_("compares %(fact)s with %(given)s; it may be %(known)s"),
+                    fact=fact.id,
+                    given=repr(const.value),
+                    known=", ".join(allowed),
+                )
     if any(isinstance(side, Logic | Not | Compare) for side in (left, right)):
         # Two conditions are the same where both hold or both do not: no engine is asked to compare truths.
         same = Logic("or", (Logic("and", (left, right)), Logic("and", (Not(left), Not(right)))))
@@ -165,7 +178,7 @@ def _compare(op: Literal["==", "!=", "<", "<=", ">", ">="], left: Node, right: N
 
 def _want(node: Node, kind: Type, names: Names) -> Node:
     if (found := _type(node, names)) != kind:
-        raise ConditionError(f"has a part of type {found} where {kind} is needed")
+        raise ConditionError(N_("has a part of type %(given)s where %(known)s is needed"), given=found, known=kind)
     return node
 
 

@@ -9,9 +9,11 @@ import random
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
 
+from forbear.errors import WordedError
+from forbear.locale import N_
 from forbear.rulebook.book import Rulebook
 from forbear.rulebook.compile import Compiled
-from forbear.rulebook.errors import PackError
+from forbear.rulebook.errors import Fault
 from forbear.rulebook.examples import disagreement, plain_facts
 from forbear.rulebook.language import Arith, ByLender, Compare, Const, Logic, Node, Not, facts_read
 from forbear.rulebook.models import Fact, FactValue, Rule, Vocabulary
@@ -20,51 +22,55 @@ from forbear.rulebook.models import Fact, FactValue, Rule, Vocabulary
 _MOST_CASES = 20_000
 
 
-def faults_of(book: Rulebook, files: frozenset[str] | None = None) -> list[str]:
+def faults_of(book: Rulebook, files: frozenset[str] | None = None) -> list[Fault]:
     """Every fault of the rules of these files (None: of all)."""
-    faults = []
+    faults: list[Fault] = []
     for rule in book.rules:
         if files is None or rule.instrument.file in files:
-            faults += [f"{rule.instrument.file}: {rule.id}: {fault}" for fault in _of_rule(book, rule)]
+            faults += [Fault(f"{rule.instrument.file}: {rule.id}", what) for what in _of_rule(book, rule)]
     for place in sorted({rule.instrument.jurisdiction for rule in book.rules}):
-        for rule, fault in _no_hour(book, place, files or frozenset()):
+        for rule, what in _no_hour(book, place, files or frozenset()):
             if files is None or rule.instrument.file in files:
-                faults.append(f"{rule.instrument.file}: {rule.id}: {fault}")
+                faults.append(Fault(f"{rule.instrument.file}: {rule.id}", what))
     return faults
 
 
-def _of_rule(book: Rulebook, rule: Rule) -> Iterator[str]:
+def _of_rule(book: Rulebook, rule: Rule) -> Iterator[WordedError]:
     try:
         for day in sorted(day for day in rule.changes() if rule.in_force(day)):
             if rule.steps:
                 alone = _alone(book.vocabulary, rule, day)
                 alone.condition(rule), alone.scope(rule), alone.exception(rule)
-    except PackError as error:
-        yield str(error).partition(f"{rule.id}: ")[2]
+    except Fault as error:
+        yield error.what
         return
     yield from _examples(book, rule)
     if rule.forbid is not None:
         said = _sayings(book.vocabulary, rule)
         if said == {True}:
-            yield "forbids whatever the facts are: a contradiction, nothing could permit. Mend the condition."
+            yield WordedError(
+                N_("forbids whatever the facts are: a contradiction, nothing could permit. Mend the condition.")
+            )
         elif said == {False}:
-            yield "never forbids, whatever the facts are. Mend the condition, or take the rule out."
+            yield WordedError(N_("never forbids, whatever the facts are. Mend the condition, or take the rule out."))
 
 
-def _examples(book: Rulebook, rule: Rule) -> Iterator[str]:
+def _examples(book: Rulebook, rule: Rule) -> Iterator[WordedError]:
     for k, example in enumerate(rule.examples, 1):
         if (differs := disagreement(book, rule, example)) is not None:
-            yield f"example {k}: the rule {differs}. Mend the rule or the example."
+            yield WordedError(
+                N_("example %(n)s: the rule %(differs)s. Mend the rule or the example."), n=k, differs=differs
+            )
     if rule.tightens is not None:
         return
     if rule.steps:
         said = {example.says for example in rule.examples}
         if rule.forbid is not None and not ("forbids" in said and said & {"permits", "unknown"}):
-            yield "has no examples on both sides. Add one that forbids and one that does not."
+            yield WordedError(N_("has no examples on both sides. Add one that forbids and one that does not."))
         elif rule.hours and not said >= {"forbids", "permits"}:
-            yield "has no examples on both sides. Add a time that it forbids and one that it permits."
+            yield WordedError(N_("has no examples on both sides. Add a time that it forbids and one that it permits."))
     elif not rule.examples:
-        yield "has no example. Add one."
+        yield WordedError(N_("has no example. Add one."))
 
 
 def _alone(vocabulary: Vocabulary, rule: Rule, day: date) -> Compiled:
@@ -82,7 +88,7 @@ def _sayings(vocabulary: Vocabulary, rule: Rule) -> set[bool]:
     return said
 
 
-def _no_hour(book: Rulebook, place: str, files: frozenset[str]) -> Iterator[tuple[Rule, str]]:
+def _no_hour(book: Rulebook, place: str, files: frozenset[str]) -> Iterator[tuple[Rule, WordedError]]:
     """Law of one place that, taken together, leaves a step no lawful minute: told of the rule that came last.
 
     Of one in `files`, where there is one.
@@ -105,8 +111,15 @@ def _no_hour(book: Rulebook, place: str, files: frozenset[str]) -> Iterator[tupl
                         told.append((step, ids))
                         yield (
                             last,
-                            f"with {', '.join(others)} it leaves no lawful minute for {step} on {day}: a contradiction."
-                            " Mend the hours of one.",
+                            WordedError(
+                                N_(
+                                    "with %(others)s it leaves no lawful minute for %(step)s on %(day)s: a"
+                                    " contradiction. Mend the hours of one."
+                                ),
+                                others=", ".join(others),
+                                step=step,
+                                day=day,
+                            ),
                         )
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from forbear.locale import N_
 from forbear.rulebook.book import Rulebook
-from forbear.rulebook.errors import PackError
+from forbear.rulebook.errors import Fault, PackError
 from forbear.rulebook.models import Source
 from forbear.rulebook.read import read_files
 
@@ -35,7 +35,7 @@ def load(*extra: Path) -> Rulebook:
     return book
 
 
-def lint(*extra: Path) -> list[str]:
+def lint(*extra: Path) -> list[Fault]:
     """Every fault of the shipped packs and of `extra`, one line each; a path to a shipped pack tells of it alone."""
     for path in extra:
         if path.is_dir() and not _folder(path):
@@ -58,7 +58,7 @@ def lint(*extra: Path) -> list[str]:
     files = {
         file.name for path in shipped for file in _folder(PACKS) if (PACKS / file.name).is_relative_to(path.resolve())
     }
-    return [fault for fault in faults if fault.split(":")[0] in files]
+    return [fault for fault in faults if fault.file in files]
 
 
 def sources(*extra: Path) -> tuple[Source, ...]:
@@ -96,13 +96,14 @@ def read(files: Iterable[Source]) -> Rulebook:
     return book
 
 
-def _raise_first(faults: list[str]) -> None:
+def _raise_first(faults: list[Fault]) -> None:
+    if len(faults) > 1:
+        raise PackError(N_("%(fault)s (%(n)s more: forbear law lint)"), fault=faults[0], n=len(faults) - 1)
     if faults:
-        more = f" ({len(faults) - 1} more: forbear law lint)" if len(faults) > 1 else ""
-        raise PackError(faults[0] + more)
+        raise faults[0]
 
 
-def read_all(files: Iterable[Source]) -> tuple[Rulebook | None, list[str]]:
+def read_all(files: Iterable[Source]) -> tuple[Rulebook | None, list[Fault]]:
     """The rulebook of what can be read, and every fault; None where the vocabulary itself can't be read."""
     files = tuple(files)
     digest = sha256(files[0].content)

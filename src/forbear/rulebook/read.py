@@ -14,6 +14,9 @@ from pathlib import PurePosixPath
 from typing import Any, TypeVar, get_args
 
 from forbear.calendars import Calendar, read_calendar
+from forbear.errors import WordedError
+from forbear.locale import N_
+from forbear.rulebook.errors import Fault
 from forbear.rulebook.language import ConditionError, Names, Node, names_in, parse
 from forbear.rulebook.models import (
     LANGUAGES,
@@ -70,10 +73,10 @@ class Found:
     rules: dict[str, Rule] = field(default_factory=dict)
     series: dict[str, Series] = field(default_factory=dict)
     calendars: dict[tuple[str, int], Calendar] = field(default_factory=dict)
-    faults: list[str] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)
 
 
-class _Faulty(Exception):
+class _Faulty(WordedError):
     """What a value is wrong in, and the remedy."""
 
 
@@ -84,7 +87,8 @@ def read_files(files: Iterable[Source]) -> Found:
     try:
         found.vocabulary = _vocabulary(first)
     except (_Faulty, KeyError, TypeError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        found.faults.append(f"{first.name}: can't be read ({error}). Mend the file.")
+        why = error if isinstance(error, WordedError) else str(error)
+        found.faults.append(Fault(first.name, WordedError(N_("can't be read (%(why)s). Mend the file."), why=why)))
         return found
     reader = _Reader(found.vocabulary, found)
     for source in packs:
@@ -104,7 +108,7 @@ def _vocabulary(source: Source) -> Vocabulary:
         try:
             _text(text)
         except _Faulty as error:
-            raise _Faulty(f"{name}: name {error}") from None
+            raise _Faulty(N_("%(where)s: %(what)s"), where=f"{name}: name", what=error) from None
     return Vocabulary(facts, steps, int(data["never"]))
 
 
@@ -118,7 +122,9 @@ def _moves(given: Any) -> Moves | None:
             return Moves("resets", days=days)
         case {"after": str(fact)}:
             return Moves("after", fact=fact)
-    raise _Faulty(f"moves is {given!r}; it is up, down, unknown, {{ resets = N }} or {{ after = FACT }}")
+    raise _Faulty(
+        N_("moves is %(given)s; it is up, down, unknown, { resets = N } or { after = FACT }"), given=repr(given)
+    )
 
 
 class _Reader:
@@ -133,8 +139,10 @@ class _Reader:
             {fact.id: fact.values for fact in facts},
         )
 
-    def fault(self, where: str, what: object) -> None:
-        self.found.faults.append(f"{where}: {what}")
+    def fault(self, where: str, what: str | WordedError, **values: object) -> None:
+        """Note what is wrong at a place: a text of the catalogues and its values, or both in one."""
+        told = what if isinstance(what, WordedError) else WordedError(what, **values)
+        self.found.faults.append(Fault(where, told))
 
     def _shaped(self, where: str, given: Mapping[str, Any], shape: Shape) -> bool:
         """Is every value of its kind? Each that is not is a fault."""
@@ -142,6 +150,14 @@ class _Reader:
         for what in wrong:
             self.fault(where, what)
         return not wrong
+
+    def _unknown(self, where: str, unknown: Iterable[str], known: Iterable[str]) -> None:
+        self.fault(
+            where,
+            N_("has the key %(given)s. The keys are %(known)s."),
+            given=repr(sorted(unknown)[0]),
+            known=", ".join(sorted(known)),
+        )
 
     # ---- files -----------------------------------------------------------------------------------
 
@@ -153,31 +169,38 @@ class _Reader:
         try:
             data = tomllib.loads(source.content.decode("utf-8"))
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            self.fault(source.name, f"is not TOML in UTF-8 ({error}). Mend the file.")
+            at = re.search(r"line (\d+), column (\d+)", str(error))
+            place = f"{at[1]}:{at[2]}" if at else "–"
+            self.fault(
+                source.name, N_("is not TOML in UTF-8 (line and column: %(place)s). Mend the file."), place=place
+            )
             return
         if unknown := data.keys() - _TABLES:
             self.fault(
                 source.name,
-                f"has the table {sorted(unknown)[0]!r}. The tables are [instrument], [[define]], [[rule]], [[series]].",
+                N_("has the table %(given)s. The tables are [instrument], [[define]], [[rule]], [[series]]."),
+                given=repr(sorted(unknown)[0]),
             )
             return
         if not self._shaped(source.name, data, PACK):
             return
         if not data:
-            self.fault(source.name, "is no pack: it is empty. A pack has an [instrument] and rules, or a [[series]].")
+            self.fault(
+                source.name, N_("is no pack: it is empty. A pack has an [instrument] and rules, or a [[series]].")
+            )
         for entry in data.get("series", ()):
             self._series(entry, source.name)
         if "instrument" in data and (instrument := self._instrument(data["instrument"], source.name)) is not None:
             defined = self._defines(data.get("define", ()), source.name)
             for entry in data.get("rule", ()):
-                if not self._shaped(f"{source.name}: {entry.get('id', 'a rule without id')}", entry, RULE):
+                if not self._shaped(f"{source.name}: {entry.get('id', '[[rule]]')}", entry, RULE):
                     continue
                 if "tightens" in entry:
                     self.tightening.append((instrument, entry))
                 else:
                     self._keep(self._rule(instrument, entry, defined), entry)
         elif ("rule" in data or "define" in data) and "instrument" not in data:
-            self.fault(source.name, "has rules but no [instrument]. Say which instrument they come from.")
+            self.fault(source.name, N_("has rules but no [instrument]. Say which instrument they come from."))
 
     def finish(self) -> None:
         """What needs all files: rules that tighten others, and series that caps refer to."""
@@ -188,7 +211,9 @@ class _Reader:
                 for name, (instrument, entry) in waiting.items():
                     where = f"{instrument.file}: {name}"
                     self.fault(
-                        where, f"tightens {entry['tightens']}, which tightens it: a cycle. Tighten a law's rule."
+                        where,
+                        N_("tightens %(rule)s, which tightens it: a cycle. Tighten a law's rule."),
+                        rule=entry["tightens"],
                     )
                 break
             for name in ready:
@@ -199,7 +224,8 @@ class _Reader:
                 if dated.value.series and dated.value.series not in self.found.series:
                     self.fault(
                         f"{rule.instrument.file}: {rule.id}",
-                        f"no series {dated.value.series!r} is on file. Add it, or mend its name.",
+                        N_("no series %(name)s is on file. Add it, or mend its name."),
+                        name=repr(dated.value.series),
                     )
                     self.found.rules.pop(rule.id, None)
 
@@ -207,8 +233,8 @@ class _Reader:
         place = PurePosixPath(source.name).parent.name
         try:
             year, calendar = read_calendar(source.content)
-        except (ValueError, KeyError, TypeError) as error:
-            self.fault(source.name, f"is no calendar in the JSON of holiday-cn ({error}). Take the published file.")
+        except (ValueError, KeyError, TypeError):
+            self.fault(source.name, N_("is no calendar in the JSON of holiday-cn. Take the published file."))
             return
         self.found.calendars["cn" if place in ("calendars", "") else place, year] = calendar
 
@@ -219,13 +245,13 @@ class _Reader:
         try:
             values = _dated(entry["values"], lambda e: int(e["ppm"]))
             if not values:
-                raise _Faulty("has no values. Add those published.")
+                raise _Faulty(N_("has no values. Add those published."))
             through = _known_through(entry["known_through"], values[-1].since)
             if blank := [key for key in ("id", "source") if not entry[key]]:
-                raise _Faulty(f"{blank[0]} is missing. Add it.")
+                raise _Faulty(N_("%(key)s is missing. Add it."), key=blank[0])
             new = Series(entry["id"], _text(entry["title"]), entry["source"], values, through)
         except KeyError as error:
-            self.fault(where, f"{error.args[0]} is missing. Add it.")
+            self.fault(where, N_("%(key)s is missing. Add it."), key=error.args[0])
         except _Faulty as error:
             self.fault(where, error)
         else:
@@ -236,20 +262,32 @@ class _Reader:
                     begins, ends = new.values[0].since, old.values[-1].since
                     self.fault(
                         where,
-                        f"begins on {begins}, but days up to {ends} are on file already. Give later days only.",
+                        N_("begins on %(begins)s, but days up to %(ends)s are on file already. Give later days only."),
+                        begins=begins,
+                        ends=ends,
                     )
                     return
                 if new.values[0].since > old.known_through + timedelta(days=1):
                     gap = old.known_through + timedelta(days=1), new.values[0].since - timedelta(days=1)
-                    self.fault(where, f"leaves {gap[0]} to {gap[1]} without a value. Give those published then, too.")
+                    self.fault(
+                        where,
+                        N_("leaves %(first)s to %(last)s without a value. Give those published then, too."),
+                        first=gap[0],
+                        last=gap[1],
+                    )
                     return
                 new = replace(new, values=old.values + new.values)
             for one, other in itertools.pairwise(new.values):
                 if 2 * abs(other.value - one.value) > one.value:
                     self.fault(
                         where,
-                        f"goes from {one.value} to {other.value} ppm on {other.since}, more than half of it."
-                        " Mend the figure: ppm a year, 3% is 30000.",
+                        N_(
+                            "goes from %(first)s to %(last)s ppm on %(day)s, more than half of it. Mend the figure: ppm"
+                            " a year, 3%% is 30000."
+                        ),
+                        first=one.value,
+                        last=other.value,
+                        day=other.since,
                     )
                     return
             self.found.series[new.id] = new
@@ -260,15 +298,17 @@ class _Reader:
             return None
         for key in ("id", "jurisdiction", "kind", "citation", "title"):
             if not head.get(key):
-                self.fault(where, f"{key} is missing. Add it.")
+                self.fault(where, N_("%(key)s is missing. Add it."), key=key)
         if head.get("kind") not in ("law", "policy", None):
-            self.fault(where, f"kind is {head['kind']!r}. It is law or policy.")
+            self.fault(where, N_("kind is %(given)s. It is law or policy."), given=repr(head["kind"]))
         if unknown := head.keys() - _INSTRUMENT_KEYS:
-            self.fault(
-                where, f"has the key {sorted(unknown)[0]!r}. The keys are {', '.join(sorted(_INSTRUMENT_KEYS))}."
-            )
+            self._unknown(where, unknown, _INSTRUMENT_KEYS)
         if (place := head.get("jurisdiction")) and not _PLACE.match(str(place)):
-            self.fault(where, f'jurisdiction is {place!r}. It is two small letters, as "cn", or "*" for every place.')
+            self.fault(
+                where,
+                N_("jurisdiction is %(given)s. It is two small letters, as 'cn', or '*' for every place."),
+                given=repr(place),
+            )
         title = self._told(where, "title", head.get("title", {}))
         written_for = self._written_for(where, head["written_for"]) if "written_for" in head else frozenset()
         if len(self.found.faults) > before:
@@ -287,8 +327,12 @@ class _Reader:
             if key not in words or not isinstance(narrowed, list) or not narrowed or set(narrowed) - set(words[key]):
                 self.fault(
                     where,
-                    "written_for can't be read. Write { lenders = [...], collectors = [...] }, with words of"
-                    f" vocabulary.toml: {', '.join(words['lenders'])}; {', '.join(words['collectors'])}.",
+                    N_(
+                        "written_for can't be read. Write { lenders = [...], collectors = [...] }, with words of"
+                        " vocabulary.toml: %(lenders)s; %(collectors)s."
+                    ),
+                    lenders=", ".join(words["lenders"]),
+                    collectors=", ".join(words["collectors"]),
                 )
                 return frozenset()
         lenders, collectors = (told.get(key, of_all) for key, of_all in words.items())
@@ -305,14 +349,14 @@ class _Reader:
             if not self._shaped(f"{file}: define {name}", entry, DEFINE):
                 continue
             if not _WORD.match(name) or name in self.vocabulary.facts or name in waiting:
-                self.fault(f"{file}: define {name}", "is no free name. Write a new one in small letters.")
+                self.fault(f"{file}: define {name}", N_("is no free name. Write a new one in small letters."))
             else:
                 waiting[name] = entry
         while waiting:
             ready = [name for name, e in waiting.items() if not names_in(str(e.get("is"))) & waiting.keys()]
             if not ready:
                 for name in waiting:
-                    self.fault(f"{file}: define {name}", "is defined by itself: a cycle. Write it out in facts.")
+                    self.fault(f"{file}: define {name}", N_("is defined by itself: a cycle. Write it out in facts."))
                 break
             for name in ready:
                 entry = waiting.pop(name)
@@ -322,7 +366,7 @@ class _Reader:
                     nodes = {other.id: other.node for other in defined.values()}
                     node = parse(str(entry.get("is")), replace(self.names, defined=nodes))
                 except ConditionError as error:
-                    self.fault(where, f"is {error}. Mend the condition.")
+                    self.fault(where, N_("%(key)s %(why)s. Mend the condition."), key="is", why=error)
                 else:
                     defined[name] = Define(name, str(entry["is"]), node, text)
         return defined
@@ -334,30 +378,48 @@ class _Reader:
             return
         if rule.id in self.file_of:
             self.fault(
-                f"{rule.instrument.file}: {rule.id}", f"the id stands in {self.file_of[rule.id]} too. Rename one."
+                f"{rule.instrument.file}: {rule.id}",
+                N_("the id stands in %(file)s too. Rename one."),
+                file=self.file_of[rule.id],
             )
             return
         self.file_of[rule.id] = rule.instrument.file
         self.found.rules[rule.id] = rule
 
     def _rule(self, instrument: Instrument, entry: Mapping[str, Any], defined: Mapping[str, Define]) -> Rule | None:
-        where, before = f"{instrument.file}: {entry.get('id', 'a rule without id')}", len(self.found.faults)
+        where, before = f"{instrument.file}: {entry.get('id', '[[rule]]')}", len(self.found.faults)
         self._keys(where, entry, ("id", "governs", "article", "text", "verified", "source"))
         kinds = [key for key in _KINDS if key in entry]
         if len(kinds) != 1:
-            self.fault(where, f"needs exactly one of {', '.join(_KINDS)}.")
+            self.fault(where, N_("needs exactly one of %(known)s."), known=", ".join(_KINDS))
         governs = entry.get("governs")
         if governs is not None and governs not in _GOVERNS:
-            self.fault(where, f"governs {governs!r}. It is one of {', '.join(_GOVERNS)}.")
+            self.fault(
+                where, N_("governs %(given)s. It is one of %(known)s."), given=repr(governs), known=", ".join(_GOVERNS)
+            )
         elif governs is not None and kinds and _KINDS[kinds[0]] not in (None, governs):
-            self.fault(where, f"a rule of {kinds[0]} governs {_KINDS[kinds[0]]}, not {governs}.")
+            self.fault(
+                where,
+                N_("a rule of %(kind)s governs %(known)s, not %(given)s."),
+                kind=kinds[0],
+                known=_KINDS[kinds[0]],
+                given=governs,
+            )
         if "cap" in entry and instrument.jurisdiction == "*":
-            self.fault(where, "a cap of every place is not applied. Put it in a pack of its place.")
+            self.fault(where, N_("a cap of every place is not applied. Put it in a pack of its place."))
         if "cap" in entry and (narrowed := entry.keys() & {"when", "unless"}):
-            self.fault(where, f"{sorted(narrowed)[0]} does not narrow a cap. Narrow it by lenders and by days alone.")
+            self.fault(
+                where,
+                N_("%(key)s does not narrow a cap. Narrow it by lenders and by days alone."),
+                key=sorted(narrowed)[0],
+            )
         asked = entry.get("asked", "night")
         if asked not in get_args(Asked):
-            self.fault(where, f"asked is {asked!r}. It is gate, or is left out: the night and the gate both ask.")
+            self.fault(
+                where,
+                N_("asked is %(given)s. It is gate, or is left out: the night and the gate both ask."),
+                given=repr(asked),
+            )
         steps = self._steps(where, entry, kinds)
         since, until = self._days(where, instrument, entry)
         lenders = tuple(entry.get("lenders", ()))
@@ -407,19 +469,31 @@ class _Reader:
 
     def _tighten(self, instrument: Instrument, entry: Mapping[str, Any]) -> None:
         """A lender's stricter form of a rule: what it does not say is as the rule has it."""
-        where, before = f"{instrument.file}: {entry.get('id', 'a rule without id')}", len(self.found.faults)
+        where, before = f"{instrument.file}: {entry.get('id', '[[rule]]')}", len(self.found.faults)
         self._keys(where, entry, ("id", "article", "text", "verified", "source"))
         base = self.found.rules.get(entry["tightens"])
         if base is None:
-            self.fault(where, f"tightens {entry['tightens']!r}, which is no rule on file. Name the rule to tighten.")
+            self.fault(
+                where,
+                N_("tightens %(rule)s, which is no rule on file. Name the rule to tighten."),
+                rule=repr(entry["tightens"]),
+            )
             return
         given = {key for key in ("values", "hours", "cap", "within") if key in entry}
         if odd := entry.keys() & ({*_KINDS, "steps", "when", "unless", "lenders", "governs", "asked"} - given):
-            self.fault(where, f"has {sorted(odd)[0]}, which comes from the rule that it tightens. Leave it out.")
+            self.fault(
+                where,
+                N_("has %(key)s, which comes from the rule that it tightens. Leave it out."),
+                key=sorted(odd)[0],
+            )
         if not given:
-            self.fault(where, "tightens nothing. Give stricter values, hours, cap or within.")
+            self.fault(where, N_("tightens nothing. Give stricter values, hours, cap or within."))
         if instrument.jurisdiction != base.instrument.jurisdiction:
-            self.fault(where, f"tightens a rule of {base.instrument.jurisdiction}. Put it in a pack of that place.")
+            self.fault(
+                where,
+                N_("tightens a rule of %(place)s. Put it in a pack of that place."),
+                place=base.instrument.jurisdiction,
+            )
         since, until = self._days(where, instrument, entry)
         values = self._values(where, entry)
         text = self._told(where, "text", entry.get("text", {}))
@@ -456,33 +530,45 @@ class _Reader:
 
     def _keys(self, where: str, entry: Mapping[str, Any], needed: Iterable[str]) -> None:
         if unknown := entry.keys() - _RULE_KEYS:
-            self.fault(where, f"has the key {sorted(unknown)[0]!r}. The keys are {', '.join(sorted(_RULE_KEYS))}.")
+            self._unknown(where, unknown, _RULE_KEYS)
         for key in needed:
             if entry.get(key) in (None, ""):
-                self.fault(where, f"{key} is missing. Every rule has what it governs, article, text, source and state.")
+                self.fault(
+                    where,
+                    N_("%(key)s is missing. Every rule has what it governs, article, text, source and state."),
+                    key=key,
+                )
 
     def _steps(self, where: str, entry: Mapping[str, Any], kinds: list[str]) -> frozenset[str]:
         steps = set(entry.get("steps", []))
         if "contact" in steps:
             steps = {step.id for step in self.vocabulary.steps.values() if step.contact}
         if unknown := steps - self.vocabulary.steps.keys():
-            self.fault(where, f"names the step {sorted(unknown)[0]!r}, which vocabulary.toml does not have. Mend it.")
+            self.fault(
+                where,
+                N_("names the step %(given)s, which vocabulary.toml does not have. Mend it."),
+                given=repr(sorted(unknown)[0]),
+            )
         if kinds and (kinds[0] in ("forbid", "hours")) != bool(steps):
-            self.fault(where, "steps go with forbid and hours, and only with them.")
+            self.fault(where, N_("steps go with forbid and hours, and only with them."))
         return frozenset(steps)
 
     def _days(self, where: str, instrument: Instrument, entry: Mapping[str, Any]) -> tuple[date | None, date | None]:
         since, until = entry.get("from", instrument.since), entry.get("to", instrument.until)
         if not isinstance(since, date):
-            self.fault(where, "from is missing. Write the day from which it is in force.")
+            self.fault(where, N_("from is missing. Write the day from which it is in force."))
         elif until is not None and until <= since:
-            self.fault(where, f"to ({until}) is not after from ({since}). Mend the days.")
+            self.fault(
+                where, N_("to (%(last)s) is not after from (%(first)s). Mend the days."), last=until, first=since
+            )
         return since, until
 
     def _lenders(self, where: str, lenders: Iterable[str]) -> None:
         if wrong := set(lenders) - set(self.vocabulary.facts["lender_type"].values):
             self.fault(
-                where, f"names the lender type {sorted(wrong)[0]!r}, which vocabulary.toml does not have. Mend it."
+                where,
+                N_("names the lender type %(given)s, which vocabulary.toml does not have. Mend it."),
+                given=repr(sorted(wrong)[0]),
             )
 
     def _values(self, where: str, entry: Mapping[str, Any]) -> dict[str, Value]:
@@ -491,9 +577,9 @@ class _Reader:
         for name, entries in entry.get("values", {}).items():
             of = f"{where}: values.{name}"
             if name in self.vocabulary.facts or not _WORD.match(name):
-                self.fault(of, "has the name of a fact, or no name. Rename it.")
+                self.fault(of, N_("has the name of a fact, or no name. Rename it."))
             if ways.get(name) not in (None, "lower", "higher"):
-                self.fault(of, f"values_stricter is {ways[name]!r}. It is lower or higher.")
+                self.fault(of, N_("values_stricter is %(given)s. It is lower or higher."), given=repr(ways[name]))
             general = [e for e in entries if not e.get("lenders")]
             own: dict[str, list[Any]] = {}
             for each in entries:
@@ -509,16 +595,20 @@ class _Reader:
             except _Faulty as error:
                 self.fault(of, error)
             except KeyError as error:
-                self.fault(of, f"{error.args[0]} is missing. Write each as {{ from, is }}.")
+                self.fault(of, N_("%(key)s is missing. Write each as { from, is }."), key=error.args[0])
         if odd := ways.keys() - entry.get("values", {}).keys() if "tightens" not in entry else None:
-            self.fault(where, f"values_stricter names {sorted(odd)[0]!r}, which is no value of the rule. Mend it.")
+            self.fault(
+                where,
+                N_("values_stricter names %(given)s, which is no value of the rule. Mend it."),
+                given=repr(sorted(odd)[0]),
+            )
         return values
 
     def _condition(self, where: str, key: str, source: Any, names: Names) -> Node | None:
         try:
             return parse(str(source), names)
         except ConditionError as error:
-            self.fault(where, f"{key} {error}. Mend the condition.")
+            self.fault(where, N_("%(key)s %(why)s. Mend the condition."), key=key, why=error)
             return None
 
     def _entries(
@@ -529,27 +619,35 @@ class _Reader:
         except _Faulty as error:
             self.fault(f"{where}: {key}", error)
         except KeyError as error:
-            self.fault(f"{where}: {key}", f"{error.args[0]} is missing. Add it.")
+            self.fault(f"{where}: {key}", N_("%(key)s is missing. Add it."), key=error.args[0])
         return ()
 
     def _examples(self, where: str, entry: Mapping[str, Any]) -> Iterable[Example]:
         for given in entry.get("examples", ()):
             if unknown := given.keys() - _EXAMPLE_KEYS:
-                self.fault(where, f"an example has the key {sorted(unknown)[0]!r}. See docs/rulebook.md.")
+                self.fault(
+                    where, N_("an example has the key %(given)s. See docs/rulebook.md."), given=repr(sorted(unknown)[0])
+                )
                 continue
             facts = given.get("facts", {})
             if wrong := facts.keys() - self.vocabulary.facts.keys():
                 self.fault(
-                    where, f"an example names the fact {sorted(wrong)[0]!r}, which vocabulary.toml lacks. Mend it."
+                    where,
+                    N_("an example names the fact %(given)s, which vocabulary.toml lacks. Mend it."),
+                    given=repr(sorted(wrong)[0]),
                 )
                 continue
             if given.get("says") not in (None, "forbids", "permits", "unknown"):
-                self.fault(where, f"an example says {given['says']!r}. It says forbids, permits or unknown.")
+                self.fault(
+                    where,
+                    N_("an example says %(given)s. It says forbids, permits or unknown."),
+                    given=repr(given["says"]),
+                )
                 continue
             try:
                 minute = _minutes(given["at"]) if "at" in given else None
             except _Faulty as error:
-                self.fault(where, f"an example: {error}")
+                self.fault(where, N_("an example: %(why)s"), why=error)
                 continue
             yield Example(
                 {name: None if value == "unknown" else value for name, value in facts.items()},
@@ -575,7 +673,11 @@ def _way(base: Rule, name: str) -> Any:
 
 def _text(text: Mapping[str, str]) -> Text:
     if missing := [language for language in LANGUAGES if not text.get(language)]:
-        raise _Faulty(f"has no text in {missing[0]}. Every text is given in {', '.join(LANGUAGES)}.")
+        raise _Faulty(
+            N_("has no text in %(missing)s. Every text is given in %(known)s."),
+            missing=missing[0],
+            known=", ".join(LANGUAGES),
+        )
     return dict(text)
 
 
@@ -583,7 +685,7 @@ def _dated(entries: Iterable[Mapping[str, Any]], read: Callable[[Mapping[str, An
     dated = tuple(Dated(entry["from"], read(entry)) for entry in entries)
     days = [entry.since for entry in dated]
     if days != sorted(set(days)):
-        raise _Faulty("the dates overlap or are out of order. List each day once, oldest first.")
+        raise _Faulty(N_("the dates overlap or are out of order. List each day once, oldest first."))
     return dated
 
 
@@ -591,8 +693,13 @@ def _known_through(day: Any, last: date) -> date:
     """The last day for which a series is on file, where its last value can hold until then."""
     if type(day) is not date or not last <= day <= last + timedelta(days=_KNOWN_DAYS):
         raise _Faulty(
-            f"known_through is {day}. Write a day from {last}, its last value's, to {_KNOWN_DAYS} days later:"
-            " what is not published yet is not known."
+            N_(
+                "known_through is %(day)s. Write a day from %(last)s, its last value's, to %(most)s days later: what is"
+                " not published yet is not known."
+            ),
+            day=day,
+            last=last,
+            most=_KNOWN_DAYS,
         )
     return day
 
@@ -600,21 +707,21 @@ def _known_through(day: Any, last: date) -> date:
 def _minutes(clock: str) -> int:
     hours, _, minutes = clock.partition(":")
     if not (hours.isdigit() and minutes.isdigit() and int(minutes) < 60 and int(hours) * 60 + int(minutes) <= 1440):
-        raise _Faulty(f"{clock!r} is no time of day. Write HH:MM, 00:00 to 24:00.")
+        raise _Faulty(N_("%(given)s is no time of day. Write HH:MM, 00:00 to 24:00."), given=repr(clock))
     return int(hours) * 60 + int(minutes)
 
 
 def _hours(entry: Mapping[str, Any]) -> Hours:
     hours = Hours(_minutes(entry["opens"]), _minutes(entry["closes"]))
     if hours.opens >= hours.closes:
-        raise _Faulty("closes is not after opens. A span may not cross midnight.")
+        raise _Faulty(N_("closes is not after opens. A span may not cross midnight."))
     return hours
 
 
 def _cap(entry: Mapping[str, Any]) -> Cap:
     cap = Cap(ppm=entry.get("ppm"), times=entry.get("times"), series=entry.get("series"))
     if (cap.ppm is None) == (cap.times is None or cap.series is None):
-        raise _Faulty("needs either ppm, or times and series.")
+        raise _Faulty(N_("needs either ppm, or times and series."))
     return cap
 
 
@@ -628,5 +735,5 @@ def _within(entry: Mapping[str, Any]) -> Within:
 
 def _event(word: str) -> str:
     if not _WORD.match(word):
-        raise _Faulty(f"{word!r} is no name of an event. Write small letters and underscores.")
+        raise _Faulty(N_("%(given)s is no name of an event. Write small letters and underscores."), given=repr(word))
     return word

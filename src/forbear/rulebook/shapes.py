@@ -4,6 +4,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from typing import Any, NamedTuple
 
+from forbear.errors import WordedError
+from forbear.locale import N_
+
 
 class Kind(NamedTuple):
     """A kind of plain value: its type in TOML, and how it is written."""
@@ -12,10 +15,10 @@ class Kind(NamedTuple):
     remedy: str
 
 
-TEXT = Kind(str, "Write it as text, in quotes.")
-DAY = Kind(date, "Write a day, as 2026-01-31, without quotes or a time.")
-NUMBER = Kind(int, "Write a whole number, without quotes.")
-FLAG = Kind(bool, "Write true or false, without quotes.")
+TEXT = Kind(str, N_("Write it as text, in quotes."))
+DAY = Kind(date, N_("Write a day, as 2026-01-31, without quotes or a time."))
+NUMBER = Kind(int, N_("Write a whole number, without quotes."))
+FLAG = Kind(bool, N_("Write true or false, without quotes."))
 
 #: A kind; a list of one shape; or a table of keys ("*": every other key). Keys that a table lacks are no matter here.
 Shape = Kind | list[Any] | dict[str, Any]
@@ -48,24 +51,28 @@ RULE: Shape = {
 PACK: Shape = {"instrument": {}, "define": [{}], "rule": [{}], "series": [{}]}
 
 
-def misshapen(given: Any, shape: Shape, where: str = "") -> Iterator[str]:
+def misshapen(given: Any, shape: Shape, where: str = "") -> Iterator[WordedError]:
     """What of a value is not of its shape, a line each: the key, what stands there, what to write."""
     if isinstance(shape, Kind):
         # A TOML time is a day to Python, and true a number.
         if type(given) is not shape.type:
-            yield f"{where} is {_short(given)}. {shape.remedy}"
+            yield _wrong(where, given, shape.remedy)
     elif isinstance(shape, dict):
         if not isinstance(given, Mapping):
-            yield f"{where} is {_short(given)}. Write a table: a key and its value, in braces or under its heading."
+            yield _wrong(where, given, N_("Write a table: a key and its value, in braces or under its heading."))
             return
         for key, value in given.items():
             if (of := shape.get(key, shape.get("*"))) is not None:
                 yield from misshapen(value, of, f"{where}.{key}" if where else key)
     elif not isinstance(given, Sequence) or isinstance(given, str) or not given:
-        yield f"{where} is {_short(given)}. Write a list of one or more, in brackets."
+        yield _wrong(where, given, N_("Write a list of one or more, in brackets."))
     else:
         for value in given:
             yield from misshapen(value, shape[0], where)
+
+
+def _wrong(key: str, given: Any, remedy: str) -> WordedError:
+    return WordedError(N_("%(key)s is %(given)s. %(remedy)s"), key=key, given=_short(given), remedy=WordedError(remedy))
 
 
 def _short(given: Any) -> str:

@@ -33,6 +33,7 @@ class Formats:
         self._tag, self._locale = language.tag, language.locale
         chinese = self._locale.language == "zh"
         self.colon, self.comma, self.semicolon, self.pause = "：，；、" if chinese else (": ", ", ", "; ", ", ")
+        self._aside = "（{}）" if chinese else " ({})"
 
     def money(self, minor: int, currency: str) -> str:
         """An amount in minor units, with its currency."""
@@ -49,7 +50,7 @@ class Formats:
     def on_clock(self, at: datetime, zone: str) -> str:
         """An instant to the minute on the clock of a zone, with the zone's name."""
         local = at.astimezone(ZoneInfo(zone))
-        return f"{self.day(local.date())} {local:%H:%M} ({self._zone_name(zone, local)})"
+        return f"{self.day(local.date())} {local:%H:%M}" + self._aside.format(self._zone_name(zone, local))
 
     def city(self, zone: str) -> str:
         """The city that a zone is named for."""
