@@ -3,7 +3,9 @@
 import os
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -56,6 +58,29 @@ def fresh_db(database: str, _template: str, monkeypatch: pytest.MonkeyPatch) -> 
     yield url
     store.engine().dispose()
     _admin(database, f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+Asked = Callable[..., list[tuple[Any, ...]]]
+
+
+@pytest.fixture
+def asked(fresh_db: str) -> Asked:
+    """What the database itself says to a question in SQL."""
+
+    def ask(query: str) -> list[tuple[Any, ...]]:
+        with psycopg.connect(fresh_db) as connection:
+            return connection.execute(query).fetchall()
+
+    return ask
+
+
+def write_book(folder: Path, declared: str, tables: Mapping[str, str]) -> Path:
+    """A book in Forbear's own format: `declared` is its book.toml, `tables` its CSV files by name."""
+    folder.mkdir(exist_ok=True)
+    (folder / "book.toml").write_text(declared, "utf-8")
+    for table, text in tables.items():
+        (folder / f"{table}.csv").write_text(text, "utf-8")
+    return folder
 
 
 def _admin(database: str, command: str) -> None:

@@ -6,8 +6,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import MofNCompleteColumn, Progress
 
 from forbear.intake.assumed import SENTENCES
 from forbear.intake.books import books as books_on_file
@@ -19,9 +17,8 @@ from forbear.store.errors import one_line
 from forbear.synth.draw import DEFAULT_AS_OF, MAX_ACCOUNTS, Request
 from forbear.synth.parameters import jurisdictions, parameters
 from forbear.synth.write import write as write_synthetic
-from forbear.telling import Lang, UserError, say, spoken
+from forbear.telling import Lang, UserError, counting, say, spoken
 
-err = Console(stderr=True)
 quarantine = typer.Typer(no_args_is_help=True, help="Rows that were kept aside, and how to settle them.")
 books = typer.Typer(no_args_is_help=True, help="The books on file.")
 KeptId = Annotated[int, typer.Argument(metavar="ID", help="its number in `forbear quarantine list`")]
@@ -43,22 +40,9 @@ def import_(
 
 def take_in(file: Path, mapping: str, lang: str) -> Report:
     """Take a book in behind a progress bar."""
-    bar = _bar(transient=True)
-
-    def progress(done: int, rows: int) -> None:
-        bar.start()  # not before something is taken in: a refusal is one line
-        bar.update(task, completed=done, total=rows)
-
-    try:
-        _ = spoken(lang).gettext
-        task = bar.add_task(_("rows"), total=None)
+    _ = spoken(lang).gettext
+    with counting(_("rows")) as progress:
         return import_book(file, mapping, progress)
-    finally:
-        bar.stop()
-
-
-def _bar(transient: bool) -> Progress:
-    return Progress(*Progress.get_default_columns(), MofNCompleteColumn(), console=err, transient=transient)
 
 
 _ENCODINGS = {"utf-8-sig": "UTF-8", "gb18030": "GB18030", "parquet": "Parquet"}
@@ -248,16 +232,18 @@ def synth(
     lang: Lang = "en",
 ) -> None:
     """Draw a synthetic book of any size: for scale only, no real borrower. See docs/synthetic-books.md."""
-    _ = spoken(lang).gettext
+    _, _plural, count = spoken(lang)
     request = Request(accounts, seed, as_of.date(), parameters(jurisdiction))
     migrate()
-    with _bar(transient=False) as bar:
-        task = bar.add_task(_("accounts"), total=accounts)
+    with counting(_("accounts"), transient=False) as progress:
         done = write_synthetic(
-            request, name, lender_type, collector, progress=lambda count: bar.update(task, completed=count)
+            request, name, lender_type, collector, progress=lambda written: progress(written, accounts)
         )
     if done.again:
         say(_("%(book)s is there already, drawn by the same options; nothing was changed.") % {"book": done.name})
         return
-    rows = ", ".join(f"{count:,} {table}" for table, count in done.rows.items())
-    say(_("%(book)s (synthetic, no real borrower): %(rows)s") % {"book": done.name, "rows": rows})
+    told = _(
+        "%(book)s (synthetic, no real borrower): borrowers %(borrower)s, loans %(account)s, instalments %(instalment)s,"
+        " payments %(payment)s, contacts %(contact)s"
+    )
+    say(told % {"book": done.name, **{table: count(rows) for table, rows in done.rows.items()}})

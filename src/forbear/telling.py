@@ -1,6 +1,7 @@
 """How a command speaks: the language it was asked in, a line as it is, and a refusal in that language."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Annotated, NamedTuple
 
@@ -50,6 +51,28 @@ def spoken(lang: str) -> Spoken:
     language = LANGUAGES[lang]
     catalogue = language.catalogue
     return Spoken(catalogue.gettext, catalogue.ngettext, lambda number: format_decimal(number, locale=language.locale))
+
+
+@contextmanager
+def counting(text: str, transient: bool = True) -> Iterator[Callable[[int, int], None]]:
+    """What is to be told how many of how many are done; a bar on stderr shows it, from the first time on.
+
+    Not earlier: a refusal is one line, and no process is forked beside the bar's thread.
+    """
+    from rich.progress import MofNCompleteColumn, Progress  # when it is used
+
+    columns = (*Progress.get_default_columns(), MofNCompleteColumn())
+    bar = Progress(*columns, console=Console(stderr=True), transient=transient)
+    task = bar.add_task(text, total=None)
+
+    def progress(done: int, of: int) -> None:
+        bar.start()
+        bar.update(task, completed=done, total=of)
+
+    try:
+        yield progress
+    finally:
+        bar.stop()
 
 
 def told(error: ForbearError) -> str:

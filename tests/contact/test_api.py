@@ -128,7 +128,7 @@ def test_what_is_misasked_is_told_in_the_language_asked_for(
         ({"account_id": 0}, "account_id", ("is out of bounds", "超出范围")),
         ({"step": "x" * 65}, "step", ("at most 64 characters", "64 个字符")),
         ({"facts": []}, "facts", ("is no JSON object", "不是 JSON 对象")),
-        ({"facts": {"to_whom": []}}, "facts.to_whom", ("is no text", "不是文本")),
+        ({"facts": {"to_whom": []}}, "facts.to_whom", ("is of another type", "类型不符")),
         ({"decided_by": "s2"}, "body", ("which belong together", "三者须一并给出")),
         (
             {"decided_by": "dialer-1", "reason": "r", "overrides": str(uuid.uuid4())},
@@ -152,12 +152,15 @@ def test_each_kind_of_fault_in_a_field_is_told_in_the_asker_s_language(
 
 
 def test_what_is_no_request_at_all_is_told_in_the_asker_s_language(dialer: TestClient) -> None:
-    for tag, words in (("en", "body: is no JSON."), ("zh-TW", "body：不是 JSON。")):
+    told = (
+        ("en", "body: is no JSON.", "key: is missing. Give it"),
+        ("zh-TW", "body：不是 JSON。", "key：缺失。請給出"),
+    )
+    for tag, torn, lacking in told:
         header = {"accept-language": tag, "content-type": "application/json"}
-        refused = dialer.post("/gate/permissions", content="{", headers=header)
-        assert refused.status_code == 422 and refused.json()["message"].startswith(words), refused.json()
-        [missing] = {dialer.post("/gate/permissions", json={}, headers=header).json()["message"]}
-        assert missing.startswith(("key: is missing. Give it", "key：為空", "key：缺", "key：")), missing
+        for content, words in (("{", torn), ("{}", lacking)):
+            refused = dialer.post("/gate/permissions", content=content, headers=header)
+            assert refused.status_code == 422 and refused.json()["message"].startswith(words), refused.json()
     assert "没有该地址" in dialer.get("/gate/x", headers={"accept-language": "zh"}).json()["message"]
 
 

@@ -7,16 +7,15 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Any
 
 import psycopg
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from tests.conftest import Asked, write_book
 
 from forbear.intake.bank import Posted, post_file
 from forbear.intake.errors import IntakeError
@@ -28,39 +27,31 @@ from forbear.servicing.post import Posting, post, post_one, standing
 from forbear.store.journal import balances
 
 HEAD = "loan_ref,ref,paid_on,amount\n"
+BOOK = """name = "own"
+jurisdiction = "cn"
+lender_type = "bank"
+collector = "creditor"
+currency = "CNY"
+history_from = 2026-01-01
+"""
 LOANS = 40
 DAY = date(2026, 4, 12)
-Asked = Callable[[str], list[tuple[Any, ...]]]
 
 
 @pytest.fixture
 def book(fresh_db: str, tmp_path: Path) -> Path:
     """40 loans of 1,000.00 in four monthly instalments from 10 February 2026 on, that bear penalty interest."""
-    folder = tmp_path / "own"
-    folder.mkdir()
     numbers = [f"L{n}" for n in range(1, LOANS + 1)]
     tables = {
-        "book.toml": 'name = "own"\njurisdiction = "cn"\nlender_type = "bank"\ncollector = "creditor"\n'
-        'currency = "CNY"\nhistory_from = 2026-01-01\n',
-        "borrowers.csv": "ref,zones,can_sms\nB1,Asia/Shanghai,true\n",
-        "loans.csv": "ref,borrower_ref,product,status,opened_on,principal,annual_rate,penalty_rate\n"
+        "borrowers": "ref,zones,can_sms\nB1,Asia/Shanghai,true\n",
+        "loans": "ref,borrower_ref,product,status,opened_on,principal,annual_rate,penalty_rate\n"
         + "".join(f"{n},B1,instalment,open,2026-01-10,1000.00,18,27\n" for n in numbers),
-        "instalments.csv": "loan_ref,n,due_on,principal,interest\n"
+        "instalments": "loan_ref,n,due_on,principal,interest\n"
         + "".join(f"{n},{k},2026-{k + 1:02}-10,250.00,15.00\n" for n in numbers for k in range(1, 5)),
     }
-    for name, text in tables.items():
-        (folder / name).write_text(text, "utf-8")
+    folder = write_book(tmp_path / "own", BOOK, tables)
     assert import_book(folder, "forbear").bad == 0
     return folder
-
-
-@pytest.fixture
-def asked(fresh_db: str) -> Asked:
-    def ask(query: str) -> list[tuple[Any, ...]]:
-        with psycopg.connect(fresh_db) as connection:
-            return connection.execute(query).fetchall()
-
-    return ask
 
 
 def written(folder: Path, rows: str, name: str = "bank.csv") -> Path:
@@ -150,6 +141,17 @@ def test_a_day_or_amount_in_another_form_is_not_guessed_at(book: Path, asked: As
     found = post_file(written(book, f"L1,A,{typed}\n"), as_of=DAY)
     assert (found.posted, [line.partition(":")[0] for _, line in found.refused]) == (0, [field])
     assert asked("SELECT count(*) FROM payment") == [(0,)]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_it_is_told_how_far_it_has_come(book: Path, monkeypatch: pytest.MonkeyPatch, workers: int) -> None:
+    monkeypatch.setattr("forbear.intake.bank.PROGRESS_SECONDS", 0.001)
+    seen: list[tuple[int, int]] = []
+    path = written(book, drawn(1, 40))
+    post_file(path, as_of=DAY, workers=workers, chunk=10, progress=lambda done, rows: seen.append((done, rows)))
+    assert seen == sorted(seen) and {rows for _, rows in seen} == {40} and seen[-1][0] <= 40
+    if workers == 1:
+        assert [done for done, _ in seen] == [10, 20, 30, 40]
 
 
 def test_a_file_sent_again_counts_once_and_its_mended_rows_are_posted(book: Path, asked: Asked) -> None:

@@ -92,6 +92,15 @@ def test_the_first_step_is_a_text_within_the_lawful_hours(fresh_db: str) -> None
     assert row["latest"] == datetime.fromisoformat("2026-06-30T13:00:00+00:00")
 
 
+@pytest.mark.parametrize(("paid", "step"), [(10_253, "none"), (10_001, "none"), (10_000, "sms")])
+def test_a_small_balance_is_not_collected(fresh_db: str, paid: int, step: str) -> None:
+    # House policy 4.16: given 105.00 due, of which less than 5.00 is past due (2.47, 4.99), then nobody is contacted.
+    loan = lend(fresh_db, dpd=3)
+    with psycopg.connect(fresh_db) as connection:
+        connection.execute("INSERT INTO payment VALUES (%s, 'p', %s, %s)", (loan, DAY, paid))
+    assert decided(fresh_db, loan)["step"] == step
+
+
 def test_agreed_hours_take_the_place_of_the_usual(fresh_db: str) -> None:
     # GB/T 45251-2025: none from 22:00 to 08:00 where no other time was agreed with the borrower.
     row = decided(fresh_db, lend(fresh_db, dpd=1, agreed_from_min=19 * 60, agreed_to_min=20 * 60))

@@ -1,11 +1,9 @@
 """Fixtures of servicing: a small book of three loans, taken in as any book is; no ceiling cuts them."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import psycopg
 import pytest
+from tests.conftest import write_book
 
 from forbear.intake.services import import_book
 
@@ -27,27 +25,11 @@ TABLES = {
     "L2,1,2026-02-10,500.00,15.00\nL2,2,2026-03-10,500.00,7.50\n",
     "payments": "loan_ref,ref,paid_on,amount\nL2,P0,2026-02-12,15.00\n",
 }
-Asked = Callable[..., list[tuple[Any, ...]]]
 
 
 @pytest.fixture
 def book(fresh_db: str, tmp_path: Path) -> Path:
     """The book's folder; its loans are accounts 1, 2 and 3."""
-    folder = tmp_path / "own"
-    folder.mkdir()
-    (folder / "book.toml").write_text(BOOK, "utf-8")
-    for table, text in TABLES.items():
-        (folder / f"{table}.csv").write_text(text, "utf-8")
+    folder = write_book(tmp_path / "own", BOOK, TABLES)
     assert import_book(folder, "forbear").bad == 0
     return folder
-
-
-@pytest.fixture
-def asked(fresh_db: str) -> Asked:
-    """What the database itself says to a question in SQL."""
-
-    def ask(query: str) -> list[tuple[Any, ...]]:
-        with psycopg.connect(fresh_db) as connection:
-            return connection.execute(query).fetchall()
-
-    return ask

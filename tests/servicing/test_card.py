@@ -2,13 +2,12 @@
 
 import json
 import random
-from collections.abc import Callable
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Any
 
 import psycopg
 import pytest
+from tests.conftest import Asked, write_book
 from typer.testing import CliRunner
 
 from forbear.cli import app
@@ -37,7 +36,6 @@ from forbear.servicing.loan import read
 from forbear.servicing.post import Posting, Receipt, post_one
 from forbear.store.journal import balances
 
-Asked = Callable[..., list[tuple[Any, ...]]]
 BOOK = """name = "cards"
 jurisdiction = "cn"
 lender_type = "bank"
@@ -63,11 +61,7 @@ STATE = "SELECT dpd, bucket, class, arrears_minor FROM account_state WHERE accou
 
 
 def folder_of(place: Path, **changed: str) -> Path:
-    place.mkdir()
-    (place / "book.toml").write_text(BOOK, "utf-8")
-    for table, text in (TABLES | changed).items():
-        (place / f"{table}.csv").write_text(text, "utf-8")
-    return place
+    return write_book(place, BOOK, TABLES | changed)
 
 
 @pytest.fixture
@@ -75,15 +69,6 @@ def book(fresh_db: str, tmp_path: Path) -> Path:
     folder = folder_of(tmp_path / "cards")
     assert import_book(folder, "forbear").bad == 0
     return folder
-
-
-@pytest.fixture
-def asked(fresh_db: str) -> Asked:
-    def ask(query: str) -> list[tuple[Any, ...]]:
-        with psycopg.connect(fresh_db) as connection:
-            return connection.execute(query).fetchall()
-
-    return ask
 
 
 def on(days: int) -> date:

@@ -8,7 +8,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from tests.servicing.conftest import Asked
+from tests.conftest import Asked
 from typer.testing import CliRunner
 
 from forbear.cli import app

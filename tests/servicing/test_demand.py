@@ -1,12 +1,12 @@
 """What a ceiling removes is demanded by nobody: journal, statement and night agree to the cent."""
 
-from collections.abc import Callable
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
+from tests.conftest import Asked, write_book
 
 from forbear.intake.errors import IntakeError
 from forbear.intake.services import import_book
@@ -18,7 +18,6 @@ from forbear.servicing.demand import Held, keep_lawful
 from forbear.servicing.post import Posting, Receipt, post_one
 from forbear.statement.services import Statement, statement
 
-Asked = Callable[..., list[tuple[Any, ...]]]
 #: 1,000.00 at 3% a month from a bank of China: over the 24% of 法发〔2017〕22号 art. 2; 27% a year on what is overdue.
 BOOK = """name = "dear"
 jurisdiction = "cn"
@@ -65,10 +64,7 @@ def dear(fresh_db: str, tmp_path: Path) -> Path:
 
 
 def taken_in(folder: Path, more: str = "", **changed: str) -> Path:
-    folder.mkdir(exist_ok=True)
-    (folder / "book.toml").write_text(BOOK + more, "utf-8")
-    for table, text in (TABLES | changed).items():
-        (folder / f"{table}.csv").write_text(text, "utf-8")
+    write_book(folder, BOOK + more, (TABLES | changed))
     assert import_book(folder, "forbear").bad == 0
     return folder
 

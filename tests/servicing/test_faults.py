@@ -1,11 +1,10 @@
 """Faults that other lending systems had to mend, each through the database: posted, then read where it is kept."""
 
 import json
-from collections.abc import Callable
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Any
 
+from tests.conftest import Asked
 from typer.testing import CliRunner
 
 from forbear.cli import app
@@ -15,7 +14,6 @@ from forbear.rulebook.load import load
 from forbear.servicing.history import history
 from forbear.servicing.post import Posting, Standing, post_one
 
-Asked = Callable[..., list[tuple[Any, ...]]]
 FEB, MAR = date(2026, 2, 10), date(2026, 3, 10)
 STATE = "SELECT dpd, bucket, class, arrears_minor FROM account_state WHERE account_id = 1 ORDER BY id DESC LIMIT 1"
 

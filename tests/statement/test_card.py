@@ -9,6 +9,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from starlette.testclient import TestClient
+from tests.conftest import write_book
 
 from forbear.intake.services import import_book
 from forbear.ledger.models import Charged, Kind, Paid, Purchased, Reversed, Waived
@@ -47,10 +48,7 @@ DUE, MAY = date(2026, 4, 23), date(2026, 5, 5)
 @pytest.fixture
 def book(fresh_db: str, tmp_path: Path) -> None:
     folder = tmp_path / "cards"
-    folder.mkdir()
-    (folder / "book.toml").write_text(BOOK, "utf-8")
-    for table, text in TABLES.items():
-        (folder / f"{table}.csv").write_text(text, "utf-8")
+    write_book(folder, BOOK, TABLES)
     assert import_book(folder, "forbear").bad == 0
 
 

@@ -79,7 +79,7 @@ def test_the_command_writes_a_book_that_says_it_is_synthetic(fresh_db: str, synt
     # Given an empty database, when the command is given, then the book is there, flagged, named so, and explained.
     options = ("--accounts", "1100", "--jurisdiction", "us", "--name", "small", "--seed")
     code, out, _ = synth(*options, "7")
-    assert code == 0 and "synthetic-small (synthetic, no real borrower)" in out
+    assert code == 0 and "synthetic-small (synthetic, no real borrower): borrowers 1,000, loans 1,100, instal" in out
     with psycopg.connect(fresh_db) as connection:
         query = "SELECT name, jurisdiction, lender_type, collector, currency, synthetic, snapshot_on FROM book"
         assert connection.execute(query).fetchall() == [

@@ -213,7 +213,9 @@ def test_no_command_speaks_another_language(
         ["law", "diff", "2025-01-01", "2026-12-31", "--place", "cn"],
         ["law", "lint"],
         ["gate", "ask", ref, "--step", "call", "--by", "s1"],
+        ["synth", "--accounts", "5", "--jurisdiction", "cn", "--seed", "3", "--name", "y"],
         ["books", "list"],
+        ["history", ref],
         ["quarantine", "list"],
         ["statement", ref, "--as-of", "2026-07-01"],
     ):

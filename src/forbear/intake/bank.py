@@ -10,8 +10,8 @@ import multiprocessing
 import os
 import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, wait
 from dataclasses import dataclass
 from datetime import date, datetime
 from itertools import islice
@@ -39,6 +39,8 @@ CHUNK = 2_000
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 #: Signs in the number of a payment.
 MAX_REF = 200
+#: Between two tellings of how far the parts of a file have come.
+PROGRESS_SECONDS = 0.5
 #: From this many rows on, a file has a part for each core.
 LARGE = 10_000
 
@@ -74,6 +76,7 @@ def post_file(
     workers: int | None = None,
     chunk: int = CHUNK,
     lang: str = SOURCE,
+    progress: Callable[[int, int], None] = lambda done, rows: None,
 ) -> Posted:
     """Post the payments of a CSV or Parquet file with the columns `COLUMNS`; others are passed over.
 
@@ -85,6 +88,7 @@ def post_file(
         as_of: the local day on which the payments became known; each borrower's own today if left out.
         workers: processes for a file that was not begun before; one for each core if left out and the file is large.
         lang: the language in which it is told, and kept, why a row was refused.
+        progress: told, as it goes, how many rows are on disk, and how many the file has.
 
     Raises IntakeError where the file can't be used (nothing was kept), StoreError where the database is away.
     """
@@ -101,12 +105,15 @@ def post_file(
     with one_line():
         job = _begin(source, book, as_of, wanted, chunk, lang)
         if job.parts == 1:
-            _run(job, 0)
+            _run(job, 0, lambda done: progress(done, source.rows))
         else:
             # A forked process has all its modules; no connection of the parent's is open, and none is inherited in use.
             how = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
             with ProcessPoolExecutor(job.parts, mp_context=how) as pool:
-                for ended in [pool.submit(_run, job, part) for part in range(job.parts)]:
+                running = [pool.submit(_run, job, part) for part in range(job.parts)]
+                while wait(running, PROGRESS_SECONDS).not_done:
+                    progress(_on_disk(job), source.rows)
+                for ended in running:
                     ended.result()
         return _end(job)
 
@@ -148,6 +155,15 @@ def _begin(source: Source, book: str | None, as_of: date | None, workers: int, c
     return _Job(source, file_id, book_id, currency, parts, as_of, chunk, lang)
 
 
+def _on_disk(job: _Job) -> int:
+    with copy_connection() as connection:
+        row = connection.execute(
+            "SELECT sum(rows_done)::bigint FROM payment_file_part WHERE file_id = %s", (job.file_id,)
+        ).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
 def _end(job: _Job) -> Posted:
     with copy_connection() as connection:
         connection.execute("UPDATE payment_file SET finished_at = now() WHERE id = %s", (job.file_id,))
@@ -168,8 +184,8 @@ def _end(job: _Job) -> Posted:
 # ---- a part -----------------------------------------------------------------------------------------
 
 
-def _run(job: _Job, part: int) -> None:
-    """Post the rows of one part, chunk after chunk."""
+def _run(job: _Job, part: int, told: Callable[[int], None] = lambda done: None) -> None:
+    """Post the rows of one part, chunk after chunk; after each, how many of its rows are on disk is told."""
     rows, at = _rows(job, part), 0
     # What a chunk makes is freed by its counts of references; to look through it for cycles finds none, and takes long.
     collecting = gc.isenabled()
@@ -181,6 +197,7 @@ def _run(job: _Job, part: int) -> None:
                     done = _done(connection, job, part)
                     _post(connection, job, part, chunk[max(0, done - at) :])
                 at += len(chunk)
+                told(at)
     finally:
         if collecting:
             gc.enable()

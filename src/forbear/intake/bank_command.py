@@ -5,12 +5,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from babel import Locale
-from babel.numbers import format_decimal
 
 from forbear.intake.bank import post_file
 from forbear.store.engine import migrate
-from forbear.telling import Lang
+from forbear.telling import Lang, counting, spoken
 
 
 def pay_file(
@@ -30,11 +28,9 @@ def pay_file(
     A file that was cut short by a kill goes on from there when it is sent again; a payment counts once by its number.
     """
     migrate()
-    found = post_file(file, book, as_of.date() if as_of else None, workers, lang=lang)
-
-    def count(number: int) -> str:
-        return str(format_decimal(number, locale=Locale.parse(lang, sep="-")))
-
+    gettext, _, count = spoken(lang)
+    with counting(gettext("rows")) as progress:
+        found = post_file(file, book, as_of.date() if as_of else None, workers, lang=lang, progress=progress)
     told = {"rows": found.rows, "posted": found.posted, "again": found.again, "refused": len(found.refused)}
     typer.echo(_SAID[lang].format(**{name: count(number) for name, number in told.items()}))
     for number, reason in found.refused[:SHOWN]:
