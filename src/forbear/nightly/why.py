@@ -80,7 +80,9 @@ def why(
         raise NoDecision(
             N_("The loan was not yet open on %(day)s. Ask about a day from its opening on."), day=answer.compiled.day
         )
-    missing = missing_of_contact((each.facts for each in answer.spoke if each.says == "unknown"), rulebook.vocabulary)
+    missing = missing_of_contact(
+        (each.read(answer.record) for each in answer.spoke if each.says == "unknown"), rulebook.vocabulary
+    )
     earliest = record.at if decision.granted else None if missing else decision.earliest
     with one_line(), engine().connect() as connection:
         behind = unrecorded_of(connection, account_id, answer.compiled.day)
