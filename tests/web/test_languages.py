@@ -71,7 +71,7 @@ def test_a_translation_is_written_in_its_own_script(tag: str) -> None:
     for message in catalogue(tag):
         for text in strings(message):
             ideographs = "".join(c for c in text if "\u4e00" <= c <= "\u9fff")
-            assert ideographs or not message.id
+            assert ideographs or not re.search("[A-Za-z]", re.sub(r"%\(\w+\)s", "", text)) or not message.id
             ideographs.encode(CHARSETS[tag])
 
 
@@ -79,7 +79,7 @@ def test_a_translation_is_written_in_its_own_script(tag: str) -> None:
 def test_a_book_and_a_run_have_one_word_each(tag: str) -> None:
     """A book is 账册 and a run 批次: whoever reads another word looks for another thing."""
     told = [text for message in catalogue(tag) if message.id for text in strings(message)]
-    assert [text for text in told if re.search(r"簿|账本|帳本|次运行|次執行|尚无运行|尚無執行", text)] == []
+    assert [text for text in told if re.search(r"簿|账本|帳本|该次运行|該次執行|尚无运行|尚無執行", text)] == []
 
 
 def test_the_pages_speak_the_languages_of_the_rulebook() -> None:
