@@ -25,9 +25,11 @@ from dateutil.relativedelta import relativedelta
 from forbear.ledger import accrual
 from forbear.ledger.allocate import SCHEDULED, allocate, order_of
 from forbear.ledger.models import (
+    MAX_PPM,
     PPM,
     Account,
     CardTerms,
+    Charged,
     Disbursed,
     Event,
     Forborne,
@@ -80,12 +82,14 @@ class Statement:
 class CardState(State):
     """A State whose debts with a number are minimums.
 
-    running: interest and late fees so far that the next statement bills; running_cut: what the ceiling takes off its
-    late fees. minimum: what is still to be paid of the newest statement's minimum.
+    running: interest and late fees so far that the next statement bills; running_contracted: what they would be without
+    any ceiling; running_cut: what it takes off the late fees. minimum: what is still to be paid of the newest
+    statement's.
     """
 
     statements: tuple[Statement, ...]
     running: tuple[Line, ...]
+    running_contracted: int
     running_cut: int
     minimum: int
 
@@ -146,7 +150,7 @@ class _Card(Walked):
                 self.rates.append((event.on, event.annual_rate_ppm))
             elif isinstance(event, Forborne) and event.freezes:
                 self.frozen.append((event.on, event.until))
-        limits = (last for last, _ in terms.rate_limits)
+        limits = (*(last for last, _ in terms.rate_limits), *(day - _DAY for day, _ in terms.late.later))
         #: The days with which what interest is charged ends or begins.
         self.turns = sorted({*(day for day, _ in self.rates), *limits, *(day for span in self.frozen for day in span)})
         self.lots: dict[Claim, _Lot] = {}
@@ -161,6 +165,9 @@ class _Card(Walked):
         #: What was charged since the last statement, and what it would be by the contract.
         self.charged: list[Line] = []
         self.contracted = self.cut = 0
+
+    #: A fee that is charged under a ceiling comes with the next statement, as a late fee does.
+    BY_DAYS = frozenset({Kind.LATE_FEE, Kind.FEE})
 
     # ---- the passing of days
 
@@ -200,7 +207,7 @@ class _Card(Walked):
         """A statement's days of grace have ended: the late fee is on what is unpaid of its minimum."""
         statement = self.to_fine.pop(0)
         unpaid = sum(demand.unpaid for demand in self.demands if demand.due_on <= statement.due_on)
-        if unpaid and day > self.frozen_until:
+        if unpaid and not self._is_frozen(day):
             self.fines.append(accrual.late_fee(self.terms.late, statement.n, statement.due_on, unpaid))
 
     def _statement(self, day: date) -> None:
@@ -263,12 +270,13 @@ class _Card(Walked):
     def _charges(self) -> tuple[list[Line], int, int]:
         """What is to be charged now, as far as it is lawful; what it would be by the contract; what late fees lose."""
         ran = [line for lot in self.lots.values() if lot.bears for line in lot.ran]
-        ceiling, n = self.card.late.ceiling_ppm, len(self.made) + 1
+        late, n = self.card.late, len(self.made) + 1
         lawful = [replace(self._at(line, self._most(line)), n=n) for line in ran]
         room, cut = None, 0
-        if ceiling is not None:
+        if self._capped():
             # For the days and the principal for which interest is charged, all together costs no more than the ceiling.
-            room = sum(self._at(line, ceiling).amount for line in ran) - sum(line.amount for line in lawful)
+            most = (self._at(line, late.held(MAX_PPM, line.end)).amount for line in ran)
+            room = sum(most) - sum(line.amount for line in lawful)
         for fine in self.fines:
             kept = fine
             if room is not None and fine.amount > room:
@@ -281,8 +289,10 @@ class _Card(Walked):
     def _most(self, line: Line) -> int:
         """The highest lawful rate for the days of a line."""
         limits = [ppm for last, ppm in self.card.rate_limits if line.end <= last]
-        ceiling = () if self.card.late.ceiling_ppm is None else (self.card.late.ceiling_ppm,)
-        return min(line.rate_ppm, *limits, *ceiling) if limits or ceiling else line.rate_ppm
+        return min(self.card.late.held(line.rate_ppm, line.end), *limits, MAX_PPM)
+
+    def _capped(self) -> bool:
+        return any(ppm is not None for _, ppm in self.card.late.ceilings(date.min))
 
     def _at(self, line: Line, ppm: int) -> Line:
         return accrual.by_days(line.kind, line.n, line.base, ppm, self.terms.day_count, line.start, line.end)
@@ -298,7 +308,7 @@ class _Card(Walked):
         self.charged += lines
         self.contracted += contracted
         self.cut += cut
-        for kind in (Kind.INTEREST, Kind.LATE_FEE):
+        for kind in (Kind.INTEREST, Kind.FEE, Kind.LATE_FEE):
             if amount := sum(line.amount for line in lines if line.kind is kind):
                 self._owe(Claim(0, day, day, {kind: amount}, {}))
                 self._earn(f"{kind}:{day}", day, kind, amount)
@@ -329,6 +339,15 @@ class _Card(Walked):
         self._owe(claim)
         self._post(event.key, event.on, {Account.OWED_PRINCIPAL: event.amount, Account.CASH: -event.amount})
         self._use_credit(f"credit:{event.key}", event.on)
+
+    def lawful_of(self, event: Charged) -> int:
+        return event.amount  # the statement that bills it holds it, with interest and late fees
+
+    def charge(self, event: Charged, owed: int) -> None:
+        if event.kind is Kind.FEE and self._capped():
+            self.fines.append(accrual.at_once(Kind.FEE, 0, event.on, owed))
+        else:
+            super().charge(event, owed)
 
     def _owe(self, claim: Claim) -> None:
         self.claims.append(claim)
@@ -398,7 +417,7 @@ class _Card(Walked):
         self._run_bearing(as_of)
         whole = super().state(as_of)
         spans = [Span(each.aged_from, each.unpaid_from, self.sold_on) for each in self.demands if each.unpaid_from]
-        lines, _, cut = ([], 0, 0) if self.sold_on else self._charges()
+        lines, contracted, cut = ([], 0, 0) if self.sold_on else self._charges()
         return CardState(
             as_of=as_of,
             debts=() if self.sold_on else tuple(self._debts(as_of)),
@@ -411,8 +430,13 @@ class _Card(Walked):
             sold_on=whole.sold_on,
             sold=whole.sold,
             cuts=whole.cuts,
+            spared=whole.spared,
+            freezes=whole.freezes,
+            plans=whole.plans,
+            refused=whole.refused,
             statements=tuple(self.made),
             running=tuple(lines),
+            running_contracted=contracted,
             running_cut=cut,
             minimum=0 if self.sold_on else sum(each.unpaid for each in self.demands) + self._billed(_AT_ONCE),
         )

@@ -1,4 +1,4 @@
-"""The ceiling on a loan's all-in yearly cost: which rule sets it, at how much, from which day; and what a respite stops."""
+"""The ceiling on a loan's all-in yearly cost: which rule sets it, how high, since when; and what a respite stops."""
 
 import contextlib
 import functools
@@ -41,8 +41,9 @@ def find_cap(
     """The ceiling for a loan opened on that day by that type of lender; None where no rule of the place sets one.
 
     The rule in force on the day of the contract binds, as most instruments on file say of new loans; one that binds by
-    accrual has the figure of the day `on` (left out: of the contract). Where one of several ceilings can't be known, the
-    answer is unknown: it might be the lowest. So it is for a type of lender that no ceiling of the place ever names.
+    accrual has the figure of the day `on` (left out: of the contract). Where one of several ceilings can't be known,
+    the answer is unknown: it might be the lowest. So it is for a type of lender that no ceiling of the place ever
+    names.
     """
     caps = _caps(book, jurisdiction)
     if caps and not any(_names(rule, lender_type, product) for rule in caps):

@@ -368,7 +368,9 @@ class _Reader:
             self.fault(where, f"{sorted(odd)[0]} belongs to a cap. Leave it out.")
         binds_by, products = entry.get("binds_by", "contract"), tuple(entry.get("products", ()))
         if binds_by not in get_args(BindsBy):
-            self.fault(where, f"binds_by is {binds_by!r}. It is accrual, or is left out: the day of the contract decides.")
+            self.fault(
+                where, f"binds_by is {binds_by!r}. It is accrual, or is left out: the day of the contract decides."
+            )
         if odd_products := set(products) - PRODUCTS:
             self.fault(where, f"names the product {min(odd_products)!r}. It is one of {', '.join(sorted(PRODUCTS))}.")
         asked = entry.get("asked", "night")
@@ -432,7 +434,9 @@ class _Reader:
             self.fault(where, f"tightens {entry['tightens']!r}, which is no rule on file. Name the rule to tighten.")
             return
         given = {key for key in ("values", "hours", "cap", "within") if key in entry}
-        if odd := entry.keys() & ({*_KINDS, "steps", "when", "unless", "lenders", "governs", "asked", *_CAP_KEYS} - given):
+        if odd := entry.keys() & (
+            {*_KINDS, "steps", "when", "unless", "lenders", "governs", "asked", *_CAP_KEYS} - given
+        ):
             self.fault(where, f"has {sorted(odd)[0]}, which comes from the rule that it tightens. Leave it out.")
         if not given:
             self.fault(where, "tightens nothing. Give stricter values, hours, cap or within.")

@@ -29,7 +29,9 @@ INSTRUMENT: Shape = {
 DEFINE: Shape = {"id": TEXT, "is": TEXT, "text": _SAID}
 SERIES: Shape = {"id": TEXT, "source": TEXT, "title": _SAID, "values": [_SINCE | {"ppm": NUMBER}]}
 RULE: Shape = {
-    **dict.fromkeys(("id", "governs", "article", "source", "asked", "when", "forbid", "unless", "tightens", "binds_by"), TEXT),
+    **dict.fromkeys(
+        ("id", "governs", "article", "source", "asked", "when", "forbid", "unless", "tightens", "binds_by"), TEXT
+    ),
     "text": _SAID,
     "note": _SAID,
     "verified": FLAG,
