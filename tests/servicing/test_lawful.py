@@ -114,7 +114,7 @@ def test_in_a_breathing_space_nothing_accrues_and_no_fee_is_charged(
     assert (rule, on) == ("gb.respite.freeze", LAST - timedelta(days=60))
     day = date(2026, 3, 31)
     stood = posted(Paid("P1", date(2026, 2, 10), 1), day).standing
-    # Regulation 7(6)(a): no penalty interest on 500.00, nor the second instalment's 7.50, which all fell into it; of the
+    # Regulation 7(6)(a): no penalty interest on 500.00, nor the second instalment's 7.50, all within it; of the
     # first one's 15.00 for 31 days the last day.
     assert (stood.dpd, stood.owed) == (49, 50_000 + 1_452 + 50_000 - 1)
     with pytest.raises(ServicingError, match="nothing is charged"):
