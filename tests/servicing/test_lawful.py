@@ -1,22 +1,27 @@
 """What the law takes off beside the contract's ceiling: by accrual, in a respite; and where no rule covers a loan."""
 
 from collections.abc import Callable
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
+from typer.testing import CliRunner
 
+from forbear.cli import app
 from forbear.intake.services import import_book
+from forbear.ledger.arrears import MONTHLY
 from forbear.ledger.models import Charged, Forborne, Kind, Paid, Reason, WrittenOff
 from forbear.locale import LANGUAGES
+from forbear.nightly.report import BUCKETS
 from forbear.nightly.run import nightly
 from forbear.rulebook.cap import find_cap, lowest_known, respite_rule
 from forbear.rulebook.load import load
+from forbear.servicing.command import told as receipt_in_words
 from forbear.servicing.errors import ServicingError
 from forbear.servicing.history import history
-from forbear.servicing.post import Posting, Receipt, post_one
+from forbear.servicing.post import Posting, Receipt, Standing, post_one
 from forbear.servicing.reschedule import rescheduled
 from forbear.statement.document import document
 from forbear.statement.render import text
@@ -237,3 +242,25 @@ def test_after_a_write_off_days_past_due_go_on_at_night_and_in_the_history(
     newest = history(1)[0]
     assert (newest.on, newest.dpd, newest.restated) == (date(2026, 3, 30), 48, 0)
     assert "written off by the lender" in words(fresh_db, date(2026, 3, 30))
+
+
+def test_the_history_says_where_only_the_sum_in_arrears_was_restated(loan: None) -> None:
+    # Given two payments known on one day, neither of which ends the arrears, then the days past due are as first known.
+    day = date(2026, 2, 20)
+    for key in ("P1", "P2"):
+        posted(Paid(key, day, 100), day)
+    (newest,) = history(1)
+    assert (newest.dpd, newest.restated, newest.dpd_first) == (10, 1, 10)
+    told_ = CliRunner().invoke(app, ["history", "L1"])
+    assert "the sum in arrears was restated" in told_.output and "first known as" not in told_.output
+
+
+def test_a_receipt_of_a_card_names_minimum_and_balance_apart() -> None:
+    stood = Standing(date(2026, 3, 1), 0, None, "current", "normal", 0, 5_000)
+    posted_on = datetime(2026, 3, 1, tzinfo=UTC)
+    line = receipt_in_words(Receipt(1, "P", stood.as_of, posted_on, (), stood, False, True, 90_000), "CNY", "en")[1]
+    assert "minimum payment due CN¥50.00" in line and "Balance in all: CN¥900.00" in line and "owed now" not in line
+
+
+def test_night_and_statement_count_by_the_same_buckets() -> None:
+    assert [(b.id, b.least, b.most) for b in BUCKETS] == [(b.id, b.first, b.last) for b in MONTHLY.ladder]

@@ -66,7 +66,8 @@ def test_each_cell_of_the_steps_is_what_the_database_counts(
         [cells] = asked(
             "SELECT count(*) FILTER (WHERE dpd = 0), count(*) FILTER (WHERE dpd BETWEEN 1 AND 30),"
             " count(*) FILTER (WHERE dpd BETWEEN 31 AND 60), count(*) FILTER (WHERE dpd BETWEEN 61 AND 90),"
-            " count(*) FILTER (WHERE dpd BETWEEN 91 AND 180), count(*) FILTER (WHERE dpd > 180)"
+            " count(*) FILTER (WHERE dpd BETWEEN 91 AND 120), count(*) FILTER (WHERE dpd BETWEEN 121 AND 150),"
+            " count(*) FILTER (WHERE dpd BETWEEN 151 AND 180), count(*) FILTER (WHERE dpd > 180)"
             " FROM decision WHERE run_id = :run AND step = :step",
             run=nights[1],
             step=step.id,

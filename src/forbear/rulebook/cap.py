@@ -98,6 +98,11 @@ def binding(
             yield CapFound(rule, None, str(error))
 
 
+def knows_respite(book: Rulebook, jurisdiction: str) -> bool:
+    """Has a place, on any day, a rule by which nothing accrues during a statutory respite?"""
+    return any(dated.value.respite_days is not None for rule in _with_cap(book, jurisdiction) for dated in rule.cap)
+
+
 def respite_rule(book: Rulebook, jurisdiction: str, day: date) -> Rule | None:
     """The rule of a place by which nothing accrues during a statutory respite that lasts on `day`; None: none."""
     for rule in _with_cap(book, jurisdiction):

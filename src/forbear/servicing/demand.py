@@ -21,7 +21,7 @@ from forbear.ledger.excess import Capped, Part, held
 from forbear.ledger.filed import detail, event_key
 from forbear.ledger.models import Forborne, LedgerError, Reversed
 from forbear.rulebook.book import Rulebook
-from forbear.rulebook.cap import Steps, lowest_known, respite_rule
+from forbear.rulebook.cap import Steps, knows_respite, lowest_known, respite_rule
 from forbear.rulebook.models import Rule, at
 from forbear.servicing.loan import LIVE, Loan, read
 from forbear.servicing.post import restate
@@ -197,11 +197,11 @@ class _Given:
 
 
 _RESPITES = f"""
-    SELECT a.id, k.jurisdiction, a.opened_on, p.until,
+    SELECT a.id, a.opened_on, p.until,
         (SELECT count(*) FROM account_event e WHERE e.account_id = a.id AND coalesce(e.detail ->> 'rule', '') <> ''),
         (SELECT jsonb_agg(jsonb_build_array(e.key, e.value_on, e.detail ->> 'until', e.detail ->> 'rule'))
          FROM account_event e WHERE e.account_id = a.id AND e.kind = 'forborne' AND {LIVE})
-    FROM account a JOIN book k ON k.id = a.book_id JOIN borrower b ON b.id = a.borrower_id,
+    FROM account a JOIN borrower b ON b.id = a.borrower_id,
     LATERAL (SELECT max(o.respite_until) AS until FROM borrower o
              WHERE coalesce(o.same_as, o.id) = coalesce(b.same_as, b.id)) p
     WHERE a.book_id = %(book)s AND a.status NOT IN ('sold', 'paid_off')
@@ -217,8 +217,11 @@ def _keep_respites(
     The record tells a respite's last day alone. So it begins as many days before as the rule lets it last, unless it is
     on file already: one whose end was moved keeps the beginning that was taken for it first.
     """
+    (place,) = connection.execute("SELECT jurisdiction FROM book WHERE id = %s", (book_id,)).fetchone() or ("",)
+    if not knows_respite(rulebook, place):
+        return set()
     rows = []
-    for id_, place, opened_on, until, known, live in connection.execute(_RESPITES, {"book": book_id, "only": only}):
+    for id_, opened_on, until, known, live in connection.execute(_RESPITES, {"book": book_id, "only": only}):
         rule = respite_rule(rulebook, place, until)
         if rule is None or until <= opened_on:
             continue
