@@ -59,8 +59,8 @@ class Statement:
     """A month's statement, of all until the evening before `on`; in minor units.
 
     balance: all that is owed. minimum: what is to be paid by `due_on`: the demand, and late fees and costs. lines: the
-    interest and late fees that it charges. contracted: what these would be by the contract, without any ceiling; cut:
-    what the ceiling took off late fees.
+    interest, the fees and late fees that it charges. contracted: what these would be by the contract, without any
+    ceiling.
     """
 
     n: int
@@ -70,7 +70,6 @@ class Statement:
     minimum: int
     lines: tuple[Line, ...]
     contracted: int
-    cut: int
 
     @property
     def charged(self) -> int:
@@ -83,14 +82,12 @@ class CardState(State):
     """A State whose debts with a number are minimums.
 
     running: interest and late fees so far that the next statement bills; running_contracted: what they would be without
-    any ceiling; running_cut: what it takes off the late fees. minimum: what is still to be paid of the newest
-    statement's.
+    any ceiling. minimum: what is still to be paid of the newest statement's.
     """
 
     statements: tuple[Statement, ...]
     running: tuple[Line, ...]
     running_contracted: int
-    running_cut: int
     minimum: int
 
     @property
@@ -164,7 +161,7 @@ class _Card(Walked):
         self.fines: list[Line] = []
         #: What was charged since the last statement, and what it would be by the contract.
         self.charged: list[Line] = []
-        self.contracted = self.cut = 0
+        self.contracted = 0
 
     #: A fee that is charged under a ceiling comes with the next statement, as a late fee does.
     BY_DAYS = frozenset({Kind.LATE_FEE, Kind.FEE})
@@ -238,9 +235,8 @@ class _Card(Walked):
             demanded + own + at_once,
             tuple(self.charged),
             self.contracted,
-            self.cut,
         )
-        self.charged, self.contracted, self.cut = [], 0, 0
+        self.charged, self.contracted = [], 0
         self.made.append(made)
         self.to_pass = made
         if self.terms.late.late_fee_minor or self.terms.late.late_fee_ppm:
@@ -267,12 +263,12 @@ class _Card(Walked):
             if lot.bears:
                 self._run(lot, to)
 
-    def _charges(self) -> tuple[list[Line], int, int]:
-        """What is to be charged now, as far as it is lawful; what it would be by the contract; what late fees lose."""
+    def _charges(self) -> tuple[list[Line], int]:
+        """What is to be charged now, as far as it is lawful; what it would be by the contract."""
         ran = [line for lot in self.lots.values() if lot.bears for line in lot.ran]
         late, n = self.card.late, len(self.made) + 1
         lawful = [replace(self._at(line, self._most(line)), n=n) for line in ran]
-        room, cut = None, 0
+        room = None
         if self._capped():
             # For the days and the principal for which interest is charged, all together costs no more than the ceiling.
             most = (self._at(line, late.held(MAX_PPM, line.end)).amount for line in ran)
@@ -280,11 +276,10 @@ class _Card(Walked):
         for fine in self.fines:
             kept = fine
             if room is not None and fine.amount > room:
-                kept = accrual.at_once(fine.kind, fine.n, fine.start, room)
+                kept = replace(accrual.at_once(fine.kind, fine.n, fine.start, room), base=fine.amount)
             room = None if room is None else room - kept.amount
-            cut += fine.amount - kept.amount
             lawful.append(kept)
-        return [line for line in lawful if line.amount], sum(line.amount for line in (*ran, *self.fines)), cut
+        return [line for line in lawful if line.amount], sum(line.amount for line in (*ran, *self.fines))
 
     def _most(self, line: Line) -> int:
         """The highest lawful rate for the days of a line."""
@@ -300,14 +295,13 @@ class _Card(Walked):
     def _bill(self, day: date) -> None:
         """Charge the interest that has run on what bears it, and the late fees."""
         self._run_bearing(day)
-        lines, contracted, cut = self._charges()
+        lines, contracted = self._charges()
         for lot in self.lots.values():
             lot.ran = [] if lot.bears else lot.ran
         self.fines = []
         self.lines += lines
         self.charged += lines
         self.contracted += contracted
-        self.cut += cut
         for kind in (Kind.INTEREST, Kind.FEE, Kind.LATE_FEE):
             if amount := sum(line.amount for line in lines if line.kind is kind):
                 self._owe(Claim(0, day, day, {kind: amount}, {}))
@@ -417,7 +411,7 @@ class _Card(Walked):
         self._run_bearing(as_of)
         whole = super().state(as_of)
         spans = [Span(each.aged_from, each.unpaid_from, self.sold_on) for each in self.demands if each.unpaid_from]
-        lines, contracted, cut = ([], 0, 0) if self.sold_on else self._charges()
+        lines, contracted = ([], 0) if self.sold_on else self._charges()
         return CardState(
             as_of=as_of,
             debts=() if self.sold_on else tuple(self._debts(as_of)),
@@ -437,7 +431,6 @@ class _Card(Walked):
             statements=tuple(self.made),
             running=tuple(lines),
             running_contracted=contracted,
-            running_cut=cut,
             minimum=0 if self.sold_on else sum(each.unpaid for each in self.demands) + self._billed(_AT_ONCE),
         )
 

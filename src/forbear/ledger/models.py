@@ -379,10 +379,10 @@ class Sold(Event):
 class Line:
     """One charge with its formula as data: amount = half_up(base * rate_ppm / 10^6 * days / year).
 
-    A line without a rate (a fee, an instalment's interest) has `year` 0, and its amount is its base. n: the
-    instalment, from 1; 0 where it belongs to none. start, end: accrues for the days after `start` through
-    `end`. `days` is counted in the day count's own units, of which `year` make a year. at_most: what is left of a
-    late fee that comes to be owed day by day; the amount is no more than it.
+    A line without a rate (a fee, an instalment's interest) has `year` 0, and its amount is its base, or on a card what
+    a ceiling leaves of it. n: the instalment, from 1; 0 where it belongs to none. start, end: accrues for the days
+    after `start` through `end`. `days` is counted in the day count's own units, of which `year` make a year. at_most:
+    what is left of a late fee that comes to be owed day by day; the amount is no more than it.
     """
 
     kind: Kind

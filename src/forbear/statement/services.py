@@ -337,9 +337,7 @@ def _charge(line: Line, jurisdiction: str, state: State, excess: Mapping[int, in
     concept = concepts.get(line.kind)
     basis = next(iter(_on((concept,) if concept else (), line.end)), None)
     if card:
-        cuts = [*((bill.lines, bill.cut) for bill in card.statements), (card.running, card.running_cut)]
-        cut = next((cut for lines, cut in cuts if line.kind is Kind.LATE_FEE and line in lines), 0)
-        return Charge(line, basis, cut)
+        return Charge(line, basis, 0 if line.year else line.base - line.amount)
     plan = next((each for each in reversed(state.plans) if each.first <= line.n < each.first + len(each.lines)), None)
     if line.kind is not Kind.INTEREST:
         return Charge(line, basis, 0, plan=plan)
