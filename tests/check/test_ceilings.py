@@ -11,7 +11,7 @@ import pytest
 import forbear.check
 from forbear.check.ceilings import Ceiling, ceilings
 from forbear.check.read import Loan
-from forbear.check.render import text
+from forbear.check.render import data, text
 from forbear.check.services import check
 from forbear.ledger.cost import Flows
 from forbear.rulebook.cite import in_script
@@ -175,3 +175,29 @@ def test_the_report_tells_both_ceilings_and_that_no_licensed_lender_is_bound(tag
 def test_a_loan_that_ended_before_the_change_is_held_as_ever() -> None:
     short = Loan(Flows.of([(date(2020, 6, 20), 100_000)], [(date(2020, 7, 20), 103_000)]), lender_type="private")
     assert lawful_interest(short, date(2021, 3, 1)) == [2_000]
+
+
+# ---- what arises since a day, and where nothing on file binds --------------------------------------------------------
+
+
+def test_an_older_taiwanese_contract_is_held_to_16_percent_of_what_arises_since() -> None:
+    # 民法 art. 205 with 民法債編施行法 art. 10-1: 1,000.00 at 1.6% a month stands under 20%; since 2021-07-20 a month
+    # costs no more than 13.33.
+    due = [(date(2021, month, 20), 1_600 + 100_000 * (month == 9)) for month in range(6, 10)]
+    loan = Loan(Flows.of([(date(2021, 5, 20), 100_000)], due), lender_type="bank", place="tw")
+    assert lawful_interest(loan, ASKED) == [1_600, 1_600, 1_333, 1_333]
+    for tag in LANGUAGES:
+        told = text(check(loan, BOOK, ASKED), tag)
+        assert "20.00%" in told and "16.00%" in told and "2021-07-20" in told
+    # A loan is no card: the 15% of 銀行法 art. 47-1(2) is not among its ceilings.
+    assert [each.ceiling.id for each in check(loan, BOOK, ASKED).held] == ["tw.cap.civil"]
+
+
+@pytest.mark.parametrize(("lender", "opened_on"), [("bank", date(2017, 8, 3)), ("micro_lender", date(2020, 12, 31))])
+def test_where_no_ceiling_on_file_binds_the_report_says_that_a_lawyer_must_say(lender: str, opened_on: date) -> None:
+    # Banks before 法发〔2017〕22号, micro-loan companies before 法释〔2020〕27号: never silently "none".
+    loan = Loan(Flows.of([(opened_on, 100_000)], [(opened_on.replace(year=2023), 900_000)]), lender_type=lender)
+    report = check(loan, BOOK, ASKED)
+    assert not report.over and data(report)["which_binds_known"] is False
+    for tag, word in (("en", "a lawyer must say"), ("zh-Hans", "须由律师判断"), ("zh-Hant", "須由律師判斷")):
+        assert word in text(report, tag)

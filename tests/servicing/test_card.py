@@ -218,7 +218,7 @@ def test_a_payment_settles_what_the_statement_billed_and_the_journal_sums_to_zer
 def test_interest_and_late_fee_are_one_transaction_each_a_statement_and_nothing_is_edited(
     book: Path, asked: Asked, fresh_db: str
 ) -> None:
-    posted(Charged("F1", date(2026, 6, 6), Kind.FEE, 100), date(2026, 6, 6))
+    posted(Charged("F1", date(2026, 6, 6), Kind.COST, 100), date(2026, 6, 6))
     kinds = (
         "SELECT kind, value_on FROM journal_transaction WHERE kind IN ('interest', 'late_fee') ORDER BY value_on, kind"
     )
@@ -226,13 +226,13 @@ def test_interest_and_late_fee_are_one_transaction_each_a_statement_and_nothing_
     assert asked(kinds) == days
     before = asked("SELECT id, key FROM journal_transaction ORDER BY id")
     # Posting again on a later day adds, and what stood stands.
-    posted(Charged("F2", date(2026, 6, 20), Kind.FEE, 100), date(2026, 6, 20))
+    posted(Charged("F2", date(2026, 6, 20), Kind.COST, 100), date(2026, 6, 20))
     assert asked("SELECT id, key FROM journal_transaction ORDER BY id")[: len(before)] == before
     assert asked("SELECT count(*) FROM journal_transaction WHERE reverses IS NOT NULL") == [(0,)]
     # That the whole was paid in time comes to light: interest and late fees are reversed, not edited.
     posted(Paid("P1", DUE, 100_000), date(2026, 6, 21))
     assert asked("SELECT count(*) FROM journal_transaction WHERE reverses IS NOT NULL") == [(4,)]
-    assert held(fresh_db) == replayed(fresh_db) == {"owed:fee": 200, "income": -200}
+    assert held(fresh_db) == replayed(fresh_db) == {"owed:cost": 200, "income": -200}
 
 
 def test_the_same_purchase_twice_counts_once_and_another_under_its_key_is_refused(book: Path, asked: Asked) -> None:
@@ -247,7 +247,7 @@ def test_the_same_purchase_twice_counts_once_and_another_under_its_key_is_refuse
 
 
 def test_an_import_restates_a_card_that_is_in_the_journal(book: Path, tmp_path: Path, fresh_db: str) -> None:
-    posted(Charged("F1", on(20), Kind.FEE, 100), on(20))
+    posted(Charged("F1", on(20), Kind.COST, 100), on(20))
     more = TABLES["card_entries"] + "C1,D2,purchase,2026-04-01,200.00\n"
     paid = TABLES["payments"] + "C1,P1,2026-04-23,120.00\n"
     assert import_book(folder_of(tmp_path / "newer", card_entries=more, payments=paid), "forbear").bad == 0
@@ -303,7 +303,7 @@ def test_whatever_is_posted_in_whatever_order_the_journal_is_the_fold_of_what_is
 
 
 def test_a_backdated_payment_restates_days_past_due_of_days_on_record(book: Path, asked: Asked) -> None:
-    posted(Charged("F1", on(20), Kind.FEE, 100), on(20))
+    posted(Charged("F1", on(20), Kind.COST, 100), on(20))
     assert night(asked, on(20)) == (20, 10_000)
     posted(Paid("P1", DUE, 10_000), on(25))
     day = f"SELECT dpd FROM account_state WHERE account_id = 1 AND as_of = '{on(20)}' ORDER BY id"
@@ -313,7 +313,7 @@ def test_a_backdated_payment_restates_days_past_due_of_days_on_record(book: Path
 
 def test_the_class_follows_a_payment_at_once_without_a_night(book: Path, asked: Asked) -> None:
     # Card Measures art. 92: over 90 days past due substandard.
-    assert posted(Charged("F1", on(80), Kind.FEE, 100), on(80)).standing.category == "special_mention"
+    assert posted(Charged("F1", on(80), Kind.COST, 100), on(80)).standing.category == "special_mention"
     assert posted(Paid("P1", on(80), 200_000), on(80)).standing.category == "normal"
     assert asked(STATE) == [(0, "current", "normal", 0)]
 
@@ -334,19 +334,19 @@ def test_not_only_the_oldest_open_minimum_is_looked_at(book: Path, asked: Asked)
 
 def test_the_last_open_ended_bucket_is_reached(book: Path, asked: Asked) -> None:
     for days, bucket, category in ((180, "151-180", "doubtful"), (181, "181+", "loss"), (2_000, "181+", "loss")):
-        posted(Charged(f"F{days}", on(days), Kind.FEE, 100), on(days))
+        posted(Charged(f"F{days}", on(days), Kind.COST, 100), on(days))
         assert asked(STATE)[0][:3] == (days, bucket, category)
     assert night(asked, on(181))[0] == 181
 
 
 def test_the_late_fee_and_the_interest_are_posted_no_day_off(book: Path, asked: Asked) -> None:
     # The late fee is owed since the day after the due date, and billed with the statement: its line tells the day.
-    posted(Charged("F1", MAY, Kind.FEE, 100), MAY)
+    posted(Charged("F1", MAY, Kind.COST, 100), MAY)
     owed = (
         "SELECT ledger_account, amount_minor FROM journal_balance WHERE account_id = 1 AND ledger_account LIKE 'owed:%'"
     )
     assert sorted(asked(owed)) == [
-        ("owed:fee", 100),
+        ("owed:cost", 100),
         ("owed:interest", 1_800),  # 1,000 x 0.05% x 36 days, 31 March through 5 May
         ("owed:late_fee", 500),
         ("owed:principal", 100_000),

@@ -71,7 +71,7 @@ def test_each_monthly_statement_has_its_balance_minimum_and_day(book: None, fres
 def test_what_the_ceiling_removes_is_shown_for_each_statement_and_not_demanded(book: None, fresh_db: str) -> None:
     # 24% a year on all that a loan costs (SPC 2017 opinion on financial trials, art. 2; 金规〔2025〕9号).
     found = told(fresh_db)
-    assert found.binding is not None and found.binding.ppm == 240_000 and not found.changed
+    assert found.ceiling_ppm == 240_000 and not found.changed
     assert [(line.contracted, line.lawful, line.excess) for line in found.removed] == [(0, 0, 0), (2_776, 2_335, 441)]
     late = next(each for each in found.charges if each.line.kind is Kind.LATE_FEE)
     assert (late.line.amount, late.excess) == (559, 441)

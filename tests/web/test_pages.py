@@ -66,7 +66,8 @@ def test_each_cell_of_the_steps_is_what_the_database_counts(
         [cells] = asked(
             "SELECT count(*) FILTER (WHERE dpd = 0), count(*) FILTER (WHERE dpd BETWEEN 1 AND 30),"
             " count(*) FILTER (WHERE dpd BETWEEN 31 AND 60), count(*) FILTER (WHERE dpd BETWEEN 61 AND 90),"
-            " count(*) FILTER (WHERE dpd BETWEEN 91 AND 180), count(*) FILTER (WHERE dpd > 180)"
+            " count(*) FILTER (WHERE dpd BETWEEN 91 AND 120), count(*) FILTER (WHERE dpd BETWEEN 121 AND 150),"
+            " count(*) FILTER (WHERE dpd BETWEEN 151 AND 180), count(*) FILTER (WHERE dpd > 180)"
             " FROM decision WHERE run_id = :run AND step = :step",
             run=nights[1],
             step=step.id,
@@ -162,7 +163,7 @@ def test_the_work_list_holds_each_contact_once_longest_past_due_first(
     [
         ("step=sms", "d.step = 'sms'"),
         ("bucket=1-30", "d.dpd BETWEEN 1 AND 30"),
-        ("bucket=over-180", "d.dpd > 180"),
+        ("bucket=181%2B", "d.dpd > 180"),
         ("jurisdiction=us", "d.jurisdiction = 'us'"),
         ("book={drawn}&bucket=current&step=reminder", "b.synthetic AND d.dpd = 0 AND d.step = 'reminder'"),
     ],

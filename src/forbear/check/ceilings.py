@@ -31,13 +31,15 @@ class Source:
 class Then:
     """What takes a ceiling's place from a day on, were the action brought on the day of asking.
 
-    ppm is None where the rate of that day is not on file; `ends`: nothing takes its place.
+    ppm is None where the rate of that day is not on file; `ends`: nothing takes its place. accrues: no action is
+    needed, the rule itself binds what arises from that day on.
     """
 
     since: date
     ppm: int | None
     source: Source
     ends: bool = False
+    accrues: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +66,16 @@ class Ceiling:
 
 
 def ceilings(
-    book: Rulebook, place: str, lender_type: str | None, opened_on: date, asked_on: date
+    book: Rulebook,
+    place: str,
+    lender_type: str | None,
+    opened_on: date,
+    asked_on: date,
+    product: str = "instalment",
 ) -> tuple[Ceiling, ...]:
     """Every ceiling of a place that was in force on the day of the contract, those that bind first, the lowest first.
+
+    One that binds by accrual counts from its first day, on older contracts too; what it changes to is its `then`.
 
     Args:
         lender_type: a value of the fact `lender_type`, or None where it is not known.
@@ -75,8 +84,13 @@ def ceilings(
     """
     found: list[Ceiling] = []
     for rule in book.rules:
-        cap = at(rule.cap, opened_on)
-        if cap is None or rule.instrument.jurisdiction != place or not rule.in_force(opened_on):
+        if rule.instrument.jurisdiction != place or (rule.products and product not in rule.products):
+            continue
+        by_accrual = rule.binds_by == "accrual"
+        later = [dated for dated in rule.cap if opened_on < dated.since <= asked_on] if by_accrual else []
+        day = opened_on if at(rule.cap, opened_on) or not later else later.pop(0).since
+        cap = at(rule.cap, day)
+        if cap is None or cap.respite_days is not None or not rule.in_force(day):
             continue
         ppm, multiple, known_through = cap.ppm, None, None
         if cap.ppm is None and cap.series is not None and cap.times is not None:
@@ -99,7 +113,9 @@ def ceilings(
                 multiple=multiple,
                 known_through=known_through,
                 note=rule.note,
-                then=_then(book, rule.id, opened_on, asked_on),
+                then=Then(later[0].since, later[0].value.ppm, source, accrues=True)
+                if later
+                else _then(book, rule.id, opened_on, asked_on),
             )
         )
         found += _lines(found[-1], rule.instrument.id, opened_on)

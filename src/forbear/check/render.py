@@ -61,6 +61,7 @@ def data(report: Report) -> dict[str, Any]:
         ],
         "measured_by": report.method.value,
         "ceilings": [_ceiling(held) for held in report.held],
+        "which_binds_known": any(held.ceiling.binds is not False for held in report.held),
         "say": {language: [line for line in _Words(report, language).sayings()[1:]] for language in LANGUAGES},
         "not_advice": _each("not_advice"),
     }
@@ -180,7 +181,7 @@ class _Words:
     def then(self, then: Then) -> str:
         """What takes a ceiling's place, and by which rule."""
         figure = self.say("ppm_unknown") if then.ppm is None else f"{percent(then.ppm)}%"
-        key = "then_ends" if then.ends else "then"
+        key = "then_ends" if then.ends else "then_accrues" if then.accrues else "then"
         since, asked = then.since, self.report.asked_on
         return self.say(key, since=since, asked=asked, figure=figure, why=self.source(then.source))
 

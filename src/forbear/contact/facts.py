@@ -85,8 +85,7 @@ def facts_by_day(
             it takes the whole of a loan's history.
     """
     asked, never = record.asked, book.vocabulary.never
-    cap = _cap(book, asked.jurisdiction, asked.lender_type, asked.opened_on)
-    owes = asked.status == "open"
+    owes = asked.status in ("open", "charged_off")  # a write-off does not end the debt
     collector = "agency" if agency else asked.collector
     kept_up = _kept_up(record)
     sent_on = asked.days["validation_sent_on"]
@@ -97,8 +96,6 @@ def facts_by_day(
         "status": asked.status,
         "lender_type": asked.lender_type,
         "collector": collector,
-        "cap_exists": cap is not None,
-        "cap_ppm": None if cap is None else cap.ppm,
         "hours_agreed": asked.agreed is not None,
     }
 
@@ -113,8 +110,11 @@ def facts_by_day(
         granted = apart.get(asked.account_id)
         law = setting(book, asked.jurisdiction, day)
         sent = sent_on is not None and sent_on <= day
+        cap = _cap(book, asked.jurisdiction, asked.lender_type, asked.opened_on, asked.product, day)
         facts: dict[str, FactValue] = {
             **always,
+            "cap_exists": cap is not None and cap.exists,
+            "cap_ppm": None if cap is None else cap.ppm,
             **_counts(record, own.oldest_due_on, day, never),
             # Where the borrower's country is not the book's, it is not known whose law binds.
             "law_known": asked.country in (None, asked.jurisdiction) and law.known(asked.lender_type, collector),

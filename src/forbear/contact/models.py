@@ -201,6 +201,7 @@ class Loan(NamedTuple):
     apart: Apart | None = None
     #: Did a book of the person's never say whether there is a statutory respite?
     respite_untold: bool = False
+    product: str = "instalment"
 
 
 class Record(NamedTuple):

@@ -9,7 +9,7 @@ from datetime import UTC, date
 from typing import Any
 
 from forbear.contact.models import PENDING, Apart, Loan, Record, Touch
-from forbear.ledger.filed import CARD, card_terms_of, events_of, terms_of
+from forbear.ledger.filed import CARD, CEILING, card_terms_of, events_of, late_of, terms_of
 from forbear.ledger.models import Instalment, Late, Terms
 from forbear.rulebook.models import Hours
 
@@ -73,7 +73,7 @@ GATHER = f"""
                 SELECT FROM import n WHERE n.book_id = b.book_id AND n.finished_at IS NOT NULL
                 AND (n.taken_on, n.id) > (o.taken_on, o.id) AND n.tables @> o.tables)),
         a.status, a.opened_on, a.penalty_rate_ppm, a.late_fee_minor, a.late_fee_ppm, a.grace_days,
-        (SELECT ppm FROM ceiling WHERE book_id = k.id AND opened_on = a.opened_on),
+        {CEILING}, a.product,
         coalesce(a.allocation_order, k.allocation_order),
         b.agreed_from_min, b.agreed_to_min,
         i.due, i.principal, i.interest, p.days, p.amounts, p.back, c.seconds, c.steps, c.outcomes, c.debtors,
@@ -129,7 +129,7 @@ GATHER_AT = GATHER.replace("gate_now()", "coalesce(%(at)s::timestamptz, gate_now
 GATHER_MANY = GATHER.replace("= %(account_id)s", "= ANY(%(account_ids)s::bigint[])")
 
 #: The columns of GATHER that are the person's: what their records say goes for all of them.
-_WHO = slice(32, 35 + len(OF_PERSON) + len(DAYS_OF_PERSON))
+_WHO = slice(33, 36 + len(OF_PERSON) + len(DAYS_OF_PERSON))
 _EPOCH = date(1970, 1, 1).toordinal()
 
 
@@ -187,13 +187,13 @@ _NAMES = (*_PLAIN, *_PLAIN_OF_ACCOUNT, *_DAYS_OF_ACCOUNT)
 
 def _loan(row: tuple[Any, ...], who: tuple[Any, ...], waits: bool) -> Loan:
     (_, _, _, _, account_id, jurisdiction, lender_type, collector, history_from, recorded_until, _, status, opened_on,
-     rate, fee, fee_ppm, grace, ceiling, order, agreed_from, agreed_to, due, principal, interest, paid_on, amounts,
-     back, seconds, steps, outcomes, debtors, more) = row[: _WHO.start]  # fmt: skip
+     rate, fee, fee_ppm, grace, ceiling, product, order, agreed_from, agreed_to, due, principal, interest, paid_on,
+     amounts, back, seconds, steps, outcomes, debtors, more) = row[: _WHO.start]  # fmt: skip
     zones, country, respite_untold, *of_person = who
     plain = dict(zip(_NAMES_OF_PERSON, of_person, strict=True))
     plain.update(zip(_NAMES, row[_WHO.stop :], strict=True))
     days = {name: plain.pop(name) for name in (*DAYS_OF_PERSON, *_DAYS_OF_ACCOUNT)}
-    late = Late(rate, fee, fee_ppm, grace, ceiling_ppm=ceiling)
+    late = late_of(rate, fee, fee_ppm, grace, ceiling)
     schedule = tuple(
         [Instalment(_day(on), p, i) for on, p, i in zip(due or (), principal or (), interest or (), strict=True)]
     )
@@ -226,6 +226,7 @@ def _loan(row: tuple[Any, ...], who: tuple[Any, ...], waits: bool) -> Loan:
         if more is None
         else _apart(more, opened_on, late, order, schedule, (jurisdiction, lender_type) == ("cn", "bank")),
         respite_untold,
+        product,
     )
 
 

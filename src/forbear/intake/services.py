@@ -43,7 +43,7 @@ from forbear.ledger.allocate import default_order
 from forbear.ledger.models import minor_digits
 from forbear.locale import N_
 from forbear.rulebook.load import load
-from forbear.servicing.demand import hold_book
+from forbear.servicing.demand import hold_book, hold_loans
 from forbear.store.engine import copy_connection
 from forbear.store.errors import one_line
 
@@ -460,7 +460,7 @@ def mend(kept_id: int, changes: Mapping[str, str]) -> list[Bad]:
             connection.rollback()
             return bad
         price(connection, kept.book_id)
-        hold_book(connection, kept.book_id, load(*own_packs()))
+        hold_loans(connection, kept.book_id, _accounts_of(connection, kept, changes), load(*own_packs()))
         _settle(connection, kept, "mended")
         connection.commit()
         return []
@@ -526,6 +526,17 @@ def _take_again(connection: psycopg.Connection[Any], kept: _KeptRow, row: dict[s
     if written.refused or written.older:
         return written.refused or bad(PASSED_OVER)
     return [each for doubt in _still_in_doubt(connection, kept, kept.loans(kept.fields, row)) for each in bad(doubt)]
+
+
+def _accounts_of(connection: psycopg.Connection[Any], kept: _KeptRow, changes: Mapping[str, str]) -> list[int]:
+    """The accounts that a row is of: its loan's, or of a borrower all."""
+    numbers = [key_of(kept.mapping, kept.table, row)[0] for row in (kept.fields, {**kept.fields, **changes})]
+    of = "b.ref" if kept.table == "borrowers" else "a.ref"
+    rows = connection.execute(
+        f"SELECT a.id FROM account a JOIN borrower b ON b.id = a.borrower_id WHERE a.book_id = %s AND {of} = ANY(%s)",
+        (kept.book_id, numbers),
+    )
+    return [id_ for (id_,) in rows]
 
 
 def _still_in_doubt(connection: psycopg.Connection[Any], kept: _KeptRow, loans: frozenset[str]) -> list[Refused]:

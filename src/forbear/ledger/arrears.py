@@ -365,7 +365,7 @@ def assignment(ref: str, terms: Terms, state: State) -> dict[str, object]:
         "opened_on": terms.opened_on,
         "principal": terms.principal,
         "annual_rate_ppm": terms.annual_rate_ppm,
-        "penalty_rate_ppm": terms.late.held(terms.late.penalty_rate_ppm),
+        "penalty_rate_ppm": terms.late.held(terms.late.penalty_rate_ppm, state.as_of),
         "as_of": state.as_of,
         "owed": {str(kind): state.owed(kind) for kind in Kind if state.owed(kind)},
         "credit": state.credit,

@@ -25,9 +25,11 @@ from dateutil.relativedelta import relativedelta
 from forbear.ledger import accrual
 from forbear.ledger.allocate import SCHEDULED, allocate, order_of
 from forbear.ledger.models import (
+    MAX_PPM,
     PPM,
     Account,
     CardTerms,
+    Charged,
     Disbursed,
     Event,
     Forborne,
@@ -57,8 +59,8 @@ class Statement:
     """A month's statement, of all until the evening before `on`; in minor units.
 
     balance: all that is owed. minimum: what is to be paid by `due_on`: the demand, and late fees and costs. lines: the
-    interest and late fees that it charges. contracted: what these would be by the contract, without any ceiling; cut:
-    what the ceiling took off late fees.
+    interest, the fees and late fees that it charges. contracted: what these would be by the contract, without any
+    ceiling.
     """
 
     n: int
@@ -68,7 +70,6 @@ class Statement:
     minimum: int
     lines: tuple[Line, ...]
     contracted: int
-    cut: int
 
     @property
     def charged(self) -> int:
@@ -80,13 +81,13 @@ class Statement:
 class CardState(State):
     """A State whose debts with a number are minimums.
 
-    running: interest and late fees so far that the next statement bills; running_cut: what the ceiling takes off its
-    late fees. minimum: what is still to be paid of the newest statement's minimum.
+    running: interest and late fees so far that the next statement bills; running_contracted: what they would be without
+    any ceiling. minimum: what is still to be paid of the newest statement's.
     """
 
     statements: tuple[Statement, ...]
     running: tuple[Line, ...]
-    running_cut: int
+    running_contracted: int
     minimum: int
 
     @property
@@ -146,7 +147,7 @@ class _Card(Walked):
                 self.rates.append((event.on, event.annual_rate_ppm))
             elif isinstance(event, Forborne) and event.freezes:
                 self.frozen.append((event.on, event.until))
-        limits = (last for last, _ in terms.rate_limits)
+        limits = (*(last for last, _ in terms.rate_limits), *(day - _DAY for day, _ in terms.late.later))
         #: The days with which what interest is charged ends or begins.
         self.turns = sorted({*(day for day, _ in self.rates), *limits, *(day for span in self.frozen for day in span)})
         self.lots: dict[Claim, _Lot] = {}
@@ -160,7 +161,10 @@ class _Card(Walked):
         self.fines: list[Line] = []
         #: What was charged since the last statement, and what it would be by the contract.
         self.charged: list[Line] = []
-        self.contracted = self.cut = 0
+        self.contracted = 0
+
+    #: A fee that is charged under a ceiling comes with the next statement, as a late fee does.
+    BY_DAYS = frozenset({Kind.LATE_FEE, Kind.FEE})
 
     # ---- the passing of days
 
@@ -200,7 +204,7 @@ class _Card(Walked):
         """A statement's days of grace have ended: the late fee is on what is unpaid of its minimum."""
         statement = self.to_fine.pop(0)
         unpaid = sum(demand.unpaid for demand in self.demands if demand.due_on <= statement.due_on)
-        if unpaid and day > self.frozen_until:
+        if unpaid and not self._is_frozen(day):
             self.fines.append(accrual.late_fee(self.terms.late, statement.n, statement.due_on, unpaid))
 
     def _statement(self, day: date) -> None:
@@ -231,9 +235,8 @@ class _Card(Walked):
             demanded + own + at_once,
             tuple(self.charged),
             self.contracted,
-            self.cut,
         )
-        self.charged, self.contracted, self.cut = [], 0, 0
+        self.charged, self.contracted = [], 0
         self.made.append(made)
         self.to_pass = made
         if self.terms.late.late_fee_minor or self.terms.late.late_fee_ppm:
@@ -260,29 +263,31 @@ class _Card(Walked):
             if lot.bears:
                 self._run(lot, to)
 
-    def _charges(self) -> tuple[list[Line], int, int]:
-        """What is to be charged now, as far as it is lawful; what it would be by the contract; what late fees lose."""
+    def _charges(self) -> tuple[list[Line], int]:
+        """What is to be charged now, as far as it is lawful; what it would be by the contract."""
         ran = [line for lot in self.lots.values() if lot.bears for line in lot.ran]
-        ceiling, n = self.card.late.ceiling_ppm, len(self.made) + 1
+        late, n = self.card.late, len(self.made) + 1
         lawful = [replace(self._at(line, self._most(line)), n=n) for line in ran]
-        room, cut = None, 0
-        if ceiling is not None:
+        room = None
+        if self._capped():
             # For the days and the principal for which interest is charged, all together costs no more than the ceiling.
-            room = sum(self._at(line, ceiling).amount for line in ran) - sum(line.amount for line in lawful)
+            most = (self._at(line, late.held(MAX_PPM, line.end)).amount for line in ran)
+            room = sum(most) - sum(line.amount for line in lawful)
         for fine in self.fines:
             kept = fine
             if room is not None and fine.amount > room:
-                kept = accrual.at_once(fine.kind, fine.n, fine.start, room)
+                kept = replace(accrual.at_once(fine.kind, fine.n, fine.start, room), base=fine.amount)
             room = None if room is None else room - kept.amount
-            cut += fine.amount - kept.amount
             lawful.append(kept)
-        return [line for line in lawful if line.amount], sum(line.amount for line in (*ran, *self.fines)), cut
+        return [line for line in lawful if line.amount], sum(line.amount for line in (*ran, *self.fines))
 
     def _most(self, line: Line) -> int:
         """The highest lawful rate for the days of a line."""
         limits = [ppm for last, ppm in self.card.rate_limits if line.end <= last]
-        ceiling = () if self.card.late.ceiling_ppm is None else (self.card.late.ceiling_ppm,)
-        return min(line.rate_ppm, *limits, *ceiling) if limits or ceiling else line.rate_ppm
+        return min(self.card.late.held(line.rate_ppm, line.end), *limits, MAX_PPM)
+
+    def _capped(self) -> bool:
+        return any(ppm is not None for _, ppm in self.card.late.ceilings(date.min))
 
     def _at(self, line: Line, ppm: int) -> Line:
         return accrual.by_days(line.kind, line.n, line.base, ppm, self.terms.day_count, line.start, line.end)
@@ -290,15 +295,14 @@ class _Card(Walked):
     def _bill(self, day: date) -> None:
         """Charge the interest that has run on what bears it, and the late fees."""
         self._run_bearing(day)
-        lines, contracted, cut = self._charges()
+        lines, contracted = self._charges()
         for lot in self.lots.values():
             lot.ran = [] if lot.bears else lot.ran
         self.fines = []
         self.lines += lines
         self.charged += lines
         self.contracted += contracted
-        self.cut += cut
-        for kind in (Kind.INTEREST, Kind.LATE_FEE):
+        for kind in (Kind.INTEREST, Kind.FEE, Kind.LATE_FEE):
             if amount := sum(line.amount for line in lines if line.kind is kind):
                 self._owe(Claim(0, day, day, {kind: amount}, {}))
                 self._earn(f"{kind}:{day}", day, kind, amount)
@@ -329,6 +333,15 @@ class _Card(Walked):
         self._owe(claim)
         self._post(event.key, event.on, {Account.OWED_PRINCIPAL: event.amount, Account.CASH: -event.amount})
         self._use_credit(f"credit:{event.key}", event.on)
+
+    def lawful_of(self, event: Charged) -> int:
+        return event.amount  # the statement that bills it holds it, with interest and late fees
+
+    def charge(self, event: Charged, owed: int) -> None:
+        if event.kind is Kind.FEE and self._capped():
+            self.fines.append(accrual.at_once(Kind.FEE, 0, event.on, owed))
+        else:
+            super().charge(event, owed)
 
     def _owe(self, claim: Claim) -> None:
         self.claims.append(claim)
@@ -398,7 +411,7 @@ class _Card(Walked):
         self._run_bearing(as_of)
         whole = super().state(as_of)
         spans = [Span(each.aged_from, each.unpaid_from, self.sold_on) for each in self.demands if each.unpaid_from]
-        lines, _, cut = ([], 0, 0) if self.sold_on else self._charges()
+        lines, contracted = ([], 0) if self.sold_on else self._charges()
         return CardState(
             as_of=as_of,
             debts=() if self.sold_on else tuple(self._debts(as_of)),
@@ -411,9 +424,13 @@ class _Card(Walked):
             sold_on=whole.sold_on,
             sold=whole.sold,
             cuts=whole.cuts,
+            spared=whole.spared,
+            freezes=whole.freezes,
+            plans=whole.plans,
+            refused=whole.refused,
             statements=tuple(self.made),
             running=tuple(lines),
-            running_cut=cut,
+            running_contracted=contracted,
             minimum=0 if self.sold_on else sum(each.unpaid for each in self.demands) + self._billed(_AT_ONCE),
         )
 

@@ -11,7 +11,7 @@ from datetime import date
 from typing import Any
 
 from forbear.ledger.models import Event, Instalment, Kind, Paid, Product, Terms
-from forbear.ledger.state import Claim, Span, State, Walked, place, walk
+from forbear.ledger.state import Claim, Frozen, Span, State, Walked, place, walk
 
 #: Instalments to come that are looked at beyond those that fall due: as many as a class under probation asks for.
 _LOOKED_AT = 2
@@ -24,9 +24,9 @@ class Carried:
     """A loan after its last event, in values that JSON knows: amounts in minor units, days as proleptic ordinals.
 
     last: the place of that event. loan: what it left: what is owed on each debt that is open, and how each became
-    overdue and was cured. ahead: instalments to come, each [n, due day, principal, interest, fee]; those that have
-    not come near stay as they were read. since: the transactions that followed that event through the day `as_of`, by
-    key, each with the amount of its first entry.
+    overdue and was cured. ahead: instalments to come, each [n, due day, principal, interest, fee, begun]; those that
+    have not come near stay as they were read. since: the transactions that followed that event through the day
+    `as_of`, by key, each with the amount of its first entry.
     """
 
     terms: Terms
@@ -96,8 +96,8 @@ def _set_down(loan: Walked, last: Event, far: list[list[int]], as_of: date) -> t
                 continue
         elif claim.since is None and claim.unpaid_from is None and claim.aged_from == claim.due_on and len(left) == 1:
             come = claim.to_come
-            row = [claim.n, claim.due_on.toordinal(), left[_PRINCIPAL], come.get(_INTEREST, 0), come.get(_FEE, 0)]
-            ahead.append(row)
+            sums = (left[_PRINCIPAL], come.get(_INTEREST, 0), come.get(_FEE, 0))
+            ahead.append([claim.n, claim.due_on.toordinal(), *sums, claim.begun.toordinal()])
             continue
         claims.append(
             [
@@ -111,13 +111,14 @@ def _set_down(loan: Walked, last: Event, far: list[list[int]], as_of: date) -> t
                 claim.fee_asked,
                 _day(claim.unpaid_from),
                 claim.fee_left,
+                claim.begun.toordinal(),
             ]
         )
     whole = [
         loan.credit,
         loan.penalty_ppm,
         _day(loan.forborne_until),
-        _day(loan.frozen_until),
+        [[each.on.toordinal(), each.until.toordinal(), each.rule] for each in loan.freezes],
         _day(loan.written_off_on),
         _day(loan.sold_on),
         loan.sold,
@@ -132,11 +133,11 @@ def _set_down(loan: Walked, last: Event, far: list[list[int]], as_of: date) -> t
 
 def _take_up(carried: Carried, as_of: date) -> tuple[Walked, list[list[int]]]:
     """The loan, and the instalments to come that `as_of` does not come near."""
-    credit, penalty_ppm, forborne, frozen, written_off, sold_on, sold, spans, claims = carried.loan
+    credit, penalty_ppm, forborne, freezes, written_off, sold_on, sold, spans, claims = carried.loan
     loan = Walked(carried.terms, ())
     loan.credit, loan.penalty_ppm, loan.sold = credit, penalty_ppm, sold
     loan.forborne_until, loan.written_off_on, loan.sold_on = _date(forborne), _date(written_off), _date(sold_on)
-    loan.frozen_until = date.fromordinal(frozen)
+    loan.freezes = [Frozen(date.fromordinal(on), date.fromordinal(until), rule) for on, until, rule in freezes]
     loan.spans = [Span(date.fromordinal(aged), date.fromordinal(start), _date(end)) for aged, start, end in spans]
     made = [
         Claim(
@@ -150,8 +151,9 @@ def _take_up(carried: Carried, as_of: date) -> tuple[Walked, list[list[int]]]:
             fee_asked,
             _date(unpaid_from),
             fee_left,
+            date.fromordinal(begun),
         )
-        for n, due_on, aged, left, to_come, due, since, fee_asked, unpaid_from, fee_left in claims
+        for n, due_on, aged, left, to_come, due, since, fee_asked, unpaid_from, fee_left, begun in claims
     ]
     for claim in made:
         claim.left.setdefault(_PRINCIPAL, 0)
@@ -161,9 +163,9 @@ def _take_up(carried: Carried, as_of: date) -> tuple[Walked, list[list[int]]]:
             break
         near += 1
     near += _LOOKED_AT
-    for n, due_on, principal, interest, fee in carried.ahead[:near]:
-        day = date.fromordinal(due_on)
-        made.append(Claim(n, day, day, {_PRINCIPAL: principal}, {_INTEREST: interest, _FEE: fee}))
+    for n, due_on, principal, interest, fee, begun in carried.ahead[:near]:
+        day, come = date.fromordinal(due_on), {_INTEREST: interest, _FEE: fee}
+        made.append(Claim(n, day, day, {_PRINCIPAL: principal}, come, begun=date.fromordinal(begun)))
     made.sort(key=lambda claim: (claim.due_on, claim.n))
     loan.claims = made
     return loan, carried.ahead[near:]

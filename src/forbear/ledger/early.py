@@ -22,7 +22,7 @@ from forbear.ledger.models import (
     half_up,
 )
 from forbear.ledger.products import schedule
-from forbear.ledger.state import Debt, State
+from forbear.ledger.state import Debt, State, frozen_days
 
 
 def payoff(terms: Terms, state: State) -> int:
@@ -37,13 +37,21 @@ def running(terms: Terms, state: State) -> tuple[int, int]:
     if not coming or terms.product is Product.DAILY:  # a daily loan's interest is owed day by day already
         return 0, 0
     start, end = _running_period(terms, state)
-    passed, whole = (state.as_of - start).days, (end - start).days
+    # What is to come is less the frozen days of the whole period already (state.py): it runs on the others.
+    frozen = frozen_days(state.freezes, start, state.as_of)
+    passed = (state.as_of - start).days - frozen
+    whole = (end - start).days - frozen_days(state.freezes, start, end)
+    if whole <= 0:
+        return 0, 0
     fee = half_up(coming[0].to_come.get(Kind.FEE, 0) * passed, whole)
     if terms.day_count is DayCount.MONTHLY:
         return half_up(coming[0].to_come.get(Kind.INTEREST, 0) * passed, whole), fee
     base = sum(debt.owed.get(Kind.PRINCIPAL, 0) for debt in coming)
     part = units(start, state.as_of, terms.day_count)
-    return half_up(base * terms.annual_rate_ppm * part, YEAR[terms.day_count] * PPM), fee
+    days = (state.as_of - start).days
+    of_days = (days - frozen, days) if frozen else (1, 1)
+    accrued = base * terms.annual_rate_ppm * part * of_days[0]
+    return half_up(accrued, YEAR[terms.day_count] * PPM * of_days[1]), fee
 
 
 def settle(key: str, terms: Terms, state: State) -> Rescheduled:

@@ -156,6 +156,37 @@ def capped(
     )
 
 
+def held(
+    advances: Sequence[Dated], lines: Sequence[Part], ceilings: Sequence[tuple[date, int | None]]
+) -> Capped | None:
+    """The lines held to the ceilings of their days: by one factor (`capped`) where one holds throughout, else
+    `by_stretches`, whose arguments and errors these are. None where nothing is above, or no ceiling is known."""
+    last = max(line.due_on for line in lines)
+    here = [each for k, each in enumerate(ceilings) if not k or each[0] < last]
+    if len(here) > 1:
+        return by_stretches(advances, lines, here)
+    ppm = here[0][1]
+    return None if ppm is None else capped(advances, lines, ppm)
+
+
+def room(advances: Sequence[Dated], lines: Sequence[Part], cap_ppm: int, fees: Sequence[Dated]) -> list[int]:
+    """How much of each fee, charged beside the lines, the ceiling leaves room for, in minor units; in their order.
+
+    Each takes what the lines and the fees before it leave, at the ceiling's rate: so all together cost no more than it.
+    """
+    flows = Flows.of(advances, [*((line.due_on, line.amount) for line in lines), *fees])
+    equation = Equation.of(flows, Method.IRR_SIMPLE)
+    rate = equation.periodic(Decimal(cap_ppm) / PPM)
+    left = sum((minor * equation.discount(rate, on) for on, minor in flows.advances), Decimal(0))
+    left -= sum((line.amount * equation.discount(rate, line.due_on) for line in lines if line.amount), Decimal(0))
+    found = []
+    for on, minor in fees:
+        worth = equation.discount(rate, on)
+        found.append(min(minor, max(_floor(left / worth), 0)))
+        left -= found[-1] * worth
+    return found
+
+
 def by_stretches(
     advances: Sequence[Dated], lines: Sequence[Part], ceilings: Sequence[tuple[date, int | None]]
 ) -> Capped | None:

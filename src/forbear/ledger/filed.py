@@ -104,6 +104,20 @@ def event_of(key: str, kind: str, value_on: date, kept: Mapping[str, Any]) -> Ev
     return event
 
 
+#: A row of the table `ceiling` as one value of SQL: [ppm, [[day, ppm], ...]], for `late_of`.
+CEILING = """(SELECT jsonb_build_array(c.ppm, c.later) FROM ceiling c
+            WHERE c.book_id = a.book_id AND c.opened_on = a.opened_on AND c.product = a.product)"""
+
+
+def late_of(
+    penalty_rate_ppm: int, fee_minor: int, fee_ppm: int, grace_days: int, ceiling: Sequence[Any] | None
+) -> Late:
+    """What being late costs, out of the columns of an account and its CEILING."""
+    ppm, later = ceiling or (None, ())
+    steps = tuple((date.fromisoformat(day), then) for day, then in later)
+    return Late(penalty_rate_ppm, fee_minor, fee_ppm, grace_days, ceiling_ppm=ppm, later=steps)
+
+
 def terms_of(
     currency: str,
     annual_rate_ppm: int,

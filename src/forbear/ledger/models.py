@@ -5,10 +5,11 @@ borrower's local day. Nothing here reads a clock: the day asked about is always 
 """
 
 import functools
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from enum import StrEnum
+from itertools import pairwise
 
 from babel.numbers import get_currency_precision, list_currencies
 
@@ -92,8 +93,9 @@ class Late:
         the contract and the law must both allow. late_fee: once an instalment (滞纳金, 违约金), the greater of
         `late_fee_minor` and `late_fee_ppm` of what is unpaid when more than `grace_days` have passed.
     ceiling_ppm: a year, what the law lets a loan cost; None: no ceiling is known. It holds the penalty rate, the late
-        fee beside it (which comes to be owed day by day, as far as the ceiling leaves room over the penalty rate), and
-        the interest of a new schedule.
+        fee beside it (which comes to be owed day by day, as far as the ceiling leaves room over the penalty rate), a
+        fee that is charged, and the interest of a new schedule.
+    later: (day, ceiling) in order: what takes its place for all that accrues from that day on.
     """
 
     penalty_rate_ppm: int = 0
@@ -103,10 +105,27 @@ class Late:
     compounding: bool = False
     day_count: DayCount = DayCount.ACT_365
     ceiling_ppm: int | None = None
+    later: tuple[tuple[date, int | None], ...] = ()
 
-    def held(self, rate_ppm: int) -> int:
-        """A yearly rate, no higher than the ceiling."""
-        return rate_ppm if self.ceiling_ppm is None else min(rate_ppm, self.ceiling_ppm)
+    def ceiling_on(self, day: date) -> int | None:
+        """The ceiling for what accrues on a day."""
+        return next((ppm for since, ppm in reversed(self.later) if since <= day), self.ceiling_ppm)
+
+    def held(self, rate_ppm: int, day: date) -> int:
+        """A yearly rate, no higher than the ceiling of a day."""
+        ceiling = self.ceiling_on(day) if self.later else self.ceiling_ppm
+        return rate_ppm if ceiling is None else min(rate_ppm, ceiling)
+
+    def stretches(self, start: date, end: date) -> Sequence[tuple[date, date]]:
+        """The days after `start` through `end`, in stretches of days with one ceiling, each (start, end) likewise."""
+        if not self.later:
+            return ((start, end),)
+        turns = (since - timedelta(days=1) for since, _ in self.later)
+        return tuple(pairwise([start, *(day for day in turns if start < day < end), end]))
+
+    def ceilings(self, start: date) -> tuple[tuple[date, int | None], ...]:
+        """The ceilings from a day on, each with the day from which it holds."""
+        return ((start, self.ceiling_on(start)), *(each for each in self.later if each[0] > start))
 
     @property
     def accrues(self) -> bool:
@@ -320,10 +339,16 @@ class Rescheduled(Event):
 
 @dataclass(frozen=True, slots=True)
 class Forborne(Event):
-    """Forbearance is in force from this day until `until` (the last day); `freezes`: nothing accrues meanwhile."""
+    """Forbearance is in force from this day until `until` (the last day).
+
+    freezes: for the days after this one through `until` no interest runs, of the contract, of a plan or of being late,
+    and no fee is charged; what they would have been is never demanded. rule: the id of the rule by which the law gives
+    it (a statutory respite); empty where the lender grants it.
+    """
 
     until: date
     freezes: bool = False
+    rule: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -354,10 +379,10 @@ class Sold(Event):
 class Line:
     """One charge with its formula as data: amount = half_up(base * rate_ppm / 10^6 * days / year).
 
-    A line without a rate (a fee, an instalment's interest) has `year` 0, and its amount is its base. n: the
-    instalment, from 1; 0 where it belongs to none. start, end: accrues for the days after `start` through
-    `end`. `days` is counted in the day count's own units, of which `year` make a year. at_most: what is left of a
-    late fee that comes to be owed day by day; the amount is no more than it.
+    A line without a rate (a fee, an instalment's interest) has `year` 0, and its amount is its base, or on a card what
+    a ceiling leaves of it. n: the instalment, from 1; 0 where it belongs to none. start, end: accrues for the days
+    after `start` through `end`. `days` is counted in the day count's own units, of which `year` make a year. at_most:
+    what is left of a late fee that comes to be owed day by day; the amount is no more than it.
     """
 
     kind: Kind

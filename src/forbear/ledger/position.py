@@ -5,7 +5,7 @@ The figures that the nightly run needs, out of the ledger's own paths: `position
 not for what: each account's order of allocation says what it settles (allocate.py).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -92,19 +92,12 @@ def of_state(state: State) -> Position:
 
 def _to_next_due(state: State) -> int | None:
     """Days to the first instalment, due today or later, that what was paid ahead does not pay in full."""
-    credit = state.credit
-    for debt in sorted(state.debts, key=lambda debt: debt.due_on):
-        amount = debt.unpaid + sum(debt.to_come.values())
-        if not debt.n or debt.due_on < state.as_of or not amount:
-            continue
-        if amount > credit:
-            return _within_horizon((debt.due_on - state.as_of).days)
-        credit -= amount
-    return None
-
-
-def _within_horizon(days: int) -> int | None:
-    return days if days <= HORIZON_DAYS else None
+    coming = sorted(
+        (debt.due_on, debt.unpaid + sum(debt.to_come.values()))
+        for debt in state.debts
+        if debt.n and debt.due_on >= state.as_of
+    )
+    return _days_to_due(coming, state.credit, state.as_of)
 
 
 def _settled(schedule: Sequence[Instalment], state: State) -> int:
@@ -139,7 +132,7 @@ def standing(schedule: Sequence[Instalment], paid: int, as_of: date) -> Standing
             oldest = oldest or line.due_on
             arrears += unpaid
     dpd = 0 if oldest is None else (as_of - oldest).days
-    return Standing(dpd, oldest, arrears, _days_to_due(schedule, paid, as_of))
+    return Standing(dpd, oldest, arrears, _days_to_due(((line.due_on, line.amount) for line in schedule), paid, as_of))
 
 
 def settled(
@@ -173,13 +166,14 @@ def _none_late(schedule: Sequence[Instalment], paid: Sequence[tuple[date, int]])
     return True
 
 
-def _days_to_due(schedule: Sequence[Instalment], paid: int, as_of: date) -> int | None:
-    """As `_to_next_due`, of a schedule and what was paid of it, without a fold."""
+def _days_to_due(lines: Iterable[tuple[date, int]], paid: int, as_of: date) -> int | None:
+    """Days to the first of the lines (due day, amount), due today or later, that `paid` does not reach; in order."""
     through = 0
-    for line in schedule:
-        through += line.amount
-        if line.due_on >= as_of and through > paid and line.amount:
-            return _within_horizon((line.due_on - as_of).days)
+    for due_on, amount in lines:
+        through += amount
+        if due_on >= as_of and through > paid and amount:
+            days = (due_on - as_of).days
+            return days if days <= HORIZON_DAYS else None
     return None
 
 

@@ -15,7 +15,7 @@ from functools import singledispatchmethod
 from forbear.ledger import accrual
 from forbear.ledger.allocate import SCHEDULED, allocate, order_of
 from forbear.ledger.excess import Line as Cut
-from forbear.ledger.excess import capped, lawful, of_schedule
+from forbear.ledger.excess import held, lawful, of_schedule, room
 from forbear.ledger.models import (
     MAX_PPM,
     Account,
@@ -41,6 +41,7 @@ from forbear.ledger.models import (
     Transaction,
     Waived,
     WrittenOff,
+    half_up,
 )
 from forbear.locale import N_
 
@@ -85,11 +86,56 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
+class Frozen:
+    """Days on which nothing accrues: those after `on` through `until`; `rule` as in Forborne."""
+
+    on: date
+    until: date
+    rule: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A schedule that took the place of what was to come, as it is demanded; its first line has the number `first`.
+
+    ppm: the yearly rate of the contract, no higher than the ceiling of that day.
+    """
+
+    key: str
+    on: date
+    reason: Reason
+    first: int
+    lines: tuple[Instalment, ...]
+    ppm: int
+
+    @property
+    def principal(self) -> int:
+        """The principal that its lines repay."""
+        return sum(line.principal for line in self.lines)
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """What of a fee or cost that was charged is not owed: `amount` was asked, `lawful` is owed of it.
+
+    frozen: nothing was to be charged on that day; else the ceiling left room for no more.
+    """
+
+    key: str
+    on: date
+    kind: Kind
+    amount: int
+    lawful: int
+    frozen: bool
+
+
+@dataclass(frozen=True, slots=True)
 class State:
     """What is owed at the end of `as_of`, and how it came to be. Amounts in minor units.
 
     credit: paid ahead, held for what falls due next. sold: what was owed when the debt was sold. cuts: the lines of new
-    schedules that the ceiling cut, each with its number.
+    schedules that the ceiling cut, each with its number. spared: the same of instalments, for the days on which nothing
+    accrues (`freezes`).
     """
 
     as_of: date
@@ -103,6 +149,10 @@ class State:
     sold_on: date | None
     sold: int
     cuts: tuple[tuple[int, Cut], ...]
+    spared: tuple[tuple[int, Cut], ...]
+    freezes: tuple[Frozen, ...]
+    plans: tuple[Plan, ...]
+    refused: tuple[Refused, ...]
 
     @property
     def dpd(self) -> int:
@@ -260,6 +310,7 @@ class Claim:
     fee_asked: bool = False
     unpaid_from: date | None = None
     fee_left: int = 0  # of a late fee that the ceiling lets come day by day: what has not come yet
+    begun: date = date.max  # from this day runs the interest that falls due with it
 
     @property
     def unpaid(self) -> int:
@@ -283,29 +334,37 @@ class Walked:
     penalty_ppm: int = 0
     daily_ppm: int = 0
     forborne_until: date | None = None
-    frozen_until: date = date.min
+    freezes: list[Frozen] = field(default_factory=list)
     written_off_on: date | None = None
     sold_on: date | None = None
     sold: int = 0
     numbered: int = 0
     cuts: list[tuple[int, Cut]] = field(default_factory=list)
+    spared: list[tuple[int, Cut]] = field(default_factory=list)
+    plans: list[Plan] = field(default_factory=list)
+    refused: list[Refused] = field(default_factory=list)
+    #: The fees that were charged under a ceiling, as far as it left room for them.
+    fees: list[tuple[date, int]] = field(default_factory=list)
+
+    #: Kinds of which something may have come that is not charged yet.
+    BY_DAYS = frozenset({Kind.LATE_FEE})
 
     def __post_init__(self) -> None:
-        late = self.terms.late
-        self.penalty_ppm = late.held(late.penalty_rate_ppm)
+        self.penalty_ppm = self.terms.late.penalty_rate_ppm
         daily = self.terms.product is Product.DAILY
-        self.daily_ppm = late.held(self.terms.annual_rate_ppm) if daily else 0
-        self._schedule(self.schedule)
+        self.daily_ppm = self.terms.annual_rate_ppm if daily else 0
+        self._schedule(self.schedule, self.terms.opened_on)
         if daily:  # its principal comes with what is drawn
             self.claims[0].left[Kind.PRINCIPAL] = 0
 
-    def _schedule(self, schedule: Sequence[Instalment]) -> list[Claim]:
+    def _schedule(self, schedule: Sequence[Instalment], begun: date) -> list[Claim]:
         made = []
         for line in schedule:
             self.numbered += 1
             to_come = {Kind.INTEREST: line.interest, Kind.FEE: line.fee}
             left = {Kind.PRINCIPAL: line.principal}
-            made.append(Claim(self.numbered, line.due_on, line.due_on, left, to_come))
+            made.append(Claim(self.numbered, line.due_on, line.due_on, left, to_come, begun=begun))
+            begun = line.due_on
         self.claims += made
         self.claims.sort(key=lambda claim: (claim.due_on, claim.n))
         return made
@@ -324,9 +383,9 @@ class Walked:
                 on = accrual.fee_day(self.terms.late, claim.due_on)
                 if on <= to:
                     claim.fee_asked = True
-                    if claim.unpaid and on > self.frozen_until:
+                    if claim.unpaid and not self._is_frozen(on):
                         line = accrual.late_fee(self.terms.late, claim.n, claim.due_on, claim.unpaid)
-                        if self.terms.late.ceiling_ppm is None:
+                        if self.terms.late.ceiling_on(on) is None:
                             self._charge(claim, line)
                         else:
                             claim.fee_left = line.amount
@@ -334,13 +393,31 @@ class Walked:
     def _fall_due(self, claim: Claim) -> None:
         self._close(claim, claim.due_on)
         claim.due = True
-        claim.since = max(claim.due_on, self.frozen_until)
-        for kind, amount in claim.to_come.items():
+        claim.since = max(claim.due_on, self._frozen_until())
+        coming = self._to_come(claim)
+        if coming is not claim.to_come:
+            whole, left = (claim.left[Kind.PRINCIPAL] + sum(each.values()) for each in (claim.to_come, coming))
+            self.spared.append((claim.n, Cut(claim.due_on, claim.left[Kind.PRINCIPAL], whole, left)))
+        for kind, amount in coming.items():
             self._charge(claim, accrual.at_once(kind, claim.n, claim.due_on, amount))
         claim.to_come = {}
         if claim.unpaid and claim.unpaid_from is None:
             claim.unpaid_from = claim.due_on
         self._use_credit(f"credit:{claim.n}", claim.due_on)
+
+    def _frozen_until(self) -> date:
+        return max((each.until for each in self.freezes), default=date.min)
+
+    def _is_frozen(self, day: date) -> bool:
+        return any(each.on < day <= each.until for each in self.freezes)
+
+    def _to_come(self, claim: Claim) -> dict[Kind, int]:
+        """What falls due with an instalment, as far as nothing of it would have accrued on days of a freeze."""
+        whole = (claim.due_on - claim.begun).days
+        frozen = frozen_days(self.freezes, claim.begun, claim.due_on) if self.freezes and claim.to_come else 0
+        if not frozen:
+            return claim.to_come
+        return {kind: half_up(amount * (whole - frozen), whole) for kind, amount in claim.to_come.items()}
 
     def _running(self, claim: Claim, to: date) -> Sequence[Line]:
         """The lines of the stretch of days that is still open, as they stand on `to`."""
@@ -349,19 +426,25 @@ class Walked:
             return ()
         late = self.terms.late
         if not claim.due:
-            base, rate = claim.left[Kind.PRINCIPAL], self.daily_ppm
-            if base <= 0 or rate <= 0:
+            base, count = claim.left[Kind.PRINCIPAL], self.terms.day_count
+            if base <= 0 or self.daily_ppm <= 0:
                 return ()
-            return (accrual.by_days(Kind.INTEREST, n, base, rate, self.terms.day_count, since, to),)
+            return [
+                accrual.by_days(Kind.INTEREST, n, base, late.held(self.daily_ppm, end), count, start, end)
+                for start, end in late.stretches(since, to)
+            ]
         base = claim.left[Kind.PRINCIPAL] + (claim.left.get(Kind.INTEREST, 0) if late.compounding else 0)
         if base <= 0:
             return ()
-        lines = []
-        if self.penalty_ppm > 0:
-            lines.append(accrual.by_days(Kind.PENALTY, n, base, self.penalty_ppm, late.day_count, since, to))
-        if claim.fee_left and (room := late.held(MAX_PPM) - self.penalty_ppm) > 0:
-            fee = accrual.by_days(Kind.LATE_FEE, n, base, room, late.day_count, since, to, claim.fee_left)
-            lines.append(fee)
+        lines, fee_left = [], claim.fee_left
+        for start, end in late.stretches(since, to):
+            penalty = late.held(self.penalty_ppm, end)
+            if penalty > 0:
+                lines.append(accrual.by_days(Kind.PENALTY, n, base, penalty, late.day_count, start, end))
+            if fee_left and (rate := late.held(MAX_PPM, end) - penalty) > 0:
+                fee = accrual.by_days(Kind.LATE_FEE, n, base, rate, late.day_count, start, end, fee_left)
+                lines.append(fee)
+                fee_left -= fee.amount
         return lines
 
     def _close(self, claim: Claim, on: date) -> None:
@@ -467,7 +550,7 @@ class Walked:
             if claim is None:
                 raise LedgerError(f"event {event.key}: drawn on {event.on}, after the line fell due")
             self._close(claim, event.on)
-            claim.since = max(event.on, self.frozen_until)
+            claim.since = max(event.on, self._frozen_until())
             claim.left[Kind.PRINCIPAL] += event.amount
         self._post(event.key, event.on, {Account.OWED_PRINCIPAL: event.amount, Account.CASH: -event.amount})
         self._use_credit(f"credit:{event.key}", event.on)
@@ -516,15 +599,45 @@ class Walked:
 
     @apply.register
     def _(self, event: Charged) -> None:
+        frozen = self._is_frozen(event.on)
+        owed = 0 if frozen else self.lawful_of(event)
+        if owed < event.amount:
+            self.refused.append(Refused(event.key, event.on, event.kind, event.amount, owed, frozen))
+        if owed:
+            self.charge(event, owed)
+
+    def lawful_of(self, event: Charged) -> int:
+        """What of a fee is owed beside the contract's schedule: no more than the ceiling leaves room for.
+
+        Of several ceilings that followed each other the lowest. Costs of enforcement are no cost of the loan; a line of
+        credit has no schedule that would tell the room.
+        """
+        ends = max((event.on, *(line.due_on for line in self.schedule)))
+        known = [
+            ppm for since, ppm in self.terms.late.ceilings(self.terms.opened_on) if since <= ends and ppm is not None
+        ]
+        if event.kind is not Kind.FEE or not known or self.terms.product is Product.DAILY:
+            return event.amount
+        lent = sum(line.principal for line in self.schedule)
+        fees = [*self.fees, (event.on, event.amount)]
+        try:
+            owed = room([(self.terms.opened_on, lent)], of_schedule(self.schedule), min(known), fees)[-1]
+        except LedgerError:  # nothing was lent, or the fee is of the day itself: no time in which it could be lawful
+            owed = 0
+        self.fees += [(event.on, owed)] if owed else []
+        return owed
+
+    def charge(self, event: Charged, owed: int) -> None:
+        """Let `owed` of a fee or a cost be owed from the event's day on."""
         claim = Claim(0, event.on, event.on, {}, {}, due=True)
         self.claims.append(claim)
         self.claims.sort(key=lambda claim: (claim.due_on, claim.n))
-        self._charge(claim, accrual.at_once(event.kind, 0, event.on, event.amount), event.key)
+        self._charge(claim, accrual.at_once(event.kind, 0, event.on, owed), event.key)
         self._use_credit(f"credit:{event.key}", event.on)
 
     @apply.register
     def _(self, event: Waived) -> None:
-        if event.kind is Kind.LATE_FEE:  # what the ceiling holds back still is given up first with what is owed
+        if event.kind in self.BY_DAYS:  # what the ceiling holds back still is given up first with what is owed
             self._close_all(event.on)
         debts = [{event.kind: self._owed(claim, event.on).get(event.kind, 0)} for claim in self.claims]
         found, rest = allocate(event.amount, debts, ((event.kind,),))
@@ -539,19 +652,21 @@ class Walked:
     def _(self, event: RateChanged) -> None:
         self._close_all(event.on)
         if event.penalty_rate_ppm is not None:
-            self.penalty_ppm = self.terms.late.held(event.penalty_rate_ppm)
+            self.penalty_ppm = event.penalty_rate_ppm
         if event.annual_rate_ppm is not None and self.terms.product is Product.DAILY:
-            self.daily_ppm = self.terms.late.held(event.annual_rate_ppm)
+            self.daily_ppm = event.annual_rate_ppm
 
     @apply.register
     def _(self, event: Forborne) -> None:
-        self.forborne_until = max(event.until, self.forborne_until or event.until)
+        if not event.rule:  # what the law gives is told by the person's record
+            self.forborne_until = max(event.until, self.forborne_until or event.until)
         if event.freezes:
             self._close_all(event.on)
-            self.frozen_until = max(event.until, self.frozen_until)
+            self.freezes.append(Frozen(event.on, event.until, event.rule))
+            until = self._frozen_until()
             for claim in self.claims:
                 if claim.since is not None:
-                    claim.since = max(claim.since, self.frozen_until)
+                    claim.since = max(claim.since, until)
 
     @apply.register
     def _(self, event: Rescheduled) -> None:
@@ -570,18 +685,29 @@ class Walked:
             if claim.due:
                 self._note(claim, event.on)
         self.claims = [claim for claim in self.claims if claim.due]
-        made = self._schedule(self._held(event, fit(event, sums[Kind.PRINCIPAL]), bearing))
+        begun = event.on if whole else self._running_since()
+        lines = self._held(event, fit(event, sums[Kind.PRINCIPAL]), bearing)
+        ppm = self.terms.late.held(self.terms.annual_rate_ppm, event.on)
+        self.plans.append(Plan(event.key, event.on, event.reason, self.numbered + 1, tuple(lines), ppm))
+        made = self._schedule(lines, begun)
+        for claim in made:
+            if event.reason is Reason.PREPAYMENT and claim.due_on <= event.on:
+                claim.begun = claim.due_on  # its interest is that of the days so far already
         self.settled = [(claim if claim.due else made[0], kind, part) for claim, kind, part in self.settled]
         # Unpaid interest and fees go with the first new instalment, without becoming principal.
         for kind in (Kind.INTEREST, Kind.FEE):
             made[0].left[kind] = sums[kind]
         for claim in made:
             if self.terms.product is Product.DAILY:
-                claim.since = max(event.on, self.frozen_until)
+                claim.since = max(event.on, self._frozen_until())
             if oldest and event.reason is Reason.PLAN and overdue > 0:
                 claim.aged_from, claim.unpaid_from = oldest, event.on
                 overdue -= claim.unpaid
         self.advance(event.on)
+
+    def _running_since(self) -> date:
+        """The day with which the running period began."""
+        return max([self.terms.opened_on, *(claim.due_on for claim in self.claims if claim.n)])
 
     def _held(self, event: Rescheduled, lines: Sequence[Instalment], bearing: int) -> Sequence[Instalment]:
         """A new schedule held to the ceiling, as the contract's is (excess.py).
@@ -589,24 +715,26 @@ class Walked:
         Principal that was not due bears the new interest since its running period began, `bearing` since the event.
         What an early repayment owes for the days so far comes of what is demanded already; the lines after it are held.
         """
-        ceiling = self.terms.late.ceiling_ppm
         now = [line for line in lines if event.reason is Reason.PREPAYMENT and line.due_on <= event.on]
         then = lines[len(now) :]
-        if ceiling is None or not any(line.interest or line.fee for line in then):
+        if not any(line.interest or line.fee for line in then):
             return lines
         whole = sum(line.principal for line in then)
         if now:
             bearing = whole
-        begun = max([self.terms.opened_on, *(claim.due_on for claim in self.claims if claim.n)])
+        begun = self._running_since()
+        ceilings = self.terms.late.ceilings(begun)
+        if all(ppm is None for _, ppm in ceilings):
+            return lines
         advances = [(begun, whole - bearing), (event.on, bearing)]
         try:
-            held = capped([(on, minor) for on, minor in advances if minor], of_schedule(then), ceiling)
+            found = held([(on, minor) for on, minor in advances if minor], of_schedule(then), ceilings)
         except LedgerError:  # no time passes, or the rate is beyond all sense: none of it is lawful
             cuts = tuple(Cut(line.due_on, line.principal, line.amount, line.principal) for line in then)
         else:
-            if held is None:
+            if found is None:
                 return lines
-            cuts = held.lines
+            cuts = found.lines
         self.cuts += [(self.numbered + len(now) + k, cut) for k, cut in enumerate(cuts, 1)]
         return (*now, *lawful(then, cuts))
 
@@ -646,7 +774,8 @@ class Walked:
                 if line.amount:
                     self.lines.append(line)
                     self._post_line(line)
-            debts.append(Debt(claim.n, claim.due_on, claim.aged_from, claim.due, owed, dict(claim.to_come), held_back))
+            coming = dict(self._to_come(claim))
+            debts.append(Debt(claim.n, claim.due_on, claim.aged_from, claim.due, owed, coming, held_back))
             if claim.unpaid_from is not None:
                 self.spans.append(Span(claim.aged_from, claim.unpaid_from, None))
         return State(
@@ -661,7 +790,22 @@ class Walked:
             sold_on=self.sold_on,
             sold=self.sold,
             cuts=tuple(self.cuts),
+            spared=tuple(self.spared),
+            freezes=tuple(self.freezes),
+            plans=tuple(self.plans),
+            refused=tuple(self.refused),
         )
+
+
+def frozen_days(freezes: Iterable[Frozen], start: date, end: date) -> int:
+    """How many of the days after `start` through `end` are days on which nothing accrues."""
+    days, reached = 0, start
+    for each in sorted(freezes, key=lambda each: each.on):
+        first, last = max(each.on, reached), min(each.until, end)
+        if first < last:
+            days += (last - first).days
+            reached = last
+    return days
 
 
 def fit(event: Rescheduled, principal: int) -> list[Instalment]:

@@ -1,4 +1,5 @@
-"""Where the few accounts stand that had more than payments (fees, waivers, chargebacks, plans), each by its fold.
+"""Where the few accounts stand that had more than payments (fees, waivers, chargebacks, plans), or whose ceiling
+changes while they run, each by its fold.
 
 The batch knows schedules and payments alone; for these it would differ from the journal (ledger/batch.py).
 """
@@ -14,9 +15,12 @@ from forbear.ledger.filed import stood
 from forbear.ledger.models import LedgerError
 from forbear.servicing.loan import read
 
-_EVENTFUL = (
-    "SELECT DISTINCT account_id FROM account_event WHERE kind <> 'reversed' AND account_id >= %s AND account_id < %s"
-)
+_EVENTFUL = """
+    SELECT account_id FROM account_event WHERE kind <> 'reversed' AND account_id >= %(lo)s AND account_id < %(hi)s
+    UNION
+    SELECT a.id FROM ceiling c JOIN account a USING (book_id, opened_on, product)
+    WHERE c.later <> '[]' AND a.id >= %(lo)s AND a.id < %(hi)s AND product = 'instalment'
+      AND (a.penalty_rate_ppm > 0 OR a.late_fee_minor > 0 OR a.late_fee_ppm > 0)"""
 
 
 #: What holds collection for an account: days through which forbearance and a plan that is kept bind, NULL where none;
@@ -35,7 +39,7 @@ def set_apart(
     connection: psycopg.Connection[Any], where: pa.Table, lo: int, hi: int, as_of: date
 ) -> tuple[pa.Table, pa.Table]:
     """The positions of the accounts from `lo` to before `hi`, those of eventful ones by their fold; and their HOLDS."""
-    ids = [id_ for (id_,) in connection.execute(_EVENTFUL, (lo, hi))]
+    ids = [id_ for (id_,) in connection.execute(_EVENTFUL, {"lo": lo, "hi": hi})]
     rows: list[dict[str, Any]] = []
     holds: list[dict[str, Any]] = []
     for loan in read(connection, ids).values() if ids else ():

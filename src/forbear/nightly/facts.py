@@ -191,13 +191,13 @@ def facts(
         (contacts_by_borrower, "borrower_id"),
         (leads, "borrower_id"),
         (person_records, "borrower_id"),
-        (caps, ["jurisdiction", "lender_type", "opened_on"]),
+        (caps, ["jurisdiction", "lender_type", "opened_on", "product"]),
     ):
         names = key if isinstance(key, list) else [key]
         joined = joined.left_join(other, names).drop(*(f"{name}_right" for name in names))
     today = ibis.literal(as_of)
     t = joined
-    owes = t.status == "open"
+    owes = t.status.isin(["open", "charged_off"])  # a write-off does not end the debt
 
     def still(day: ir.DateValue) -> ir.BooleanValue:
         return (day >= today).fill_null(False)
@@ -230,7 +230,7 @@ def facts(
         owed=amount(t.arrears + t.late_fee + t.penalty),
         days_to_due=ibis.ifelse(owes, t.next_due_on.delta(today, unit="day").fill_null(never), never).cast("int32"),
         all_in_ppm=t.all_in_ppm,
-        cap_exists=t.cap_exists.fill_null(False),
+        cap_exists=t.cap_exists,
         cap_ppm=t.cap_ppm,
         lead_account=(t.lead_id == t.account_id).fill_null(True),
         can_sms=t.can_sms,

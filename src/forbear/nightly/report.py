@@ -6,6 +6,7 @@ from datetime import date
 
 import sqlalchemy as sa
 
+from forbear.ledger import arrears
 from forbear.locale import N_
 from forbear.rulebook.models import LANGUAGES, Text
 from forbear.store.tables import book, decision, run
@@ -24,19 +25,19 @@ class Bucket:
     name: Text
 
 
-def _days(least: int, most: int) -> Bucket:
-    span = f"{least}–{most}"
-    return Bucket(f"{least}-{most}", least, most, dict.fromkeys(LANGUAGES, span))
+def _named(bucket: arrears.Bucket) -> Bucket:
+    if not bucket.last:
+        name = {"zh-Hans": "未逾期", "zh-Hant": "未逾期", "en": "current"}
+        return Bucket(bucket.id, bucket.first, bucket.last, name if bucket.first == 0 else _span(f"≥ {bucket.first}"))
+    return Bucket(bucket.id, bucket.first, bucket.last, _span(f"{bucket.first}–{bucket.last}"))
 
 
-BUCKETS = (
-    Bucket("current", 0, 0, {"zh-Hans": "未逾期", "zh-Hant": "未逾期", "en": "current"}),
-    _days(1, 30),
-    _days(31, 60),
-    _days(61, 90),
-    _days(91, 180),
-    Bucket("over-180", 181, None, dict.fromkeys(LANGUAGES, "> 180")),
-)
+def _span(text: str) -> Text:
+    return dict.fromkeys(LANGUAGES, text)
+
+
+#: The ledger's own, so that night, history and statement can't differ.
+BUCKETS = tuple(map(_named, arrears.MONTHLY.ladder))
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,9 +56,10 @@ QUERIES = {
     "accounts": """
         SELECT a.id AS account_id, borrower_id, status, a.opened_on, principal_minor, penalty_rate_ppm, late_fee_minor,
                late_fee_ppm, grace_days, all_in_ppm, dispute_open, promise_due_on, plan_until, validation_sent_on,
-               a.book_id, c.ppm AS ceiling_ppm, coalesce(a.allocation_order, b.allocation_order) AS allocation_order
+               a.book_id, a.product, c.ppm AS ceiling_ppm,
+               coalesce(a.allocation_order, b.allocation_order) AS allocation_order
         FROM account a JOIN book b ON b.id = a.book_id
-        LEFT JOIN ceiling c ON c.book_id = a.book_id AND c.opened_on = a.opened_on
+        LEFT JOIN ceiling c ON c.book_id = a.book_id AND c.opened_on = a.opened_on AND c.product = a.product
         WHERE a.id >= {lo} AND a.id < {hi} AND a.opened_on <= {as_of} ORDER BY a.id""",
     "instalments": f"""
         SELECT account_id, n, due_on, principal_minor, interest_minor - removed_minor AS interest_minor FROM instalment
@@ -268,8 +269,8 @@ def _sum_up(duck: Any, as_of: date, book: Rulebook) -> None:
     account = account.left_join(duck.table("held"), "account_id").drop("account_id_right")
     duck.create_table("account", account)
     account = duck.table("account")
-    kinds = account.select("jurisdiction", "lender_type", "opened_on").distinct()
-    duck.create_table("cap", ibis.memtable(_caps(kinds.to_pyarrow().to_pylist(), book)))
+    kinds = account.select("jurisdiction", "lender_type", "opened_on", "product").distinct()
+    duck.create_table("cap", ibis.memtable(_caps(kinds.to_pyarrow().to_pylist(), book, as_of)))
     position = duck.table("position")
     duck.create_table("contact_day", f.contact_days(duck.table("contact"), account, as_of))
     days = duck.table("contact_day")
@@ -293,14 +294,15 @@ def _places(zones: Iterable[str], as_of: date) -> pa.Table:
     return pa.table({n: pa.array(c, k) for n, c, k in zip(names, columns, kinds, strict=True)})
 
 
-def _caps(kinds: list[dict[str, Any]], book: Rulebook) -> pa.Table:
-    found = [find_cap(book, k["jurisdiction"], k["lender_type"], k["opened_on"]) for k in kinds]
+def _caps(kinds: list[dict[str, Any]], book: Rulebook, as_of: date) -> pa.Table:
+    found = [find_cap(book, k["jurisdiction"], k["lender_type"], k["opened_on"], k["product"], as_of) for k in kinds]
     return pa.table(
         {
             "jurisdiction": pa.array([k["jurisdiction"] for k in kinds], pa.string()),
             "lender_type": pa.array([k["lender_type"] for k in kinds], pa.string()),
             "opened_on": pa.array([k["opened_on"] for k in kinds], pa.date32()),
-            "cap_exists": pa.array([cap is not None for cap in found], pa.bool_()),
+            "product": pa.array([k["product"] for k in kinds], pa.string()),
+            "cap_exists": pa.array([cap is not None and cap.exists for cap in found], pa.bool_()),
             "cap_ppm": pa.array([cap and cap.ppm for cap in found], pa.int64()),
         }
     )

@@ -30,6 +30,7 @@ class Source:
 Governs = Literal["contact", "content", "person", "visit", "cost", "record", "deadline"]
 #: Who asks: the night, of an account; the gate, of one contact at the moment at which it is made.
 Asked = Literal["night", "gate"]
+BindsBy = Literal["contract", "accrual"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,11 +120,16 @@ class Hours:
 
 @dataclass(frozen=True, slots=True)
 class Cap:
-    """A ceiling on the all-in yearly cost: a figure in ppm, or a multiple of a published series."""
+    """A ceiling on the all-in yearly cost: a figure in ppm, or a multiple of a published series.
+
+    respite_days: it binds during a statutory respite alone, and where the record does not tell when that began, for so
+    many days through its last.
+    """
 
     ppm: int | None = None
     times: int | None = None
     series: str | None = None
+    respite_days: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +229,10 @@ class Rule:
     keep: tuple[Dated[Keep], ...] = ()
     within: tuple[Dated[Within], ...] = ()
     lenders: tuple[str, ...] = ()
+    #: Of a cap: the products that it binds (none named: all), and the day by which its figure is chosen: that of the
+    #: contract, for the whole loan, or each day on which interest accrues, on older contracts too.
+    products: tuple[str, ...] = ()
+    binds_by: BindsBy = "contract"
     values: Mapping[str, Value] = field(default_factory=dict)
     examples: tuple[Example, ...] = ()
     note: Text | None = None

@@ -21,6 +21,7 @@ from forbear.rulebook.language import ConditionError, Names, Node, names_in, par
 from forbear.rulebook.models import (
     LANGUAGES,
     Asked,
+    BindsBy,
     Cap,
     Dated,
     Define,
@@ -55,6 +56,11 @@ _KINDS: Mapping[str, str | None] = {
 }
 _RULE_KEYS = {"id", "governs", "article", "text", "note", "steps", "from", "to", "verified", "source", "examples"}
 _RULE_KEYS |= {"values", "values_stricter", "when", "unless", "lenders", "tightens", "asked", *_KINDS}
+#: What a rule with a cap alone may say.
+_CAP_KEYS = {"products", "binds_by"}
+#: The products of an account (store/tables.py).
+PRODUCTS = {"instalment", "card"}
+_RULE_KEYS |= _CAP_KEYS
 _INSTRUMENT_KEYS = {"id", "jurisdiction", "kind", "citation", "title", "from", "to", "written_for"}
 _TABLES = {"instrument", "define", "rule", "series"}
 _EXAMPLE_KEYS = {"facts", "says", "on", "at", "ppm", "after", "until"}
@@ -220,6 +226,9 @@ class _Reader:
                 instrument, entry = waiting.pop(name)
                 self._tighten(instrument, entry)
         for rule in tuple(self.found.rules.values()):
+            if rule.binds_by == "accrual" and any(dated.value.series for dated in rule.cap):
+                where = f"{rule.instrument.file}: {rule.id}"
+                self.fault(where, "a cap by accrual follows no series: give figures in ppm, each from its day.")
             for dated in rule.cap:
                 if dated.value.series and dated.value.series not in self.found.series:
                     self.fault(
@@ -413,6 +422,22 @@ class _Reader:
                 N_("%(key)s does not narrow a cap. Narrow it by lenders and by days alone."),
                 key=sorted(narrowed)[0],
             )
+        if "cap" not in entry and (odd := entry.keys() & _CAP_KEYS):
+            self.fault(where, N_("%(key)s belongs to a cap. Leave it out."), key=sorted(odd)[0])
+        binds_by, products = entry.get("binds_by", "contract"), tuple(entry.get("products", ()))
+        if binds_by not in get_args(BindsBy):
+            self.fault(
+                where,
+                N_("binds_by is %(given)s. It is accrual, or is left out: the day of the contract decides."),
+                given=repr(binds_by),
+            )
+        if odd_products := set(products) - PRODUCTS:
+            self.fault(
+                where,
+                N_("names the product %(given)s. It is one of %(known)s."),
+                given=repr(min(odd_products)),
+                known=", ".join(sorted(PRODUCTS)),
+            )
         asked = entry.get("asked", "night")
         if asked not in get_args(Asked):
             self.fault(
@@ -459,6 +484,8 @@ class _Reader:
             keep=keep,
             within=within,
             lenders=lenders,
+            products=products,
+            binds_by=binds_by,
             values=values,
             examples=examples,
             note=note,
@@ -480,7 +507,8 @@ class _Reader:
             )
             return
         given = {key for key in ("values", "hours", "cap", "within") if key in entry}
-        if odd := entry.keys() & ({*_KINDS, "steps", "when", "unless", "lenders", "governs", "asked"} - given):
+        own = {*_KINDS, "steps", "when", "unless", "lenders", "governs", "asked", *_CAP_KEYS}
+        if odd := entry.keys() & (own - given):
             self.fault(
                 where,
                 N_("has %(key)s, which comes from the rule that it tightens. Leave it out."),
@@ -719,7 +747,9 @@ def _hours(entry: Mapping[str, Any]) -> Hours:
 
 
 def _cap(entry: Mapping[str, Any]) -> Cap:
-    cap = Cap(ppm=entry.get("ppm"), times=entry.get("times"), series=entry.get("series"))
+    cap = Cap(entry.get("ppm"), entry.get("times"), entry.get("series"), entry.get("respite_days"))
+    if cap.respite_days is not None and (cap.ppm != 0 or cap.respite_days < 1):
+        raise _Faulty(N_("a cap of a respite has ppm 0 and at least one day: during it nothing accrues."))
     if (cap.ppm is None) == (cap.times is None or cap.series is None):
         raise _Faulty(N_("needs either ppm, or times and series."))
     return cap

@@ -32,7 +32,9 @@ INSTRUMENT: Shape = {
 DEFINE: Shape = {"id": TEXT, "is": TEXT, "text": _SAID}
 SERIES: Shape = {"id": TEXT, "source": TEXT, "title": _SAID, "values": [_SINCE | {"ppm": NUMBER}]}
 RULE: Shape = {
-    **dict.fromkeys(("id", "governs", "article", "source", "asked", "when", "forbid", "unless", "tightens"), TEXT),
+    **dict.fromkeys(
+        ("id", "governs", "article", "source", "asked", "when", "forbid", "unless", "tightens", "binds_by"), TEXT
+    ),
     "text": _SAID,
     "note": _SAID,
     "verified": FLAG,
@@ -40,8 +42,9 @@ RULE: Shape = {
     "to": DAY,
     "steps": [TEXT],
     "lenders": [TEXT],
+    "products": [TEXT],
     "hours": [_SINCE | {"opens": TEXT, "closes": TEXT}],
-    "cap": [_SINCE | {"ppm": NUMBER, "times": NUMBER, "series": TEXT}],
+    "cap": [_SINCE | {"ppm": NUMBER, "times": NUMBER, "series": TEXT, "respite_days": NUMBER}],
     "keep": [_SINCE | {"months": NUMBER, "after": TEXT}],
     "within": [_SINCE | {"days": NUMBER, "after": TEXT, "do": TEXT, "workdays": FLAG}],
     "values": {"*": [_FIGURE]},

@@ -124,12 +124,18 @@ def grant(
     on: On,
     until: Annotated[datetime, typer.Option("--until", formats=_DAY, help="the last day of it")],
     key: Key,
-    freeze: Annotated[bool, typer.Option("--freeze", help="what runs by the day stops meanwhile")] = False,
+    freeze: Annotated[
+        bool,
+        typer.Option(
+            "--freeze",
+            help="from the next day through the last no interest, of contract or plan, no penalty interest and no fee",
+        ),
+    ] = False,
     as_of: AsOf = None,
     book: Book = None,
     lang: Lang = "en",
 ) -> None:
-    """Grant forbearance from a day until another."""
+    """Grant forbearance from a day until another. What a freeze spares is not asked for afterwards."""
     _run(account, book, as_of, lang, lambda found: Forborne(key, on.date(), until.date(), freeze))
 
 
@@ -192,7 +198,9 @@ def _day_line(day: Day, found: Found, lang: str) -> str:
     if day.step:
         parts.append(_said("night", lang, step=_step(day.step, lang)))
     if day.restated and day.dpd_first is not None:
-        parts.append(_said("restated", lang, dpd=day.dpd_first, bucket=word(day.bucket_first or "", lang)))
+        same = (day.dpd_first, day.bucket_first) == (day.dpd, day.bucket)
+        then = {"dpd": day.dpd_first, "bucket": word(day.bucket_first or "", lang)}
+        parts.append(_said("restated_arrears" if same else "restated", lang, **then))
     return " · ".join(parts)
 
 
@@ -219,6 +227,8 @@ def _run(ref: str, book: str | None, as_of: datetime | None, lang: str, event: C
     lines = told(receipt, found.currency, lang)
     if isinstance(made, Waived):
         lines.insert(1, _taken(receipt, made, found.currency, lang))
+    if isinstance(made, Charged) and (charged := sum(minor for _, minor in receipt.entries if minor > 0)) < made.amount:
+        lines.insert(1, _held(charged, made, receipt.card, found.currency, lang))
     for line in lines:
         typer.echo(line)
 
@@ -231,7 +241,23 @@ def _taken(receipt: Receipt, waived: Waived, currency: str, lang: str) -> str:
     return _said(name, lang, **{key: _money(amount, currency, lang) for key, amount in sums.items()})
 
 
+def _held(charged: int, made: Charged, card: bool, currency: str, lang: str) -> str:
+    """What of a fee is owed: no more than the ceiling leaves room for; of a card the next statement tells."""
+    sums = {"charged": _money(charged, currency, lang), "asked": _money(made.amount, currency, lang)}
+    return _said("charged_later" if card else "charged_less", lang, **sums)
+
+
 _WORDS = {
+    "charged_less": {
+        "zh-Hans": "计入 {charged}，而非 {asked}：其余超过年化成本上限，不得收取。",
+        "zh-Hant": "計入 {charged}，而非 {asked}：其餘超過年化成本上限，不得收取。",
+        "en": "Owed of it: {charged}, not {asked}: the rest is above the ceiling on the yearly cost, and not demanded.",
+    },
+    "charged_later": {
+        "zh-Hans": "{asked} 随下期账单计收，以年化成本上限为限。",
+        "zh-Hant": "{asked} 隨下期帳單計收，以年化成本上限為限。",
+        "en": "{asked} comes with the next statement, as far as the ceiling on the yearly cost leaves room for it.",
+    },
     "posted": {
         "zh-Hans": "已入账：{key}，起算日 {on}。",
         "zh-Hant": "已入帳：{key}，起算日 {on}。",
@@ -257,6 +283,16 @@ _WORDS = {
         "zh-Hant": "{day}：逾期 {dpd} 天（{bucket}），{category}；逾期金額 {arrears}，現應付 {owed}。",
         "en": "{day}: {dpd} days past due ({bucket}), {category}; {arrears} in arrears, {owed} owed now.",
     },
+    "stands_card": {
+        "zh-Hans": "{day}：逾期 {dpd} 天（{bucket}），{category}；逾期金额 {arrears}，最低还款额尚欠 {owed}。",
+        "zh-Hant": "{day}：逾期 {dpd} 天（{bucket}），{category}；逾期金額 {arrears}，最低應繳金額尚欠 {owed}。",
+        "en": "{day}: {dpd} days past due ({bucket}), {category}; {arrears} in arrears, minimum payment due {owed}.",
+    },
+    "balance": {
+        "zh-Hans": "全部余额 {balance}。",
+        "zh-Hant": "全部餘額 {balance}。",
+        "en": "Balance in all: {balance}.",
+    },
     "day": {
         "zh-Hans": "{day}：逾期 {dpd} 天",
         "zh-Hant": "{day}：逾期 {dpd} 天",
@@ -268,6 +304,11 @@ _WORDS = {
         "zh-Hans": "后经重述；最初为逾期 {dpd} 天（{bucket}）",
         "zh-Hant": "後經重述；最初為逾期 {dpd} 天（{bucket}）",
         "en": "restated since; first known as {dpd} days past due ({bucket})",
+    },
+    "restated_arrears": {
+        "zh-Hans": "逾期金额后经重述，逾期天数未变",
+        "zh-Hant": "逾期金額後經重述，逾期天數未變",
+        "en": "the sum in arrears was restated since; the days past due are as first known",
     },
     "current": {"zh-Hans": "未逾期", "zh-Hant": "未逾期", "en": "current"},
     "normal": {"zh-Hans": "正常类", "zh-Hant": "正常類", "en": "normal"},
@@ -295,10 +336,10 @@ def _money(amount: int, currency: str, lang: str) -> str:
 def told(receipt: Receipt, currency: str, lang: str) -> list[str]:
     """A receipt in words: what was posted, and where the account stood after it."""
     stood = receipt.standing
-    return [
+    lines = [
         _said("again" if receipt.again else "posted", lang, key=receipt.key, on=receipt.value_on),
         _said(
-            "stands",
+            "stands_card" if receipt.card else "stands",
             lang,
             day=stood.as_of,
             dpd=stood.dpd,
@@ -308,3 +349,6 @@ def told(receipt: Receipt, currency: str, lang: str) -> list[str]:
             owed=_money(stood.owed, currency, lang),
         ),
     ]
+    if receipt.balance is not None:
+        lines[-1] += " " + _said("balance", lang, balance=_money(receipt.balance, currency, lang))
+    return lines

@@ -1,22 +1,29 @@
-"""Holds loans to the ceiling on their yearly cost: what it removes is written beside the contract, for all who demand.
+"""Holds loans to what the law lets them demand: what it takes off is written beside the contract, for all who demand.
 
-The table `ceiling` keeps the lowest ceiling whose figure is on file, for each day on which a book's loans were made; to
-it the ledger holds the penalty rate, the late fee beside it and the interest of a new schedule (ledger/state.py). The
-all-in cost is held by the contract's schedule (ledger/excess.py): `instalment.removed_minor` is what it takes off
-`interest_minor`. Journal, statement, night and gate all read both, so that they can't disagree.
+Two laws speak here. The ceiling on the yearly cost: the table `ceiling` keeps the lowest whose figure is on file, for
+each day on which a book's loans, or cards, were made, and what takes its place later where a rule binds by accrual; to
+it the ledger holds the penalty rate, the late fee beside it, a fee that is charged and the interest of a new schedule
+(ledger/state.py). The contract's schedule is held to it here (ledger/excess.py): `instalment.removed_minor` is what it
+takes off `interest_minor`. And a statutory respite in which nothing accrues: where the law of a book's place gives one,
+it becomes an event of each loan of the person, forbearance that freezes, with the rule's id. Journal, statement, night
+and gate all read these, so that they can't disagree.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date, timedelta
 from typing import Any
 
 import psycopg
+from psycopg.types.json import Jsonb
 
-from forbear.ledger.excess import Capped, Part, capped
-from forbear.ledger.models import LedgerError
+from forbear.ledger.excess import Capped, Part, held
+from forbear.ledger.filed import detail, event_key
+from forbear.ledger.models import Forborne, LedgerError, Reversed
 from forbear.rulebook.book import Rulebook
-from forbear.rulebook.cap import lowest_known
-from forbear.servicing.loan import Loan, read
+from forbear.rulebook.cap import Steps, knows_respite, lowest_known, respite_rule
+from forbear.rulebook.models import Rule, at
+from forbear.servicing.loan import LIVE, Loan, read
 from forbear.servicing.post import restate
 from forbear.store.engine import copy_connection
 from forbear.store.errors import one_line
@@ -25,81 +32,114 @@ from forbear.store.errors import one_line
 _PART, _CHUNK = 100_000, 2_000
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
-    """How many loans a ceiling cuts now, and how many of them demand something else than before."""
+def keep_lawful(rulebook: Rulebook) -> int:
+    """Hold every book that was not yet held by this very rulebook, and every respite on record; a commit a book.
 
-    cut: int
-    changed: int
-
-
-def keep_lawful(rulebook: Rulebook) -> Held:
-    """Hold every book that was not yet held by this very rulebook, each in a commit of its own. Raises StoreError."""
-    cut = changed = 0
+    Returns how many loans may demand something else than before. Raises StoreError.
+    """
+    changed = 0
     with one_line(), copy_connection() as connection:
         books = connection.execute(
-            "SELECT id FROM book WHERE held_sha256 IS DISTINCT FROM %s ORDER BY id", (rulebook.sha256,)
+            "SELECT id, held_sha256 IS DISTINCT FROM %s FROM book ORDER BY id", (rulebook.sha256,)
         ).fetchall()
-        for (book_id,) in books:
-            found = hold_book(connection, book_id, rulebook)
+        for book_id, other in books:
+            if other:
+                changed += hold_book(connection, book_id, rulebook)
+            elif ids := _keep_respites(connection, book_id, None, rulebook):
+                _restate(connection, ids)
+                changed += len(ids)
             connection.commit()
-            cut, changed = cut + found.cut, changed + found.changed
-    return Held(cut, changed)
+    return changed
 
 
-def hold_book(connection: psycopg.Connection[Any], book_id: int, rulebook: Rulebook) -> Held:
-    """Hold the loans of a book, and restate those in the journal that now demand something else. The caller commits."""
+def hold_book(connection: psycopg.Connection[Any], book_id: int, rulebook: Rulebook) -> int:
+    """Hold the loans of a book, and restate those in the journal that now demand something else. The caller commits.
+
+    Returns how many loans may demand something else than before.
+    """
     connection.execute("SELECT FROM book WHERE id = %s FOR NO KEY UPDATE", (book_id,))
-    changed = _keep_ceilings(connection, book_id, rulebook)
-    ids = [id_ for (id_,) in connection.execute("SELECT id FROM account WHERE book_id = %s ORDER BY id", (book_id,))]
+    changed = _hold(connection, book_id, None, rulebook)
+    connection.execute("UPDATE book SET held_sha256 = %s WHERE id = %s", (rulebook.sha256, book_id))
+    return changed
+
+
+def hold_loans(
+    connection: psycopg.Connection[Any], book_id: int, account_ids: Sequence[int], rulebook: Rulebook
+) -> int:
+    """As `hold_book`, for a few loans of a book whose others are as they were."""
+    return _hold(connection, book_id, list(account_ids), rulebook)
+
+
+def _hold(connection: psycopg.Connection[Any], book_id: int, only: list[int] | None, rulebook: Rulebook) -> int:
+    changed = _keep_ceilings(connection, book_id, only, rulebook)
+    changed |= _keep_respites(connection, book_id, only, rulebook)
+    ids = only
+    if ids is None:
+        rows = connection.execute("SELECT id FROM account WHERE book_id = %s ORDER BY id", (book_id,))
+        ids = [id_ for (id_,) in rows]
     for start in range(0, len(ids), _PART):
         changed.update(hold(connection, ids[start : start + _PART]))
-    connection.execute("UPDATE book SET held_sha256 = %s WHERE id = %s", (rulebook.sha256, book_id))
+    _restate(connection, changed)
+    return len(changed)
+
+
+def _restate(connection: psycopg.Connection[Any], ids: set[int]) -> None:
     posted = connection.execute(
-        "SELECT DISTINCT account_id FROM account_state WHERE account_id = ANY(%s)", (sorted(changed),)
+        "SELECT DISTINCT account_id FROM account_state WHERE account_id = ANY(%s)", (sorted(ids),)
     )
     restate(connection, [id_ for (id_,) in posted.fetchall()])
-    cut = connection.execute(
-        "SELECT count(*) FROM account a LEFT JOIN ceiling c USING (book_id, opened_on) WHERE book_id = %s AND"
-        " (a.penalty_rate_ppm > c.ppm OR EXISTS"
-        "  (SELECT FROM instalment i WHERE i.account_id = a.id AND removed_minor > 0))",
-        (book_id,),
-    ).fetchone()
-    assert cut is not None
-    return Held(cut[0], len(changed))
 
 
-def _keep_ceilings(connection: psycopg.Connection[Any], book_id: int, rulebook: Rulebook) -> set[int]:
-    """Keep the ceilings of a book's loans; the accounts that demand something else by them, schedules left aside."""
+# ---- ceilings ---------------------------------------------------------------------------------------
+
+
+def _keep_ceilings(
+    connection: psycopg.Connection[Any], book_id: int, only: list[int] | None, rulebook: Rulebook
+) -> set[int]:
+    """Keep the ceilings of a book's loans; the accounts that may demand something else by them, schedules aside."""
     days = connection.execute(
-        "SELECT b.jurisdiction, b.lender_type, d.opened_on, c.ppm FROM book b,"
-        " LATERAL (SELECT DISTINCT opened_on FROM account WHERE book_id = b.id) d"
-        " LEFT JOIN ceiling c ON c.book_id = %(id)s AND c.opened_on = d.opened_on WHERE b.id = %(id)s",
-        {"id": book_id},
+        "SELECT b.jurisdiction, b.lender_type, d.opened_on, d.product, c.ppm, c.later FROM book b"
+        " CROSS JOIN LATERAL (SELECT DISTINCT opened_on, product FROM account WHERE book_id = b.id"
+        "  AND (%(only)s::bigint[] IS NULL OR id = ANY(%(only)s))) d"
+        " LEFT JOIN ceiling c ON c.book_id = b.id AND c.opened_on = d.opened_on AND c.product = d.product"
+        " WHERE b.id = %(id)s",
+        {"id": book_id, "only": only},
     ).fetchall()
-    moved = []
-    for place, lender_type, opened_on, before in days:
-        cap = lowest_known(rulebook, place, lender_type, opened_on)
-        if (ppm := cap.ppm if cap else None) != before:
-            moved.append((opened_on, before, ppm))
+    moved, now = [], []
+    for place, lender_type, opened_on, product, before, later in days:
+        ppm, then = _as_kept(lowest_known(rulebook, place, lender_type, opened_on, product), opened_on)
+        if (ppm, then) == (before, later or []):
+            continue
+        figures = (before, ppm, *(each for _, each in (*(later or ()), *then)))
+        moved.append((opened_on, product, min((each for each in figures if each is not None), default=0)))
+        if ppm is not None or then:
+            now.append((book_id, opened_on, ppm, product, Jsonb(then)))
+    columns = [list(column) for column in zip(*moved, strict=True)] or [[], [], []]
+    changed = " JOIN unnest(%s::date[], %s::text[], %s::bigint[]) AS m (opened_on, product, lowest)"
     connection.execute(
-        "DELETE FROM ceiling WHERE book_id = %s AND opened_on = ANY(%s)", (book_id, [day for day, *_ in moved])
+        "DELETE FROM ceiling c USING unnest(%s::date[], %s::text[]) AS m (opened_on, product)"
+        " WHERE c.book_id = %s AND c.opened_on = m.opened_on AND c.product = m.product",
+        (*columns[:2], book_id),
     )
-    now = [(day, ppm) for day, _, ppm in moved if ppm is not None]
-    connection.execute(
-        "INSERT INTO ceiling SELECT %s, * FROM unnest(%s::date[], %s::bigint[])",
-        (book_id, *([list(column) for column in zip(*now, strict=True)] or [[], []])),
-    )
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            "INSERT INTO ceiling (book_id, opened_on, ppm, product, later) VALUES (%s, %s, %s, %s, %s)", now
+        )
     # A card has no schedule to cut: its charges are held to the ceiling as they arise (ledger/card.py).
     rows = connection.execute(
-        "SELECT a.id FROM account a JOIN unnest(%s::date[], %s::bigint[], %s::bigint[]) AS m (opened_on, before, now)"
-        " USING (opened_on) WHERE a.book_id = %s AND (a.late_fee_minor > 0 OR a.late_fee_ppm > 0"
-        "  OR least(a.penalty_rate_ppm, m.before) <> least(a.penalty_rate_ppm, m.now) OR EXISTS (SELECT FROM"
-        "  account_event e WHERE e.account_id = a.id AND e.kind IN ('rescheduled', 'rate_changed'))"
+        f"SELECT a.id FROM account a{changed} USING (opened_on, product) WHERE a.book_id = %s AND"
+        " (a.late_fee_minor > 0 OR a.late_fee_ppm > 0 OR a.penalty_rate_ppm > m.lowest OR EXISTS (SELECT FROM"
+        "  account_event e WHERE e.account_id = a.id AND e.kind IN ('rescheduled', 'rate_changed', 'charged'))"
         "  OR EXISTS (SELECT FROM card_terms c WHERE c.account_id = a.id))",
-        (*([list(column) for column in zip(*moved, strict=True)] or [[], [], []]), book_id),
+        (*columns, book_id),
     )
     return {id_ for (id_,) in rows}
+
+
+def _as_kept(steps: Steps, opened_on: date) -> tuple[int | None, list[list[Any]]]:
+    """The ceiling of the day of the contract, and those after it, as a row of `ceiling` holds them."""
+    first = next((ppm for since, ppm in steps if since == opened_on), None)
+    return first, [[str(since), ppm] for since, ppm in steps if since > opened_on]
 
 
 def hold(connection: psycopg.Connection[Any], account_ids: Sequence[int]) -> list[int]:
@@ -107,17 +147,17 @@ def hold(connection: psycopg.Connection[Any], account_ids: Sequence[int]) -> lis
     changed = set()
     # A loan whose all-in cost is known and no more than its ceiling has nothing to be removed.
     asked = connection.execute(
-        "SELECT a.id, c.ppm FROM account a LEFT JOIN ceiling c USING (book_id, opened_on)"
-        " WHERE a.id = ANY(%s) AND a.product = 'instalment' AND (coalesce(a.all_in_ppm, c.ppm + 1) > c.ppm"
+        "SELECT a.id FROM account a LEFT JOIN ceiling c USING (book_id, opened_on, product), LATERAL (SELECT"
+        "  least(c.ppm, (SELECT min((step ->> 1)::bigint) FROM jsonb_array_elements(c.later) step)) AS ppm) low"
+        " WHERE a.id = ANY(%s) AND a.product = 'instalment' AND (coalesce(a.all_in_ppm, low.ppm + 1) > low.ppm"
         "  OR EXISTS (SELECT FROM instalment i WHERE i.account_id = a.id AND i.removed_minor > 0)) ORDER BY a.id",
         (list(account_ids),),
     ).fetchall()
     for start in range(0, len(asked), _CHUNK):
-        part = dict(asked[start : start + _CHUNK])
         rows = []
-        for loan in read(connection, list(part)).values():
-            held = ceiling_of(loan, part[loan.id])
-            removed = [line.excess for line in held.lines] if held else [0] * len(loan.schedule)
+        for loan in read(connection, [id_ for (id_,) in asked[start : start + _CHUNK]]).values():
+            found = ceiling_of(loan, loan.terms.late.ceilings(loan.terms.opened_on)) if loan.terms else None
+            removed = [line.excess for line in found.lines] if found else [0] * len(loan.schedule)
             if removed != list(loan.removed):
                 rows += [(loan.id, n, minor) for n, minor in zip(loan.numbers, removed, strict=True)]
                 changed.add(loan.id)
@@ -130,12 +170,84 @@ def hold(connection: psycopg.Connection[Any], account_ids: Sequence[int]) -> lis
     return sorted(changed)
 
 
-def ceiling_of(loan: Loan, cap_ppm: int | None) -> Capped | None:
-    """The contract's schedule held to a ceiling; None where there is none, or the loan costs no more."""
-    if cap_ppm is None or loan.terms is None:
+def ceiling_of(loan: Loan, steps: Steps) -> Capped | None:
+    """The contract's schedule held to the ceilings of its days; None where there are none, or it costs no more."""
+    if not steps or loan.terms is None:
         return None
+    opened_on = loan.terms.opened_on
+    if steps[0][0] > opened_on:
+        steps = ((opened_on, None), *steps)
     lines = [Part(line.due_on, line.principal, line.interest) for line in loan.contract]
     try:
-        return capped([(loan.terms.opened_on, loan.terms.principal)], lines, cap_ppm)
+        return held([(opened_on, loan.terms.principal)], lines, steps)
     except LedgerError:  # no cost can be told of it: a schedule that is not whole, or no loan
         return None
+
+
+# ---- respites ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """A respite that is an event of a loan already."""
+
+    key: str
+    on: date
+    until: date
+
+
+_RESPITES = f"""
+    SELECT a.id, a.opened_on, p.until,
+        (SELECT count(*) FROM account_event e WHERE e.account_id = a.id AND coalesce(e.detail ->> 'rule', '') <> ''),
+        (SELECT jsonb_agg(jsonb_build_array(e.key, e.value_on, e.detail ->> 'until', e.detail ->> 'rule'))
+         FROM account_event e WHERE e.account_id = a.id AND e.kind = 'forborne' AND {LIVE})
+    FROM account a JOIN borrower b ON b.id = a.borrower_id,
+    LATERAL (SELECT max(o.respite_until) AS until FROM borrower o
+             WHERE coalesce(o.same_as, o.id) = coalesce(b.same_as, b.id)) p
+    WHERE a.book_id = %(book)s AND a.status NOT IN ('sold', 'paid_off')
+        AND (%(only)s::bigint[] IS NULL OR a.id = ANY(%(only)s))
+        AND coalesce(b.same_as, b.id) IN (SELECT coalesce(same_as, id) FROM borrower WHERE respite_until IS NOT NULL)"""
+
+
+def _keep_respites(
+    connection: psycopg.Connection[Any], book_id: int, only: list[int] | None, rulebook: Rulebook
+) -> set[int]:
+    """Make each statutory respite on record an event of the person's loans; the accounts that got or changed one.
+
+    The record tells a respite's last day alone. So it begins as many days before as the rule lets it last, unless it is
+    on file already: one whose end was moved keeps the beginning that was taken for it first.
+    """
+    (place,) = connection.execute("SELECT jurisdiction FROM book WHERE id = %s", (book_id,)).fetchone() or ("",)
+    if not knows_respite(rulebook, place):
+        return set()
+    rows = []
+    for id_, opened_on, until, known, live in connection.execute(_RESPITES, {"book": book_id, "only": only}):
+        rule = respite_rule(rulebook, place, until)
+        if rule is None or until <= opened_on:
+            continue
+        given = [
+            _Given(key, date.fromisoformat(on), date.fromisoformat(end))
+            for key, on, end, by in live or ()
+            if by == rule.id
+        ]
+        if any(each.until == until for each in given):
+            continue
+        on = max(until - timedelta(days=_days(rule, until)), opened_on)
+        moved = [each for each in given if each.until >= on and each.on < until]
+        on = min((each.on for each in moved), default=on)
+        for each in moved:
+            gone = Reversed(f"{each.key}/moved", each.on, event_key(each.key))
+            rows.append((id_, gone.key, "reversed", gone.on, Jsonb(dict(detail(gone)))))
+        made = Forborne(f"respite/{known + 1}/{until}", on, until, freezes=True, rule=rule.id)
+        rows.append((id_, made.key, "forborne", made.on, Jsonb(dict(detail(made)))))
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            "INSERT INTO account_event (account_id, key, kind, value_on, detail) VALUES (%s, %s, %s, %s, %s)", rows
+        )
+    return {row[0] for row in rows}
+
+
+def _days(rule: Rule, day: date) -> int:
+    cap = at(rule.cap, day)
+    assert cap is not None and cap.respite_days is not None
+    return cap.respite_days

@@ -12,8 +12,8 @@ from typing import Any
 import psycopg
 
 from forbear.ledger import card
-from forbear.ledger.filed import CARD, card_terms_of, events_of, terms_of
-from forbear.ledger.models import CardTerms, Event, Instalment, Late, LedgerError, Terms
+from forbear.ledger.filed import CARD, CEILING, card_terms_of, events_of, late_of, terms_of
+from forbear.ledger.models import CardTerms, Event, Instalment, LedgerError, Terms
 from forbear.locale import N_
 
 
@@ -57,13 +57,13 @@ LIVE = (
     " AND r.detail ->> 'of' = 'event:' || e.key)"
 )
 
-_READ = """
+_READ = f"""
     SELECT a.id, a.ref, a.opened_on, coalesce(a.annual_rate_ppm, 0),
            a.penalty_rate_ppm, a.late_fee_minor, a.late_fee_ppm, a.grace_days, b.currency,
            i.due, i.principal, i.interest, p.refs, p.days, p.amounts, e.rows,
            (SELECT max(as_of) FROM account_state s WHERE s.account_id = a.id), now(), i.numbers, i.removed,
            coalesce(a.allocation_order, b.allocation_order), a.product, a.status,
-           (SELECT ppm FROM ceiling WHERE book_id = b.id AND opened_on = a.opened_on),
+           {CEILING},
            (SELECT to_jsonb(c) FROM card_terms c WHERE c.account_id = a.id),
            b.jurisdiction = 'cn' AND b.lender_type = 'bank'
     FROM account a JOIN book b ON b.id = a.book_id,
@@ -90,7 +90,7 @@ def _loan(row: Sequence[Any]) -> Loan:
         12:
     ]
     schedule = tuple(map(Instalment, due or (), principal or (), interest or ()))
-    late = Late(penalty, fee, fee_ppm, grace, ceiling_ppm=ceiling)
+    late = late_of(penalty, fee, fee_ppm, grace, ceiling)
     terms: Terms | None
     if kept is not None:
         terms = card_terms_of(currency, rate, opened_on, late, order, kept, cn_bank, days or (), others or ())

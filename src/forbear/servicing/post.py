@@ -17,6 +17,7 @@ from psycopg.types.json import Jsonb
 from forbear.errors import WordedError
 from forbear.ledger import accrual
 from forbear.ledger.arrears import FFIEC, MONTHLY, Category, category_on, classing_of, instalments_paid, reage_refusals
+from forbear.ledger.card import CardState
 from forbear.ledger.carry import Carried, replay
 from forbear.ledger.filed import OPENED, detail, event_key, event_ref, fold, kind_of, payment_key, payment_ref, sent_key
 from forbear.ledger.models import (
@@ -60,7 +61,10 @@ class Posting:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Where an account stood at the end of a day, as derived from its events. Amounts in minor units."""
+    """Where an account stood at the end of a day, as derived from its events. Amounts in minor units.
+
+    owed: what is due; of a card what is still to be paid of its minimums, with late fees and costs.
+    """
 
     as_of: date
     dpd: int
@@ -76,7 +80,8 @@ class Receipt:
     """What was posted. Given only after the commit; the same key and content answers with the same receipt.
 
     entries: (ledger account, signed minor units) of the event's own transaction, empty where it makes none.
-    again: it had been posted before, and nothing was written.
+    again: it had been posted before, and nothing was written. card: the account is one; balance: all that is owed on
+    it, None of a loan, and where it had been posted before.
     """
 
     account_id: int
@@ -86,6 +91,8 @@ class Receipt:
     entries: journal.Entries
     standing: Standing
     again: bool
+    card: bool = False
+    balance: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +208,9 @@ def _replayed(work: "_Work", loans: dict[int, Loan], posting: Posting, as_of: da
         return None
     grown = loan if known else replace(loan, events=(*loan.events, event))
     state, carried = _replay(grown, max(as_of, loan.posted_to or as_of))
+    for refused in state.refused:
+        if refused.key == event.key and not refused.lawful:
+            raise ServicingError(_FROZEN if refused.frozen else _NO_ROOM, event=posting.event.key, on=event.on)
     if not known:
         work.events.append((posting, event))
     stood = work.add(grown, _since(grown, event) if loan.posted_to else date.min, event.key, state, carried)
@@ -208,10 +218,22 @@ def _replayed(work: "_Work", loans: dict[int, Loan], posting: Posting, as_of: da
     return _receipt(posting, event, loan.booked_at, state, stood)
 
 
+_FROZEN = N_(
+    "event %(event)s: %(on)s is a day on which nothing is charged: a freeze, or a statutory respite, is in force."
+    " Charge nothing for these days."
+)
+_NO_ROOM = N_(
+    "event %(event)s: the ceiling on the yearly cost leaves no room for a fee: the loan costs as much already. Do not"
+    " charge it."
+)
+
+
 def _receipt(posting: Posting, event: Event, booked_at: datetime, state: State, stood: Standing) -> Receipt:
     made = next((t.entries for t in state.transactions if t.key == event.key), ())
     entries = tuple((entry.account.value, entry.amount) for entry in made)
-    return Receipt(posting.account_id, posting.event.key, event.on, booked_at, entries, stood, again=False)
+    card = isinstance(state, CardState)
+    balance = state.outstanding if card else None
+    return Receipt(posting.account_id, posting.event.key, event.on, booked_at, entries, stood, False, card, balance)
 
 
 def lock(connection: psycopg.Connection[Any], account_ids: Sequence[int]) -> None:
@@ -644,7 +666,8 @@ def _told(connection: psycopg.Connection[Any], posting: Posting) -> Receipt:
     key = _internal(posting.event).key
     row = connection.execute(
         "SELECT s.as_of, s.dpd, s.oldest_due_on, s.bucket, s.class, s.arrears_minor, s.owed_minor,"
-        " coalesce(t.booked_at, s.recorded_at), e.names, e.sums FROM account_state s"
+        " coalesce(t.booked_at, s.recorded_at), e.names, e.sums,"
+        " (SELECT product = 'card' FROM account a WHERE a.id = s.account_id) FROM account_state s"
         " LEFT JOIN journal_transaction t ON t.account_id = s.account_id AND t.key = %(key)s,"
         " LATERAL (SELECT array_agg(ledger_account ORDER BY line) AS names,"
         "  array_agg(amount_minor ORDER BY line) AS sums FROM journal_entry WHERE transaction_id = t.id) e"
@@ -655,4 +678,4 @@ def _told(connection: psycopg.Connection[Any], posting: Posting) -> Receipt:
     assert row is not None, f"account {posting.account_id} is in the journal without a state"
     entries = tuple(zip(row[8] or (), row[9] or (), strict=True))
     on = posting.event.on
-    return Receipt(posting.account_id, posting.event.key, on, row[7], entries, Standing(*row[:7]), again=True)
+    return Receipt(posting.account_id, posting.event.key, on, row[7], entries, Standing(*row[:7]), True, row[10])

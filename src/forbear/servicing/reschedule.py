@@ -26,7 +26,12 @@ def rescheduled(account_id: int, key: str, on: date, first_due_on: date, count: 
         raise ServicingError(_REFUSED, id=account_id, why=no_schedule(loan))
     if isinstance(loan.terms, CardTerms):
         raise ServicingError(
-            N_("event %(event)s: a card has no schedule; what is agreed on instead is a loan of its own"), event=key
+            N_(
+                "event %(event)s: a card has no schedule that a plan could move. Freeze its interest and fees"
+                " (forbear grant --freeze), give up a part (forbear waive), or agree on a loan of its own for the"
+                " balance: import it, and post its sum to the card as a payment."
+            ),
+            event=key,
         )
     if first_due_on <= on:
         raise ServicingError(
@@ -45,7 +50,7 @@ def rescheduled(account_id: int, key: str, on: date, first_due_on: date, count: 
             loan.terms,
             product=Product.EQUAL_INSTALMENTS,
             principal=principal,
-            annual_rate_ppm=loan.terms.late.held(loan.terms.annual_rate_ppm),
+            annual_rate_ppm=loan.terms.late.held(loan.terms.annual_rate_ppm, on),
             opened_on=on,
             first_due_on=first_due_on,
             count=count,

@@ -2,15 +2,18 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
 from forbear.check.ceilings import Ceiling
 from forbear.ledger.arrears import Category, Move, Stretch
-from forbear.ledger.models import Kind, Line
+from forbear.ledger.excess import Line as Cut
+from forbear.ledger.models import Kind, Line, Reason
 from forbear.ledger.provisions import Provision
 from forbear.locale import Language
 from forbear.rulebook.cite import cited
+from forbear.rulebook.models import Rule
 from forbear.statement.services import Charge, Payment, Statement
 from forbear.web.format import Formats
 
@@ -108,6 +111,7 @@ class _Writer:
             (
                 self.sums(),
                 *self.card(),
+                *self.plans(),
                 self.charges(),
                 self.payments(),
                 arrears_table(found.arrears, self.language),
@@ -116,13 +120,57 @@ class _Writer:
             self.notes(),
         )
 
+    def plans(self) -> tuple[Table, ...]:
+        """The schedules that took the place of the contract's, and the days on which nothing accrues."""
+        _, found, to = self.language.catalogue.gettext, self.found, self.to
+        made = []
+        for k, plan in enumerate(found.plans, 1):
+            rows = tuple(
+                (to.count(n), to.day(each.due_on), *map(self.money, (each.principal, each.interest, each.amount)))
+                for n, each in enumerate(plan.lines, plan.first)
+            )
+            title = _("Plan agreed on %(day)s") if plan.reason is Reason.PLAN else _("Re-aged on %(day)s")
+            notes = [
+                _("In the place of the contract's instalments: what was unpaid is due on these days instead."),
+                _("Interest is what is then unpaid of the principal × %(rate)s × the days since the line before ÷ 365.")
+                % {"rate": self.rate(plan.ppm)},
+            ]
+            if k < len(found.plans):
+                notes.append(_("A later plan has taken the place of what was still to come of it."))
+            head = (_("Instalment"), _("To be paid by"), _("Principal"), _("Interest"), _("Amount"))
+            made.append(
+                Table(f"plan-{k}", title % {"day": to.day(plan.on)}, head, rows, 3, False, tuple(notes), wide=1)
+            )
+        if found.freezes:
+            spans = tuple((self.span(each.first, each.last), self.frozen_by(each.rule)) for each in found.freezes)
+            note = _(
+                "For these days no interest, no penalty interest and no fee is charged, nor is it asked for afterwards."
+                " Days past due go on."
+            )
+            title = _("Days on which nothing accrues")
+            made.append(Table("frozen", title, (_("Days"), _("Rests on")), spans, 0, False, (note,), wide=1))
+        return tuple(made)
+
+    def frozen_by(self, rule: Rule | None) -> str:
+        _, tag = self.language.catalogue.gettext, self.language.tag
+        if rule is None:
+            return _("forbearance granted by the lender")
+        mark = "" if rule.verified else " [" + _("not yet verified") + "]"
+        return f"{rule.instrument.title[tag]} {cited(rule.article, tag)}{mark}"
+
+    def rate(self, ppm: int) -> str:
+        return f"{Decimal(ppm).scaleb(-4).normalize():f}%"
+
+    def span(self, first: date, last: date) -> str:
+        return self.to.day(first) if first == last else f"{self.to.day(first)} – {self.to.day(last)}"
+
     def of_loan(self) -> tuple[tuple[str, str], ...]:
         _, found, to = self.language.catalogue.gettext, self.found, self.to
         return (
             (_("Owed on %(day)s") % {"day": to.day(found.today.on)}, self.money(found.today.due)),
             (_("Owed if paid on %(day)s") % {"day": to.day(found.then.on)}, self.money(found.then.due)),
             (_("To repay all of it on %(day)s") % {"day": to.day(found.then.on)}, self.money(found.then.payoff)),
-            (_("Days past due"), to.count(found.today.dpd)),
+            (_("Days past due"), self.past_due()),
             (_("Lent on %(day)s") % {"day": to.day(found.opened_on)}, self.money(found.lent)),
         )
 
@@ -130,12 +178,19 @@ class _Writer:
         _, found, to = self.language.catalogue.gettext, self.found, self.to
         then = {"day": to.day(found.then.on)}
         return (
-            (_("Owed on %(day)s") % {"day": to.day(found.today.on)}, self.money(found.today.due)),
+            (_("Balance on %(day)s") % {"day": to.day(found.today.on)}, self.money(found.today.due)),
             (_("To repay all of it on %(day)s") % then, self.money(found.then.payoff)),
             (_("Still to be paid of the minimum on %(day)s") % then, self.money(found.then.minimum)),
-            (_("Days past due"), to.count(found.today.dpd)),
+            (_("Days past due"), self.past_due()),
             (_("Drawn so far"), self.money(found.lent)),
         )
+
+    def past_due(self) -> str:
+        _, found = self.language.catalogue.gettext, self.found
+        days = self.to.count(found.today.dpd)
+        if found.status == "charged_off":
+            return _("%(days)s; written off by the lender, which does not end the debt") % {"days": days}
+        return days
 
     def card(self) -> tuple[Table, ...]:
         """Of a card: its monthly statements, and what was drawn; nothing of a loan."""
@@ -203,7 +258,7 @@ class _Writer:
                 self.days(each.line),
                 self.what(each.line),
                 self.formula(each),
-                self.basis(each.basis),
+                self.rests_on(each),
                 self.money(each.line.amount),
             )
             for each in self.found.charges
@@ -223,8 +278,7 @@ class _Writer:
         return Table("charges", _("Every charge"), head, rows, 1, False, notes)
 
     def days(self, line: Line) -> str:
-        start, end = self.to.day(line.start), self.to.day(line.end)
-        return start if line.start == line.end else f"{start} – {end}"
+        return self.span(line.start, line.end)
 
     def what(self, line: Line) -> str:
         _ = self.language.catalogue.gettext
@@ -243,12 +297,40 @@ class _Writer:
                 words = {"sum": f"{self.money(line.base)} × {rate}{days}", "left": self.money(line.at_most)}
                 return _("%(sum)s, but no more than is left of the contract's fee = %(left)s") % words
             return f"{self.money(line.base)} × {rate}{days} = {self.money(line.amount)}"
-        if each.excess:
-            whole, cut = self.money(line.amount + each.excess), self.money(each.excess)
-            words = {"whole": whole, "cut": cut, "left": self.money(line.amount)}
-            return _("%(whole)s by the contract − %(cut)s removed by the ceiling = %(left)s") % words
+        of_plan = each.plan is not None and each.plan.reason in (Reason.PLAN, Reason.REAGE)
+        if of_plan and each.worked is not None:
+            run = each.worked
+            whole = f"{self.money(run.base)} × {self.rate(run.rate_ppm)} × {run.days}/{run.year}"
+            if not each.excess:
+                return f"{whole} = {self.money(line.amount)}"
+            words = {"whole": whole, "cut": self.money(each.excess), "left": self.money(line.amount)}
+            return _("%(whole)s − %(cut)s removed by the ceiling = %(left)s") % words
+        if each.excess or each.spared:
+            words = {
+                "whole": self.money(line.amount + each.excess + each.spared),
+                "cut": self.money(each.excess),
+                "spared": self.money(each.spared),
+                "left": self.money(line.amount),
+            }
+            if not each.spared:
+                return _("%(whole)s by the contract − %(cut)s removed by the ceiling = %(left)s") % words
+            if not each.excess:
+                return _("%(whole)s by the schedule − %(spared)s for the frozen days = %(left)s") % words
+            text = _("%(whole)s by the schedule − %(cut)s by the ceiling − %(spared)s for the frozen days = %(left)s")
+            return text % words
+        if of_plan and line.n:
+            return _("as the plan has it")
         scheduled = line.n and self.found.bills is None
         return _("as the contract's schedule has it") if scheduled else _("a single charge")
+
+    def rests_on(self, each: Charge) -> str:
+        """What a charge rests on: of a plan's instalment the plan, before the article that allows the charge."""
+        _ = self.language.catalogue.gettext
+        plan = each.plan
+        if plan is None or plan.reason not in (Reason.PLAN, Reason.REAGE) or each.line.kind is not Kind.INTEREST:
+            return self.basis(each.basis)
+        agreed = _("the plan of %(day)s") % {"day": self.to.day(plan.on)}
+        return agreed if each.basis is None else f"{agreed}{self.to.semicolon}{self.basis(each.basis)}"
 
     def basis(self, basis: Provision | None) -> str:
         _ = self.language.catalogue.gettext
@@ -305,6 +387,8 @@ class _Writer:
         lines += [(_("%(n)s, of the new schedule") % {"n": n}, line) for n, line in found.replaced]
         lines += [(_("%(kind)s, instalment %(n)s") % {"kind": self.kind(Kind.LATE_FEE), "n": n}, line)
                   for n, line in found.late_fees]  # fmt: skip
+        lines += [(_("%(n)s, for the frozen days") % {"n": n}, line) for n, line in found.spared]
+        lines += [(self.kind(each.kind), Cut(each.on, 0, each.amount, each.lawful)) for each in found.refused]
         rows: list[tuple[str, ...]] = []
         for name, line in lines:
             figures = map(self.money, (line.contracted, line.lawful, line.excess))
@@ -334,13 +418,24 @@ class _Writer:
                 "A late fee comes to be owed day by day, as far as the ceiling leaves room over penalty interest; the"
                 " rest of it is not owed."
             )
-        if found.removed or found.replaced or found.late_fees or less_penalty:
+        if any(each.frozen for each in found.refused):
+            yield _("A fee that was charged on a frozen day is not owed.")
+        if any(not each.frozen for each in found.refused):
+            yield _(
+                "A fee that is charged is part of the yearly cost: it is owed as far as the ceiling leaves room for it."
+            )
+        if found.removed or found.replaced or found.late_fees or found.spared or found.refused or less_penalty:
             yield _("What is removed is never demanded. What was paid of it counts towards what is owed otherwise.")
         else:
             yield _("Nothing was removed.")
         if found.changed:
             yield _("The ceilings on file have changed since: the next night works out anew what is removed.")
-        if found.unknown:
+        if found.uncovered:
+            yield _(
+                "No rule on file says which ceiling binds such a lender's loan of that day: it is not known, and a"
+                " lawyer must say. So nothing was removed for it."
+            )
+        elif found.unknown:
             yield _("A ceiling that may bind can't be told, so more may have to be removed than is shown here.")
 
     def ceiling(self, each: Ceiling) -> str:
@@ -354,8 +449,12 @@ class _Writer:
             return _("%(source)s: the rate of that day is not on file, so this ceiling can't be told.") % {
                 "source": source
             }
-        rate = f"{Decimal(each.ppm).scaleb(-4).normalize():f}%"
-        return _("%(source)s: at most %(rate)s a year.") % {"source": source, "rate": rate}
+        words = {"source": source, "rate": self.rate(each.ppm)}
+        then = each.then
+        if then is not None and then.accrues and then.ppm is not None:
+            words |= {"then": self.rate(then.ppm), "day": self.to.day(then.since)}
+            return _("%(source)s: at most %(rate)s a year, and %(then)s of what arises since %(day)s.") % words
+        return _("%(source)s: at most %(rate)s a year.") % words
 
     def notes(self) -> tuple[str, ...]:
         _ = self.language.catalogue.gettext

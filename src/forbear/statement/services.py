@@ -4,14 +4,15 @@ What is demanded is on file (servicing/demand.py), the same for journal, night a
 """
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import psycopg
 
 from forbear.check.ceilings import Ceiling, ceilings
+from forbear.ledger import accrual
 from forbear.ledger.allocate import Order, order_of
 from forbear.ledger.arrears import Category, Stretch, category_on, classing_of, stretches
 from forbear.ledger.card import CardState
@@ -19,11 +20,13 @@ from forbear.ledger.card import Statement as Bill
 from forbear.ledger.early import payoff
 from forbear.ledger.excess import Line as Cut
 from forbear.ledger.filed import CARD, event_ref, fold, payment_ref
-from forbear.ledger.models import CardTerms, Kind, LedgerError, Line, Paid, Purchased, Waived
+from forbear.ledger.models import CardTerms, DayCount, Kind, LedgerError, Line, Paid, Purchased, Reason, Waived
 from forbear.ledger.provisions import Provision, provision
-from forbear.ledger.state import State
+from forbear.ledger.state import Frozen, Plan, Refused, State
 from forbear.locale import N_
+from forbear.rulebook.cap import Steps, find_cap, lowest_known
 from forbear.rulebook.load import Rulebook
+from forbear.rulebook.models import Rule
 from forbear.servicing.demand import ceiling_of
 from forbear.servicing.loan import Loan, read
 from forbear.statement.errors import StatementError
@@ -48,12 +51,26 @@ _ORDERS = {"cn_civil_code": ("order-of-debts", "order-of-settlement")}
 class Charge:
     """A charge with its formula (see `Line`) and what it rests on; None: the contract alone.
 
-    excess: what the ceiling removed of it, in minor units; it is not in the line's amount.
+    excess: what the ceiling removed of it, spared: what of it would have accrued on frozen days, both in minor units
+    and not in the line's amount. plan: the schedule whose instalment it comes with, where that is not the contract's.
+    worked: of a plan's interest, the line by which anyone can work it out, where the plan's terms give it.
     """
 
     line: Line
     basis: Provision | None
     excess: int
+    spared: int = 0
+    plan: Plan | None = None
+    worked: Line | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Freeze:
+    """Days on which nothing accrues, the first and the last; `rule`: by which the law gives it, None: granted."""
+
+    first: date
+    last: date
+    rule: Rule | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,11 +128,13 @@ class Statement:
 
     ceilings: all on file for the loan's day and place. removed: each instalment's part that is not demanded, empty
     where nothing is; replaced: the same of the lines of new schedules, late_fees: of late fees as far as they have
-    come, each with its instalment's number; ceiling_ppm: by which all is held, None where no figure is on file.
+    come, each with its instalment's number; spared: of instalments, for the days of `freezes`; refused: of fees that
+    were charged; ceiling_ppm: by which all is held on the day, None where no figure is on file.
     changed: by the rulebook of today it would be others; the next night writes them. unknown: a ceiling that may bind
-    can't be told. arrears: the history of days past due since the loan was made. order_basis: where the order of
-    settlement stood in the law on the day. bills, drawn: of a card its monthly statements and what was drawn, `removed`
-    being of bills; None of a loan.
+    can't be told; uncovered: no rule on file covers the type of lender on the day of the contract. plans: the schedules
+    that took the place of the contract's, the oldest first. status: of the account. arrears: the history of days past
+    due since the loan was made. order_basis: where the order of settlement stood in the law on the day. bills, drawn:
+    of a card its monthly statements and what was drawn, `removed` being of bills; None of a loan.
     """
 
     account_id: int
@@ -137,14 +156,19 @@ class Statement:
     order_basis: tuple[Provision, ...]
     early: Provision | None
     ceilings: tuple[Ceiling, ...]
-    binding: Ceiling | None
     removed: tuple[Cut, ...]
     replaced: tuple[tuple[int, Cut], ...]
+    spared: tuple[tuple[int, Cut], ...]
+    refused: tuple[Refused, ...]
+    freezes: tuple[Freeze, ...]
+    plans: tuple[Plan, ...]
+    status: str
     late_fees: tuple[tuple[int, Cut], ...]
     ceiling_ppm: int | None
     penalty_rate_ppm: int
     changed: bool
     unknown: bool
+    uncovered: bool
     bills: tuple[Bill, ...] | None = None
     drawn: tuple[Drawn, ...] = ()
 
@@ -189,20 +213,24 @@ def statement(
             opened=loan.terms.opened_on,
             day=as_of,
         )
-    found = ceilings(rulebook, jurisdiction, lender_type, opened_on, as_of)
-    binding = next((each for each in found if each.binds and each.ppm is not None), None)
+    found = ceilings(rulebook, jurisdiction, lender_type, opened_on, as_of, loan.product)
+    steps = lowest_known(rulebook, jurisdiction, lender_type, opened_on, loan.product)
+    cap = find_cap(rulebook, jurisdiction, lender_type, opened_on, loan.product, as_of)
+    uncovered = cap is not None and cap.exists is None
     try:
         now, then = _fold(loan, as_of), _fold(loan, pay_on)
     except LedgerError as error:
         raise StatementError(N_("account %(id)s: %(why)s."), id=account_id, why=error) from error
-    excess = {n: minor for n, minor in enumerate(loan.removed, 1) if minor}
+    excess = {n: minor for n, minor in enumerate(loan.removed, 1)} | {n: cut.excess for n, cut in now.cuts}
     cuts = tuple(
         Cut(line.due_on, line.principal, line.amount + minor, line.amount)
         for line, minor in zip(loan.schedule, loan.removed, strict=True)
     )
     card = now if isinstance(now, CardState) else None
     if card:
+        running = Cut(as_of, 0, card.running_contracted, card.unbilled)
         cuts = tuple(Cut(bill.on, 0, bill.contracted, bill.charged) for bill in card.statements)
+        cuts += (running,) if running.excess else ()
     drawn = tuple(_drawn(loan, now))
     early = () if card else _EARLY.get(jurisdiction, ())
     return Statement(
@@ -218,24 +246,26 @@ def statement(
         then=_day(loan, then),
         category=Category(category_on(now, as_of, classing_of(now))).name.lower(),
         arrears=_arrears(now, opened_on, jurisdiction),
-        charges=tuple(
-            _of_card(line, jurisdiction, card) if card else _charge(line, jurisdiction, excess)
-            for line in _lines(now, as_of)
-        ),
+        charges=tuple(_charge(line, jurisdiction, now, excess) for line in _lines(now, as_of)),
         waivers=tuple(_waivers(loan, now)),
         payments=tuple(_payments(loan, now)),
         order=order_of(loan.terms.order),
         order_basis=_on(_ORDERS.get(loan.terms.order, ()), as_of),
         early=next(iter(_on(early, as_of)), None),
         ceilings=found,
-        binding=binding,
         removed=cuts if any(line.excess for line in cuts) else (),
         replaced=now.cuts,
+        spared=now.spared,
+        refused=tuple(each for each in now.refused if each.on <= as_of),
+        freezes=tuple(_freezes(now.freezes, rulebook)),
+        plans=tuple(each for each in now.plans if each.reason in (Reason.PLAN, Reason.REAGE)),
+        status=loan.status,
         late_fees=tuple(_late_fees(now)),
-        ceiling_ppm=loan.terms.late.ceiling_ppm,
+        ceiling_ppm=loan.terms.late.ceiling_on(as_of),
         penalty_rate_ppm=0 if card else penalty,  # none is charged on a card
-        changed=_changed(loan, binding),
-        unknown=any(each.binds is not False and each.ppm is None for each in found),
+        changed=_changed(loan, opened_on, steps),
+        unknown=uncovered or any(each.binds is not False and each.ppm is None for each in found),
+        uncovered=uncovered,
         bills=card.statements if card else None,
         drawn=drawn,
     )
@@ -266,15 +296,21 @@ def _fold(loan: Loan, as_of: date) -> State:
     return fold(loan.terms, loan.schedule, loan.events, as_of)
 
 
-def _changed(loan: Loan, binding: Ceiling | None) -> bool:
-    """Would the ceiling on file now remove something else than what is on file as removed?"""
+def _changed(loan: Loan, opened_on: date, steps: Steps) -> bool:
+    """Would the ceilings on file now remove something else than what is on file as removed?"""
     assert loan.terms is not None
-    ppm = None if binding is None else binding.ppm
-    if isinstance(loan.terms, CardTerms):
-        return ppm != loan.terms.late.ceiling_ppm
-    held = ceiling_of(loan, ppm)
-    removed = tuple(line.excess for line in held.lines) if held else (0,) * len(loan.schedule)
-    return (removed, ppm) != (loan.removed, loan.terms.late.ceiling_ppm)
+    late = loan.terms.late
+    kept = tuple(each for each in ((opened_on, late.ceiling_ppm), *late.later) if each != (opened_on, None))
+    if isinstance(loan.terms, CardTerms) or steps != kept:
+        return steps != kept
+    held = ceiling_of(loan, steps)
+    return loan.removed != (tuple(line.excess for line in held.lines) if held else (0,) * len(loan.schedule))
+
+
+def _freezes(freezes: Sequence[Frozen], rulebook: Rulebook) -> Iterator[Freeze]:
+    rules = {rule.id: rule for rule in rulebook.rules}
+    for each in freezes:
+        yield Freeze(each.on + timedelta(days=1), each.until, rules.get(each.rule))
 
 
 def _late_fees(state: State) -> Iterator[tuple[int, Cut]]:
@@ -294,10 +330,30 @@ def _lines(state: State, as_of: date) -> list[Line]:
     )
 
 
-def _charge(line: Line, jurisdiction: str, excess: dict[int, int]) -> Charge:
-    concept = _PROVISIONS.get(jurisdiction, {}).get(line.kind)
+def _charge(line: Line, jurisdiction: str, state: State, excess: Mapping[int, int]) -> Charge:
+    """A charge with what it rests on. excess: what the ceiling removed of each instalment's interest."""
+    card = state if isinstance(state, CardState) else None
+    concepts = _PROVISIONS.get(jurisdiction, {}) | (_OF_CARDS.get(jurisdiction, {}) if card else {})
+    concept = concepts.get(line.kind)
     basis = next(iter(_on((concept,) if concept else (), line.end)), None)
-    return Charge(line, basis, excess.get(line.n, 0) if line.kind is Kind.INTEREST else 0)
+    if card:
+        return Charge(line, basis, 0 if line.year else line.base - line.amount)
+    plan = next((each for each in reversed(state.plans) if each.first <= line.n < each.first + len(each.lines)), None)
+    if line.kind is not Kind.INTEREST:
+        return Charge(line, basis, 0, plan=plan)
+    spared = next((cut.excess for n, cut in state.spared if n == line.n), 0)
+    cut = excess.get(line.n, 0)
+    worked = None if plan is None or spared else _worked(plan, line, cut)
+    return Charge(line, basis, cut, spared, plan, worked)
+
+
+def _worked(plan: Plan, line: Line, cut: int) -> Line | None:
+    """A plan's interest by its terms: principal still unpaid by the plan × rate × days / 365, where that gives it."""
+    k = line.n - plan.first
+    start = plan.lines[k - 1].due_on if k else plan.on
+    left = plan.principal - sum(each.principal for each in plan.lines[:k])
+    whole = accrual.by_days(Kind.INTEREST, line.n, left, plan.ppm, DayCount.ACT_365, start, line.end)
+    return whole if whole.amount == line.amount + cut else None
 
 
 def _on(concepts: Sequence[str], day: date) -> tuple[Provision, ...]:
@@ -307,15 +363,6 @@ def _on(concepts: Sequence[str], day: date) -> tuple[Provision, ...]:
         with contextlib.suppress(LedgerError):
             found.append(provision(concept, day))
     return tuple(found)
-
-
-def _of_card(line: Line, jurisdiction: str, card: CardState) -> Charge:
-    concept = (_PROVISIONS.get(jurisdiction, {}) | _OF_CARDS.get(jurisdiction, {})).get(line.kind)
-    basis = provision(concept, line.end) if concept else None
-    cuts = ((bill.lines, bill.cut) for bill in card.statements)
-    of_late = line.kind is Kind.LATE_FEE
-    cut = next((cut for lines, cut in (*cuts, (card.running, card.running_cut)) if of_late and line in lines), 0)
-    return Charge(line, basis, cut)
 
 
 def _drawn(loan: Loan, state: State) -> Iterator[Drawn]:

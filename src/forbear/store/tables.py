@@ -204,14 +204,16 @@ account = sa.Table(
     sa.CheckConstraint("status IN ('open','paid_off','charged_off','sold')", name="status_known"),
 )
 
-# The lowest ceiling on the yearly cost that is known for a book's loans of a day (servicing/demand.py); without a row,
-# none is.
+# The lowest ceiling on the yearly cost that is known for a book's loans, or cards, of a day (servicing/demand.py);
+# without a row, none is. later: [[day, ppm], ...], what takes its place for what accrues from each day on.
 ceiling = sa.Table(
     "ceiling",
     metadata,
     sa.Column("book_id", sa.BigInteger, sa.ForeignKey("book.id"), primary_key=True, autoincrement=False),
     sa.Column("opened_on", sa.Date, primary_key=True),
-    _required("ppm", Ppm),
+    sa.Column("ppm", Ppm),
+    sa.Column("product", Text, primary_key=True, server_default=sa.text("'instalment'")),
+    _required("later", JSONB, server_default=sa.text("'[]'")),
 )
 
 #: The contract of a card whose statements the ledger makes of its events; other cards have no row.
@@ -515,7 +517,8 @@ FACT_COLUMNS: tuple[sa.Column[object], ...] = (
     _required("owed", Money),
     _required("days_to_due", sa.Integer),
     sa.Column("all_in_ppm", Ppm),
-    _required("cap_exists", sa.Boolean),
+    # NULL: no rule on file covers the type of lender on the day of the contract.
+    sa.Column("cap_exists", sa.Boolean),
     sa.Column("cap_ppm", Ppm),
     _required("lead_account", sa.Boolean),
     sa.Column("can_sms", sa.Boolean),

@@ -1,0 +1,266 @@
+"""What the law takes off beside the contract's ceiling: by accrual, in a respite; and where no rule covers a loan."""
+
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from typer.testing import CliRunner
+
+from forbear.cli import app
+from forbear.intake.services import import_book
+from forbear.ledger.arrears import MONTHLY
+from forbear.ledger.models import Charged, Forborne, Kind, Paid, Reason, WrittenOff
+from forbear.locale import LANGUAGES
+from forbear.nightly.report import BUCKETS
+from forbear.nightly.run import nightly
+from forbear.rulebook.cap import find_cap, lowest_known, respite_rule
+from forbear.rulebook.load import load
+from forbear.servicing.command import told as receipt_in_words
+from forbear.servicing.errors import ServicingError
+from forbear.servicing.history import history
+from forbear.servicing.post import Posting, Receipt, Standing, post_one
+from forbear.servicing.reschedule import rescheduled
+from forbear.statement.document import document
+from forbear.statement.render import text
+from forbear.statement.services import Statement, statement
+
+Asked = Callable[..., list[tuple[Any, ...]]]
+RULES = load()
+BOOK = """name = "own"
+jurisdiction = "{place}"
+lender_type = "{lender}"
+collector = "creditor"
+currency = "{currency}"
+history_from = 2020-01-01
+"""
+
+
+def taken_in(folder: Path, place: str, lender: str, currency: str, **tables: str) -> None:
+    folder.mkdir(exist_ok=True)
+    (folder / "book.toml").write_text(BOOK.format(place=place, lender=lender, currency=currency), "utf-8")
+    for table, rows in tables.items():
+        (folder / f"{table}.csv").write_text(rows, "utf-8")
+    assert import_book(folder, "forbear").bad == 0
+
+
+def posted(event: Any, as_of: date) -> Receipt:
+    return post_one(Posting(1, event), as_of)
+
+
+def told(url: str, day: date) -> Statement:
+    with psycopg.connect(url) as connection:
+        return statement(connection, 1, day, day, RULES)
+
+
+def words(url: str, day: date, language: str = "en") -> str:
+    return text(document(told(url, day), LANGUAGES[language]))
+
+
+# ---- Taiwan: Civil Code 205 with 10-1 of its Enforcement Act; Banking Act 47-1 -----------------------
+
+TW = {
+    "borrowers": "ref,zones\nB1,Asia/Taipei\n",
+    "loans": "ref,borrower_ref,product,status,opened_on,principal,annual_rate,penalty_rate\n"
+    "L1,B1,instalment,open,2021-05-20,4000.00,18,30\n",
+    "instalments": "loan_ref,n,due_on,principal,interest\nL1,1,2021-06-20,1000.00,60.00\n"
+    "L1,2,2021-07-20,1000.00,45.00\nL1,3,2021-08-20,1000.00,30.00\nL1,4,2021-09-20,1000.00,15.00\n",
+}
+
+
+def test_taiwan_s_ceilings_follow_the_day_of_accrual_and_a_bank_s_card_has_its_own() -> None:
+    day = date(2019, 1, 1)
+    assert lowest_known(RULES, "tw", "bank", day) == ((day, 200_000), (date(2021, 7, 20), 160_000))
+    assert lowest_known(RULES, "tw", "bank", day, "card") == ((day, 150_000),)
+    old = date(2010, 1, 1)
+    assert lowest_known(RULES, "tw", "bank", old, "card") == ((old, 200_000), (date(2015, 9, 1), 150_000))
+    # The gate judges an older contract by what binds what arises today.
+    cap = find_cap(RULES, "tw", "bank", day, on=date(2026, 1, 5))
+    assert cap is not None and cap.ppm == 160_000
+
+
+def test_an_older_taiwanese_loan_is_demanded_at_16_percent_since_the_day(
+    fresh_db: str, asked: Asked, tmp_path: Path
+) -> None:
+    taken_in(tmp_path / "tw", "tw", "bank", "TWD", **TW)
+    # Through 07-19 the 18% stand under the 20%; since 07-20 a month on 2,000 costs 26.66 at 16%, on 1,000 13.33.
+    assert asked("SELECT removed_minor FROM instalment ORDER BY n") == [(0,), (0,), (334,), (167,)]
+    day = date(2021, 7, 29)
+    stood = posted(Paid("P1", date(2021, 6, 20), 1), day).standing
+    found = told(fresh_db, day)
+    late = [(c.line.rate_ppm, c.line.days) for c in found.charges if c.line.kind is Kind.PENALTY]
+    assert late == [(200_000, 29), (160_000, 10), (160_000, 9)]
+    # The night folds such a loan, and says what the journal says.
+    nightly(day, RULES)
+    assert asked("SELECT dpd, arrears, owed FROM decision") == [(stood.dpd, stood.arrears, stood.owed)]
+    assert "at most 20% a year, and 16% of what arises since" in words(fresh_db, day)
+    assert not found.changed
+
+
+# ---- United Kingdom: SI 2020/1311 regs 6, 7, 26 -----------------------------------------------------
+
+LAST = date(2026, 4, 10)
+GB = {
+    "borrowers": f"ref,zones,respite_until\nB1,Europe/London,{LAST}\n",
+    "loans": "ref,borrower_ref,product,status,opened_on,principal,annual_rate,penalty_rate\n"
+    "L1,B1,instalment,open,2026-01-10,1000.00,18,18.25\n",
+    "instalments": "loan_ref,n,due_on,principal,interest\nL1,1,2026-02-10,500.00,15.00\nL1,2,2026-03-12,500.00,7.50\n",
+}
+
+
+def test_in_a_breathing_space_nothing_accrues_and_no_fee_is_charged(
+    fresh_db: str, asked: Asked, tmp_path: Path
+) -> None:
+    taken_in(tmp_path / "gb", "gb", "other", "GBP", **GB)
+    # Regulation 26: sixty days; the record tells the last one, so it began at the end of 02-09.
+    (rule, on) = asked("SELECT detail ->> 'rule', value_on FROM account_event")[0]
+    assert (rule, on) == ("gb.respite.freeze", LAST - timedelta(days=60))
+    day = date(2026, 3, 31)
+    stood = posted(Paid("P1", date(2026, 2, 10), 1), day).standing
+    # Regulation 7(6)(a): no penalty interest on 500.00, nor the second instalment's 7.50, all within it; of the
+    # first one's 15.00 for 31 days the last day.
+    assert (stood.dpd, stood.owed) == (49, 50_000 + 1_452 + 50_000 - 1)
+    with pytest.raises(ServicingError, match="nothing is charged"):
+        posted(Charged("F1", date(2026, 3, 1), Kind.FEE, 1_000), day)
+    found = told(fresh_db, day)
+    assert [(n, cut.excess) for n, cut in found.spared] == [(1, 48), (2, 750)]
+    page = words(fresh_db, day)
+    assert "Days on which nothing accrues" in page and "7(6)(a), (b)" in page and "not yet verified" in page
+    # After it interest runs again, on the days since alone: 1,000.00 at 18.25% is 0.50 a day.
+    assert told(fresh_db, LAST + timedelta(days=10)).today.due == stood.owed + 10 * 50
+    nightly(day, RULES)
+    assert asked("SELECT dpd, owed FROM decision") == [(stood.dpd, stood.owed)]
+
+
+def test_a_respite_that_ends_sooner_or_later_keeps_its_beginning(fresh_db: str, asked: Asked, tmp_path: Path) -> None:
+    taken_in(tmp_path / "gb", "gb", "other", "GBP", **GB)
+    for until in (date(2026, 3, 1), date(2026, 4, 20)):
+        rows = f"ref,zones,respite_until\nB1,Europe/London,{until}\n"
+        taken_in(tmp_path / "gb", "gb", "other", "GBP", **(GB | {"borrowers": rows}))
+        live = asked(
+            "SELECT value_on, detail ->> 'until' FROM account_event e WHERE kind = 'forborne' AND NOT EXISTS (SELECT"
+            " FROM account_event r WHERE r.kind = 'reversed' AND r.detail ->> 'of' = 'event:' || e.key)"
+        )
+        assert live == [(LAST - timedelta(days=60), str(until))]
+    assert respite_rule(RULES, "gb", LAST) and not respite_rule(RULES, "cn", LAST)
+
+
+def test_granted_a_freeze_means_what_it_says(fresh_db: str, tmp_path: Path) -> None:
+    plain = GB | {"borrowers": "ref,zones,respite_until\nB1,Europe/London,\n"}
+    taken_in(tmp_path / "gb", "gb", "other", "GBP", **plain)
+    day = date(2026, 3, 12)
+    posted(Forborne("H1", date(2026, 2, 10), day, freezes=True), day)
+    found = told(fresh_db, day)
+    assert found.today.due == 50_000 + 1_500 + 50_000  # nothing ran from 02-11 through 03-12
+    assert "forbearance granted by the lender" in words(fresh_db, day)
+
+
+# ---- China: where no rule covers lender and day -----------------------------------------------------
+
+CN = {
+    "borrowers": "ref,zones\nB1,Asia/Shanghai\n",
+    "loans": "ref,borrower_ref,product,status,opened_on,principal,annual_rate,penalty_rate\n"
+    "L1,B1,instalment,open,2017-07-04,1000.00,{rate},0\n",
+    "instalments": "loan_ref,n,due_on,principal,interest\nL1,1,2017-08-04,1000.00,{interest}\n",
+}
+
+
+@pytest.mark.parametrize(("lender", "day"), [("bank", date(2017, 8, 3)), ("micro_lender", date(2020, 12, 31))])
+def test_in_china_no_ceiling_on_file_is_no_ceiling_unknown(lender: str, day: date) -> None:
+    # 法发〔2017〕22号 covers banks from 2017-08-04, 法释〔2020〕27号 micro-lenders from 2021: before, nothing.
+    found = find_cap(RULES, "cn", lender, day)
+    assert found is not None and found.exists is None and found.rule is None
+    # The lowest that was known at the time: 24% (2015), or four times the LPR of 2020-12-31.
+    assert found.ppm == {"bank": 240_000, "micro_lender": 154_000}[lender]
+    assert lowest_known(RULES, "cn", lender, day) == ()
+    assert find_cap(RULES, "us", "bank", day) is None
+
+
+@pytest.mark.parametrize(("rate", "interest", "held"), [("24", "20.00", False), ("36", "30.00", True)])
+def test_such_a_loan_goes_to_a_person_only_above_what_was_known_of_the_time(
+    fresh_db: str, asked: Asked, tmp_path: Path, rate: str, interest: str, held: bool
+) -> None:
+    tables = {name: rows.format(rate=rate, interest=interest) for name, rows in CN.items()}
+    taken_in(tmp_path / "cn", "cn", "bank", "CNY", **tables)
+    nightly(date(2017, 9, 4), RULES)
+    (run,) = asked("SELECT rule_bits -> 'cn' FROM run")[0]
+    (unknown,) = asked("SELECT unknown FROM decision")[0]
+    assert bool(unknown & 1 << run.index("policy.over-cap")) is held
+    found = told(fresh_db, date(2017, 9, 4))
+    assert found.uncovered and found.unknown and not found.removed
+    assert "a lawyer must say" in words(fresh_db, date(2017, 9, 4))
+
+
+# ---- a plan, a fee, a write-off ---------------------------------------------------------------------
+
+LOAN = {
+    "borrowers": "ref,zones\nB1,Asia/Shanghai\n",
+    "loans": "ref,borrower_ref,product,status,opened_on,principal,annual_rate,penalty_rate\n"
+    "L1,B1,instalment,open,2026-01-10,1000.00,18,18\n",
+    "instalments": "loan_ref,n,due_on,principal,interest\nL1,1,2026-02-10,500.00,15.00\nL1,2,2026-03-10,500.00,7.50\n",
+}
+
+
+@pytest.fixture
+def loan(fresh_db: str, tmp_path: Path) -> None:
+    taken_in(tmp_path / "cn", "cn", "bank", "CNY", **LOAN)
+
+
+def test_the_lines_of_a_plan_tell_its_terms_formula_and_days(loan: None, fresh_db: str) -> None:
+    on, due = date(2026, 3, 20), date(2026, 4, 20)
+    posted(rescheduled(1, "A1", on, due, 2, Reason.PLAN), on)
+    found = told(fresh_db, due)
+    (plan,) = found.plans
+    assert (plan.on, [line.due_on for line in plan.lines]) == (on, [due, date(2026, 5, 20)])
+    charge = next(c for c in found.charges if c.line.n == plan.first)
+    # 1,000.00 × 18% × 31/365 = 15.29, by the plan and not by the contract's schedule.
+    assert charge.line.amount == 1_529 and charge.worked is not None
+    page = words(fresh_db, due)
+    assert "Plan agreed on Mar 20, 2026" in page and "× 18% × 31/365" in page and "the plan of Mar 20, 2026" in page
+    assert all("Plan" not in words(fresh_db, due, tag) for tag in ("zh-Hans", "zh-Hant"))
+
+
+def test_a_fee_above_the_ceiling_is_owed_in_part_and_one_without_room_refused(loan: None, fresh_db: str) -> None:
+    day = date(2026, 3, 10)
+    receipt = posted(Charged("F1", day, Kind.FEE, 50_000), day)
+    (cut,) = told(fresh_db, day).refused
+    assert 0 < cut.lawful < 50_000 and dict(receipt.entries)["owed:fee"] == cut.lawful
+    assert "part of the yearly cost" in words(fresh_db, day)
+    with pytest.raises(ServicingError, match="leaves no room"):
+        posted(Charged("F2", day, Kind.FEE, 100), day)
+
+
+def test_after_a_write_off_days_past_due_go_on_at_night_and_in_the_history(
+    loan: None, fresh_db: str, asked: Asked
+) -> None:
+    day = date(2026, 3, 20)
+    posted(WrittenOff("W1", day), day)
+    nightly(date(2026, 3, 30), RULES)
+    assert asked("SELECT status, dpd, step FROM decision") == [("charged_off", 48, "none")]
+    newest = history(1)[0]
+    assert (newest.on, newest.dpd, newest.restated) == (date(2026, 3, 30), 48, 0)
+    assert "written off by the lender" in words(fresh_db, date(2026, 3, 30))
+
+
+def test_the_history_says_where_only_the_sum_in_arrears_was_restated(loan: None) -> None:
+    # Given two payments known on one day, neither of which ends the arrears, then the days past due are as first known.
+    day = date(2026, 2, 20)
+    for key in ("P1", "P2"):
+        posted(Paid(key, day, 100), day)
+    (newest,) = history(1)
+    assert (newest.dpd, newest.restated, newest.dpd_first) == (10, 1, 10)
+    told_ = CliRunner().invoke(app, ["history", "L1"])
+    assert "the sum in arrears was restated" in told_.output and "first known as" not in told_.output
+
+
+def test_a_receipt_of_a_card_names_minimum_and_balance_apart() -> None:
+    stood = Standing(date(2026, 3, 1), 0, None, "current", "normal", 0, 5_000)
+    posted_on = datetime(2026, 3, 1, tzinfo=UTC)
+    line = receipt_in_words(Receipt(1, "P", stood.as_of, posted_on, (), stood, False, True, 90_000), "CNY", "en")[1]
+    assert "minimum payment due CN¥50.00" in line and "Balance in all: CN¥900.00" in line and "owed now" not in line
+
+
+def test_night_and_statement_count_by_the_same_buckets() -> None:
+    assert [(b.id, b.least, b.most) for b in BUCKETS] == [(b.id, b.first, b.last) for b in MONTHLY.ladder]
