@@ -176,6 +176,9 @@ def test_in_china_no_ceiling_on_file_is_no_ceiling_unknown(lender: str, day: dat
     assert found.ppm == {"bank": 240_000, "micro_lender": 154_000}[lender]
     assert lowest_known(RULES, "cn", lender, day) == ()
     assert find_cap(RULES, "us", "bank", day) is None
+    # Before all of them it is that of the first, of 2015-09-01.
+    long_ago = find_cap(RULES, "cn", lender, date(2010, 1, 1))
+    assert long_ago is not None and (long_ago.exists, long_ago.ppm) == (None, 240_000)
 
 
 @pytest.mark.parametrize(("rate", "interest", "held"), [("24", "20.00", False), ("36", "30.00", True)])

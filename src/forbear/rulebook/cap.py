@@ -117,18 +117,17 @@ def _names(rule: Rule, lender_type: str, product: str) -> bool:
 
 
 def _lowest_of_the_time(book: Rulebook, caps: tuple[Rule, ...], day: date) -> int | None:
-    """The lowest figure among a place's ceilings on a day, whomever they bind; before all of them, of their first."""
-
-    def lowest(then: dict[Rule, date]) -> int | None:
+    """The lowest figure among a place's ceilings on a day, whomever they bind; before them, when the first came."""
+    begins = (dated.since for rule in caps for dated in rule.cap)
+    for then in (day, *sorted(since for since in begins if since > day)):
         figures = []
-        for rule, of in then.items():
-            if rule.in_force(of) and (cap := at(rule.cap, of)) is not None:
+        for rule in caps:
+            if rule.in_force(then) and (cap := at(rule.cap, then)) is not None:
                 with contextlib.suppress(CalendarUnknown):
-                    figures.append(ceiling(book, cap, of))
-        return min(figures, default=None)
-
-    now = lowest(dict.fromkeys(caps, day))
-    return now if now is not None else lowest({rule: rule.cap[0].since for rule in caps})
+                    figures.append(ceiling(book, cap, then))
+        if figures:
+            return min(figures)
+    return None
 
 
 @functools.lru_cache(maxsize=512)
