@@ -295,7 +295,7 @@ def test_a_debt_that_the_record_shows_barred_is_not_planned_nor_granted_on_the_a
 def test_who_is_represented_is_not_contacted_where_the_law_says_nothing_of_it_either(
     store: Any, book: Rulebook, wanted: Wanted, attorney: bool | None, step: str
 ) -> None:
-    # House rule 1.14. In Hong Kong; a bank's loan there has a ceiling by its code (12.3), so it is not held for want of one.
+    # House rule 1.14; and a bank's loan in Hong Kong has a ceiling by its code (12.3): it is not held for want of one.
     loan = store.lend(store.book("hk"), zones="Asia/Hong_Kong", dpd=6, attorney=attorney)
     assert planned(store, book, loan) == [step]
     assert against(ask(book, wanted(loan, "sms"))) == ({"policy.represented"} if attorney else set())
