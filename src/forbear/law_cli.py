@@ -390,7 +390,7 @@ def why(
         says = word("hours_kept" if spoken.says == "hours" else spoken.says, lang)
         say(f"  {_SIGNS.get(spoken.says, '✓')} {says}{to.colon}{rule.text[lang]}")
         say(f"      {rule.id}  {_cited(rule, lang)}{to.semicolon}{_force(rule, lang)}{mark}")
-        for name, value in spoken.facts.items():
+        for name, value in spoken.read(answer.record).items():
             fact = found.vocabulary.facts[name]
             shown = fact_text(fact, value, told.currency, lang, found.vocabulary.never)
             say(f"      {fact.name[lang]}{to.colon}{shown}")

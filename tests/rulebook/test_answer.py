@@ -120,7 +120,7 @@ def test_forbidden_beats_needs_human_and_what_is_unknown_never_permits() -> None
     answer = compiled.answer("call", facts, datetime.fromisoformat(at), "Asia/Shanghai", None)
     assert answer.verdict == "needs_human"
     unknown = [spoken for spoken in answer.spoke if spoken.says == "unknown"]
-    assert unknown[0].facts["dispute_open"] is None
+    assert unknown[0].read(answer.record)["dispute_open"] is None
 
 
 def test_without_a_place_no_hour_is_lawful_but_a_letter_needs_none() -> None:

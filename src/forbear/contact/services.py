@@ -311,7 +311,11 @@ def may_be_lifted(book: Rulebook, answer: Answer) -> bool:
     if answer.verdict != "needs_human" or answer.local is None:
         return False
     lacking = {
-        name for each in answer.spoke if each.says == "unknown" for name, value in each.facts.items() if value is None
+        name
+        for each in answer.spoke
+        if each.says == "unknown"
+        for name, value in each.read(answer.record).items()
+        if value is None
     }
     return not lacking & (_NEVER_LIFTED | _of_contact(book).keys())
 

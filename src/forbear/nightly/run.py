@@ -32,6 +32,7 @@ from forbear.nightly import facts as f
 from forbear.nightly.apart import set_apart
 from forbear.nightly.errors import NothingToDecide
 from forbear.nightly.history import files_of
+from forbear.rulebook.answer import bits
 from forbear.rulebook.cap import find_cap
 from forbear.rulebook.compile import Compiled, compile_for
 from forbear.rulebook.hours import local_day, within_reach
@@ -476,15 +477,15 @@ def _write_findings(
 def reasons(compiled: Compiled, forbids: int, unknown: int, no_hours: int) -> dict[str, list[dict[str, str]]]:
     """For each step that something stands against, what: [{rule, says}], in the order of the bits."""
     said: dict[str, list[dict[str, str]]] = {}
-    for step in compiled.steps:
+    for step, mask, closed in compiled.ladder:
         lines = [
-            {"rule": rule.id, "says": says}
-            for says, bits in (("forbids", forbids), ("unknown", unknown))
-            for bit, rule in enumerate(compiled.rules)
-            if bits & (1 << bit) and step.id in rule.steps
+            {"rule": compiled.rules[bit].id, "says": says}
+            for says, against in (("forbids", forbids & mask), ("unknown", unknown & mask))
+            if against
+            for bit in bits(against)
         ]
-        if no_hours & (1 << step.bit):
-            lines += [{"rule": rule.id, "says": "no_hours"} for rule, _ in compiled.hours_of(step.id)]
+        if no_hours & closed:
+            lines += [{"rule": rule.id, "says": "no_hours"} for rule, _ in compiled.hours_of(step)]
         if lines:
-            said[step.id] = lines
+            said[step] = lines
     return said

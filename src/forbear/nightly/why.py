@@ -80,7 +80,9 @@ def why(
         raise NoDecision(
             N_("The loan was not yet open on %(day)s. Ask about a day from its opening on."), day=answer.compiled.day
         )
-    missing = missing_of_contact((each.facts for each in answer.spoke if each.says == "unknown"), rulebook.vocabulary)
+    missing = missing_of_contact(
+        (each.read(answer.record) for each in answer.spoke if each.says == "unknown"), rulebook.vocabulary
+    )
     earliest = record.at if decision.granted else None if missing else decision.earliest
     day = answer.compiled.day
     behind = [x.account_id for x in record.loans if x.recorded_until is None or x.recorded_until < day]

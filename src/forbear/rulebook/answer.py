@@ -1,6 +1,7 @@
 """The answer to one contact at one instant: the verdict, every rule that spoke, the lawful hours of the day."""
 
 import functools
+import itertools
 from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal, NamedTuple
@@ -18,22 +19,20 @@ Says = Literal["forbids", "unknown", "no_hours", "hours", "permits"]
 
 
 class Spoken(NamedTuple):
-    """What one rule that governs the step says, and the facts that it read."""
+    """What one rule that governs the step says."""
 
     rule: Rule
     says: Says
-    record: Facts
 
-    @property
-    def facts(self) -> dict[str, FactValue]:
-        """The facts that the rule reads, with the values that it was given; None is unknown."""
-        return {name: self.record.get(name) for name in self.rule.facts_read()}
+    def read(self, record: Facts) -> dict[str, FactValue]:
+        """The facts that the rule read of a record (`Answer.record`); None is unknown."""
+        return {name: record.get(name) for name in self.rule.facts_read()}
 
 
 class Said:
     """What each rule that governs a step says, those against it first; shared by all answers that say the same."""
 
-    def __init__(self, rules: tuple[tuple[Rule, Says], ...]) -> None:
+    def __init__(self, rules: tuple[Spoken, ...]) -> None:
         self.rules = rules
 
     @functools.cached_property
@@ -78,15 +77,17 @@ class Answer(NamedTuple):
 
     @property
     def spoke(self) -> tuple[Spoken, ...]:
-        """Every rule in force that governs the step: those against it, those that can't tell, the others."""
-        record, new = self.record, tuple.__new__
-        return tuple([new(Spoken, (rule, says, record)) for rule, says in self.said.rules])
+        """Every rule in force that governs the step: those against it, those that can't tell, the others.
+
+        The facts that one of them read are `Spoken.read(self.record)`.
+        """
+        return self.said.rules
 
     @property
     def facts(self) -> dict[str, FactValue]:
         """All facts that the rules which spoke read, in order, with the values that they were given."""
-        record = self.record
-        return {name: record.get(name) for name in _read(self.compiled, self.step)}
+        given = self.record.get
+        return {name: given(name) for name in _read(self.compiled, self.step)}
 
     @property
     def said(self) -> Said:
@@ -112,45 +113,46 @@ class Answer(NamedTuple):
 
 @functools.lru_cache(maxsize=4096)
 def _said(compiled: "Compiled", step: str, forbids: int, unknown: int, bound: int, hours: tuple[Says, ...]) -> Said:
-    forbid: list[_Word] = []
-    against: list[_Word] = []
-    lacks: list[_Word] = []
-    kept: list[_Word] = []
-    silent: list[_Word] = []
-    quiet, of_hours = ~(forbids | unknown | bound), iter(hours)
-    for bit, forbidding, lacking, permitting in _governing(compiled, step):
-        if bit & quiet:
-            silent.append(permitting)
-        elif bit & forbids:
+    forbid, against, lack, kept = [], [], [], []
+    words, permits = _words(compiled, step)
+    permit, of_hours = permits.copy(), iter(hours)
+    # Most rules permit: only the others are gone through.
+    for k in bits(forbids | unknown | bound):
+        permit[k] = None
+        bit, forbidding, lacking, keeping = words[k]
+        if bit & forbids:
             forbid.append(forbidding)
         elif bit & unknown:
-            lacks.append(lacking)
+            lack.append(lacking)
+        elif (says := next(of_hours, _KEPT)) == _KEPT:
+            kept.append(keeping)
         else:
-            says = next(of_hours, _KEPT)
-            (kept if says == _KEPT else against).append((forbidding[0], says))
-    return Said((*forbid, *against, *lacks, *kept, *silent))
+            against.append(Spoken(keeping.rule, says))
+    return Said((*forbid, *against, *lack, *kept, *filter(None, permit)))
 
 
-_Word = tuple[Rule, Says]
 _KEPT: Says = "hours"
 
 
 @functools.lru_cache(maxsize=1024)
-def _governing(compiled: "Compiled", step: str) -> tuple[tuple[int, _Word, _Word, _Word], ...]:
-    """The rules that govern a step: the bit of each, and itself with what it says where it is not of hours."""
-    mask = compiled.step_masks[step]
-    return tuple(
-        (1 << k, (rule, "forbids"), (rule, "unknown"), (rule, "permits"))
+def _words(compiled: "Compiled", step: str) -> tuple[list[tuple[int, Spoken, Spoken, Spoken]], list[Spoken | None]]:
+    """What each rule may say against a contact, by its bit; and what it says where it permits the step."""
+    words = [
+        (1 << k, Spoken(rule, "forbids"), Spoken(rule, "unknown"), Spoken(rule, _KEPT))
         for k, rule in enumerate(compiled.rules)
-        if mask >> k & 1
-    )
+    ]
+    return words, [Spoken(rule, "permits") if step in rule.steps else None for rule in compiled.rules]
 
 
 @functools.lru_cache(maxsize=1024)
 def _read(compiled: "Compiled", step: str) -> tuple[str, ...]:
-    return tuple(sorted(frozenset().union(*(word[0].facts_read() for _, word, *_ in _governing(compiled, step)))))
+    return tuple(sorted(frozenset().union(*(rule.facts_read() for rule in compiled.rules if step in rule.steps))))
 
 
 def bits(mask: int) -> list[int]:
-    """The places of the bits that are set, lowest first."""
-    return [bit for bit, digit in enumerate(f"{mask:b}"[::-1]) if digit == "1"]
+    """The places of the bits that are set, lowest first; by the interpreter's own loops, as each answer asks twice."""
+    return list(itertools.compress(itertools.count(), f"{mask:b}"[::-1].encode().translate(_DIGITS)))
+
+
+#: The digit 0 as a byte that is false.
+_DIGITS = bytes.maketrans(b"0", b"\0")

@@ -7,6 +7,7 @@ Both are small, the same in the batch and for one case, and can be turned back i
 
 import bisect
 import functools
+import operator
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time
@@ -293,12 +294,16 @@ class Compiled:
 
     def _made(self, key: str, lines: list[str], read: Iterable[str], *more: str) -> Callable[..., Any]:
         """The closure of these lines over the facts that they read, kept under `key`."""
+        names = sorted(read)
         facts = [
-            f"{name} = _f[{name!r}]" if self.vocabulary.facts[name].known else f"{name} = _get({name!r})"
-            for name in sorted(read)
+            f"{name} = _f[{name!r}]" if self.vocabulary.facts[name].known else f"{name} = _f.get({name!r})"
+            for name in names
         ]
-        body = "".join(f"    {line}\n" for line in ["_get = _f.get", *facts, *lines])
         scope: dict[str, Any] = {}
+        if len(names) > 1:  # most records have them all, and then they are read at one go
+            scope["_all"] = operator.itemgetter(*names)
+            facts = [f"try: {', '.join(names)} = _all(_f)", "except KeyError:", *(f"    {line}" for line in facts)]
+        body = "".join(f"    {line}\n" for line in [*facts, *lines])
         # The source comes out of trees alone: no text of a pack gets into it but by repr.
         exec(f"def ask({', '.join(('_f', '_agreed', *more))}):\n{body}", scope)
         self.code[key] = scope["ask"]

@@ -136,8 +136,8 @@ def _again(connection: sa.Connection, request: UUID, on_file: Rulebook) -> Again
 
 
 def _spoke(rules: Rulebook, whole: Whole) -> list[Spoken]:
-    """Each rule that spoke, those against the contact first, with the facts that it read."""
-    return [Spoken(rules.by_id[rule], says, whole.facts) for says in _SAYS for rule in whole.line.spoke.get(says, ())]
+    """Each rule that spoke, those against the contact first."""
+    return [Spoken(rules.by_id[rule], says) for says in _SAYS for rule in whole.line.spoke.get(says, ())]
 
 
 def _differs(again: Again) -> list[tuple[str, str | None, str | None]]:
