@@ -46,7 +46,7 @@ def test_the_search_that_passes_over_days_finds_what_a_search_of_each_day_finds(
 
             def known(day: date, record: Any = record, asked: Any = asked) -> Any:
                 asked.append(day)
-                return facts_by_day(record, FACTS, False, book)(day)
+                return facts_by_day(record, FACTS | {"purpose": "collect"}, False, book)(day)
 
             case = (book, place, each.id, known, record.at, record.asked.zones, record.asked.agreed, reads.AHEAD_DAYS)
             slow, days = earliest_lawful(*case), len(asked)

@@ -396,8 +396,8 @@ def test_a_plan_that_is_kept_holds_collection_and_one_that_is_broken_no_longer(
     # When both are looked at, then the night and the gate see the same: one is held, the other is not.
     assert _compare(store.url, book) == 3
     assert [_by_gate(store.url, id_, book)["plan_active"] for id_ in (kept, broken, reaged)] == [True, False, False]
-    assert "policy.promise" in ask(book, wanted(kept, "sms")).spoke["forbids"]
-    assert "policy.promise" not in ask(book, wanted(broken, "sms")).spoke.get("forbids", ())
+    assert "policy.plan-kept" in ask(book, wanted(kept, "sms")).spoke["forbids"]
+    assert "policy.plan-kept" not in ask(book, wanted(broken, "sms")).spoke.get("forbids", ())
 
 
 def test_a_loan_whose_events_contradict_each_other_is_held_for_a_person_by_night_and_at_the_gate(

@@ -156,13 +156,13 @@ def test_hong_kong_leaves_referees_alone() -> None:
     assert against(ask("hk", "call", "10:00", lender_type="bank", to_whom="guarantor")) == set()
 
 
-def test_hong_kong_caps_money_lenders_and_of_a_bank_nothing_is_known() -> None:
+def test_hong_kong_caps_money_lenders_by_ordinance_and_banks_by_their_code() -> None:
     # Money Lenders Ordinance, 24(1); authorized institutions are exempt by s. 3.
     cap = find_cap(BOOK, "hk", "micro_lender", date(2022, 12, 30))
     assert cap is not None and cap.ppm == 480_000
-    # What binds a bank no rule on file says: its ceiling is not known, not absent.
+    # Code of Banking Practice, 12.3: a bank keeps to the Ordinance's limit, unless it can justify more.
     bank = find_cap(BOOK, "hk", "bank", date(2022, 12, 30))
-    assert bank is not None and bank.rule is None and bank.ppm is None
+    assert bank is not None and bank.rule is not None and (bank.rule.id, bank.ppm) == ("hk.cap.code", 480_000)
 
 
 def test_what_is_not_known_of_a_contact_never_permits_it() -> None:

@@ -156,6 +156,12 @@ def test_a_sound_pack_has_no_fault(tmp_path: Path) -> None:
             CAP.replace("ppm = 240000 }]\nver", "ppm = 240000 }, { from = 2024-03-01, ppm = 1 }]\nver"),
             "x.cap: cap: the dates overlap",
         ),
+        # What is unknown never permits: law does not ask what is known (decision 0012).
+        (
+            RULE.replace('"dpd < 3"', '"dpd < 3 or opted_out_sms is True"'),
+            "x.1: asks with `is`, which takes the unknown for no: law never does. Write the fact alone.",
+        ),
+        (RULE.replace('"dpd < 3"', '"dpd is True"'), "asks with `is` of what is no fact that is true or false"),
     ],
 )
 def test_a_wrong_pack_is_told_by_file_rule_and_remedy(tmp_path: Path, rules: str, said: str) -> None:

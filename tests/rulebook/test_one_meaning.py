@@ -39,9 +39,9 @@ def a_fact(fact: Any) -> st.SearchStrategy[FactValue]:
 
 FACTS = st.fixed_dictionaries({f.id: a_fact(f) for f in BOOK.vocabulary.facts.values()})
 SPAN = st.tuples(st.integers(0, 1439), st.integers(1, 1440)).filter(lambda s: s[0] < s[1])
-#: Facts, the zones in which the borrower may be, the hours agreed.
-CASE = st.tuples(FACTS, st.one_of(st.none(), st.sampled_from(ZONES)), SPAN)
-Case = tuple[dict[str, FactValue], str | None, tuple[int, int]]
+#: Facts, the zones in which the borrower may be, the hours agreed: for this loan where `hours_agreed`, or for another.
+CASE = st.tuples(FACTS, st.one_of(st.none(), st.sampled_from(ZONES)), st.one_of(st.none(), SPAN, SPAN))
+Case = tuple[dict[str, FactValue], str | None, tuple[int, int] | None]
 DRAWING = [HealthCheck.too_slow, HealthCheck.data_too_large]
 
 
@@ -51,7 +51,7 @@ def one_by_one(compiled: Compiled, cases: list[Case]) -> tuple[list[dict[str, An
     for facts, zones, span in cases:
         local = local_day(zones, compiled.day) if zones else None
         facts = facts | {"place_known": zones is not None}
-        agreed = Hours(*span) if facts["hours_agreed"] else None
+        agreed = Hours(*span) if span else None
         found = compiled.find(facts, zones, agreed)
         step = choose(compiled, found)
         said.append((found.forbids, found.unknown, found.no_hours, step, found.windows.get(step)))

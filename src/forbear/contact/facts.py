@@ -7,7 +7,20 @@ from datetime import date, timedelta
 from typing import NamedTuple
 
 from forbear.calendars import public_holiday
-from forbear.contact.models import CALLS, CONNECTED, CONVERSED, HEARD, MADE, TEXTS, TRIES, Loan, Record
+from forbear.contact.models import (
+    CALLS,
+    CONNECTED,
+    CONVERSED,
+    HEARD,
+    MADE,
+    OF_LOAN,
+    OTHERS,
+    OWED,
+    TEXTS,
+    TRIES,
+    Loan,
+    Record,
+)
 from forbear.ledger.filed import Stood, stood
 from forbear.ledger.models import LedgerError
 from forbear.ledger.position import HORIZON_DAYS, Position, Standing, position, settled, standing
@@ -27,7 +40,7 @@ STILL = frozenset(
         "dispute_open", "unreachable", "workplace_forbidden", "opted_out_sms", "vulnerable", "sms_episode",
         "calls_episode", "letters_episode", "plan_offers_episode", "emails_episode", "tries_made_episode",
         "letters_made_episode", "plan_offers_made_episode", "days_since_first_contact", "rows_waiting",
-        "events_conflict", "penalty_rate_ppm",
+        "events_conflict", "penalty_rate_ppm", "left_book", "demand_held",
     }
 )  # fmt: skip
 _EPOCH = date(1970, 1, 1).toordinal()
@@ -42,6 +55,7 @@ class Setting(NamedTuple):
     public_holiday: bool | None
     reads_owed: bool
     respite: bool  # does the law of the place know a respite from collection?
+    of_loan: Compiled  # the night's rules on a loan by itself
 
     def known(self, lender_type: str, collector: str) -> bool | None:
         """Is there law for such a lender and collector? None: of the place, but not written for them."""
@@ -55,7 +69,8 @@ def setting(book: Rulebook, jurisdiction: str, day: date) -> Setting:
     read = frozenset().union(*(rule.facts_read() for rule in compiled.rules))
     holiday = public_holiday(book.calendars, jurisdiction, day) if "public_holiday" in read else None
     respite = jurisdiction in book.places_of("respite_open", day)
-    return Setting(compiled, book.law_for(day).get(jurisdiction), holiday, "owed" in read, respite)
+    of_loan = compile_for(book, jurisdiction, day).of_loan(OF_LOAN)
+    return Setting(compiled, book.law_for(day).get(jurisdiction), holiday, "owed" in read, respite, of_loan)
 
 
 _cap = functools.lru_cache(maxsize=65_536)(find_cap)
@@ -85,7 +100,7 @@ def facts_by_day(
             it takes the whole of a loan's history.
     """
     asked, never = record.asked, book.vocabulary.never
-    owes = asked.status in ("open", "charged_off")  # a write-off does not end the debt
+    owes = asked.status in OWED
     collector = "agency" if agency else asked.collector
     kept_up = _kept_up(record)
     sent_on = asked.days["validation_sent_on"]
@@ -93,10 +108,9 @@ def facts_by_day(
     settled_by = {x.account_id: functools.cache(functools.partial(_gone, x)) for x in record.loans}
     always: dict[str, FactValue] = {
         **asked.plain,
-        "status": asked.status,
-        "lender_type": asked.lender_type,
+        **_terms(asked),
         "collector": collector,
-        "hours_agreed": asked.agreed is not None,
+        "hours_agreed": asked.hours_agreed,
     }
 
     def on(day: date) -> dict[str, FactValue]:
@@ -107,28 +121,20 @@ def facts_by_day(
         begins = [x.history_from for x in kept if x.history_from is not None]
         recorded = len(begins) == len(kept) and all(x.account_id in kept_up for x in kept)
         own = where.get(asked.account_id) or _position(asked, day, apart, settled_by)
-        granted = apart.get(asked.account_id)
         law = setting(book, asked.jurisdiction, day)
         sent = sent_on is not None and sent_on <= day
-        cap = _cap(book, asked.jurisdiction, asked.lender_type, asked.opened_on, asked.product, day)
         facts: dict[str, FactValue] = {
             **always,
-            "cap_exists": cap is not None and cap.exists,
-            "cap_ppm": None if cap is None else cap.ppm,
             **_counts(record, own.oldest_due_on, day, never),
-            # Where the borrower's country is not the book's, it is not known whose law binds.
-            "law_known": asked.country in (None, asked.jurisdiction) and law.known(asked.lender_type, collector),
+            **_of_loan(asked, own, apart, collector, day, book),
             "place_known": place(asked.zones, day) is not None,
-            "dpd": own.dpd if owes else 0,
-            "arrears": own.arrears if owes else 0,
             "days_to_due": own.days_to_due if owes and own.days_to_due is not None else never,
-            "lead_account": len(where) < 2 or _lead(record, where) == asked.account_id,
+            "lead_account": len(where) < 2 or _lead(record, where, apart, book, day) == asked.account_id,
             # Forbearance that was granted on any loan holds the person, as the hardship on their record does.
             "hardship_open": _still(asked, "hardship_until", day)
             or any(_through(each.forborne_until, day) for each in apart.values() if each),
             # Whose word is given for one loan is not called about another; a plan is of its loan alone.
             "promise_open": any(_still(x, "promise_due_on", day) for x in kept if x is asked or x.status == "open"),
-            "plan_active": _still(asked, "plan_until", day) or _through(granted.plan_until if granted else None, day),
             "respite_open": _still(asked, "respite_until", day)
             or (None if asked.respite_untold and law.respite else False),
             "history_days": max(0, (day - max(begins)).days) if recorded else 0,
@@ -143,9 +149,57 @@ def facts_by_day(
         if charges or law.reads_owed:
             facts["owed"] = _whole(asked, day, apart).owed if owes and asked.schedule else 0
         facts.update(given)
+        # The record's word goes before the asker's: it can't tell one such person from another of the same kind.
+        if given.get("to_whom") in OTHERS and _asked_before(record, given["to_whom"], day):
+            facts["third_party_before"] = True
         return facts
 
     return on
+
+
+def _terms(loan: Loan) -> dict[str, FactValue]:
+    """What the contract is."""
+    return {
+        "status": loan.status,
+        "lender_type": loan.lender_type,
+        "all_in_ppm": loan.plain["all_in_ppm"],
+        "penalty_rate_ppm": loan.plain["penalty_rate_ppm"],
+        "dispute_open": loan.plain["dispute_open"],
+        "left_book": loan.plain["left_book"],
+    }
+
+
+def _of_loan(
+    loan: Loan, at: Standing, apart: Mapping[int, Stood | None], collector: str, day: date, book: Rulebook
+) -> dict[str, FactValue]:
+    """What days change of models.OF_LOAN, the others of which `_terms` has.
+
+    With the ceiling of the day; and is what is demanded held to it (servicing/demand.py)?
+    """
+    cap = _cap(book, loan.jurisdiction, loan.lender_type, loan.opened_on, loan.product, day)
+    ppm = None if cap is None else cap.ppm
+    ceiling, cost = loan.late.ceiling_on(day), loan.plain["all_in_ppm"]
+    cheap = isinstance(cost, int) and ppm is not None and cost <= ppm
+    granted = apart.get(loan.account_id)
+    law = setting(book, loan.jurisdiction, day)
+    last = max((on for on, _ in _paid(loan, day)), default=None)
+    return {
+        # Where the borrower's country is not the book's, it is not known whose law binds.
+        "law_known": loan.country in (None, loan.jurisdiction) and law.known(loan.lender_type, collector),
+        "cap_exists": cap is not None and cap.exists,
+        "cap_ppm": ppm,
+        "demand_held": ppm is not None and ceiling is not None and ceiling <= ppm and (loan.cut or cheap),
+        "dpd": at.dpd if loan.status in OWED else 0,
+        "arrears": at.arrears if loan.status in OWED else 0,
+        "plan_active": _still(loan, "plan_until", day) or _through(granted.plan_until if granted else None, day),
+        "days_since_payment": book.vocabulary.never if last is None else (day - last).days,
+    }
+
+
+def _asked_before(record: Record, whom: FactValue, day: date) -> bool:
+    """Was such a person contacted before about any loan of the debtor's?"""
+    ends = (day.toordinal() - _EPOCH + 2) * _DAY_SECONDS  # by any clock, as the night reads it
+    return any(t.to_whom == whom and t.second < ends for loan in record.loans for t in loan.touches)
 
 
 def _kept_up(record: Record) -> frozenset[int]:
@@ -161,7 +215,8 @@ def quiet_days(record: Record, book: Rulebook, ahead: int) -> Callable[[date], i
 
     That is until the day before something falls due or is paid, a time agreed ends, a contact of before leaves a week,
     and so on. Not foreseen (0): days where the record is not kept up, where offsets of the zones change, or where a
-    rule reads what is owed, which grows by day; and where a loan had more than payments, such as a plan.
+    rule reads what is owed, which grows by day; where a loan had more than payments, such as a plan; and where another
+    loan may become barred, and no longer be the one to speak of.
     """
     asked = record.asked
     days: set[int] = set()
@@ -170,8 +225,9 @@ def quiet_days(record: Record, book: Rulebook, ahead: int) -> Callable[[date], i
         for line in loan.schedule:
             due = line.due_on.toordinal()
             days |= {due + 1, due - HORIZON_DAYS}
-        if (promised := loan.days["promise_due_on"]) is not None:
-            days.add(promised.toordinal() + 1)
+        for name in ("promise_due_on", "plan_until"):
+            if (until := loan.days[name]) is not None:
+                days.add(until.toordinal() + 1)
         for on, _, back in loan.paid:
             days.add(on.toordinal())
             if back is not None:
@@ -193,12 +249,18 @@ def quiet_days(record: Record, book: Rulebook, ahead: int) -> Callable[[date], i
         then = day + timedelta(days=ahead)
         if not steady or setting(book, asked.jurisdiction, day).reads_owed:
             return 0
+        if len(record.loans) > 1 and any(_may_be_barred(book, loan.jurisdiction, day) for loan in record.loans):
+            return 0
         if any(place(zones, day) != local or place(zones, then) != local for zones, local in places.items()):
             return 0
         k = bisect.bisect_right(events, day.toordinal())
         return min(ahead, events[k] - day.toordinal() - 1) if k < len(events) else ahead
 
     return after
+
+
+def _may_be_barred(book: Rulebook, jurisdiction: str, day: date) -> bool:
+    return any("days_since_payment" in rule.facts_read() for rule in setting(book, jurisdiction, day).of_loan.rules)
 
 
 def _still(loan: Loan, name: str, day: date) -> bool:
@@ -259,13 +321,21 @@ def _whole(loan: Loan, day: date, apart: Mapping[int, Stood | None]) -> Position
     return position(loan.schedule, _paid(loan, day), loan.late, day, loan.order)
 
 
-def _lead(record: Record, where: Mapping[int, Standing]) -> int:
-    """The loan to speak of: open, longest past due, most in arrears, next due."""
+def _lead(
+    record: Record, where: Mapping[int, Standing], apart: Mapping[int, Stood | None], book: Rulebook, day: date
+) -> int:
+    """The loan to speak of: open, held by no rule on the loan alone, longest past due, most in arrears, next due."""
 
-    def rank(loan: Loan) -> tuple[bool, int, int, int, int]:
+    def rank(loan: Loan) -> tuple[bool, bool, int, int, int, int]:
         at = where[loan.account_id]
         ahead = at.days_to_due if at.days_to_due is not None else 1 << 30
-        return loan.status != "open", -at.dpd, -at.arrears, ahead, loan.account_id
+        facts = {
+            **_terms(loan),
+            **_of_loan(loan, at, apart, loan.collector, day, book),
+            "collector": loan.collector,
+        }
+        held = any(setting(book, loan.jurisdiction, day).of_loan.ask_one(facts))
+        return loan.status != "open", held, -at.dpd, -at.arrears, ahead, loan.account_id
 
     return min((x for x in record.loans if x.account_id in where), key=rank).account_id
 
@@ -301,7 +371,7 @@ def _counts(record: Record, episode: date | None, day: date, never: int) -> dict
             calls_7d += call and in_week
             conversations_7d += call and in_week and touch.outcome in CONVERSED
             newest[touch.step] = max(newest.get(touch.step, on), on)
-            if touch.outcome in HEARD and touch.debtor:
+            if touch.outcome in HEARD and touch.to_whom == "debtor":
                 heard = first if heard is None else min(heard, first)
             if on >= begun:
                 sms += touch.step == "sms"
@@ -309,7 +379,7 @@ def _counts(record: Record, episode: date | None, day: date, never: int) -> dict
                 letters += touch.step == "letter"
                 offers += touch.step == "plan_offer"
                 emails += touch.step == "email"
-            if first > begun and touch.outcome in MADE and touch.debtor:
+            if first > begun and touch.outcome in MADE and touch.to_whom == "debtor":
                 tries_made += touch.step in TRIES
                 letters_made += touch.step == "letter"
                 offers_made += touch.step == "plan_offer"

@@ -28,6 +28,18 @@ HEARD = (*CONNECTED, "delivered")
 #: Contacts that are known not to have failed: only these open the way to a harsher step, and only these tries.
 MADE = ("connected", "conversation", "no_answer", "delivered")
 TRIES = ("sms", "call")
+#: Those outside of the debt, who are asked where the debtor is; the record tells them apart by these words alone.
+OTHERS = frozenset(("contact_person", "employer", "third_party"))
+#: Loans of which something is owed: a write-off does not end the debt.
+OWED = ("open", "charged_off")
+#: Facts of a loan that are its own, whoever owes it and whatever was done about it. A loan that a rule on these alone
+#: holds is not the one to speak of while the person has another.
+OF_LOAN = frozenset(
+    {
+        "status", "lender_type", "collector", "dispute_open", "all_in_ppm", "cap_exists", "cap_ppm", "penalty_rate_ppm",
+        "demand_held", "left_book", "plan_active", "dpd", "arrears", "days_since_payment", "law_known",
+    }
+)  # fmt: skip
 #: Steps that send a text: a permission is for one text only.
 WRITTEN = frozenset(("reminder", "sms", "email", "letter", "plan_offer", "visit_notice"))
 
@@ -150,13 +162,13 @@ class Decision:
 class Touch(NamedTuple):
     """One contact on record, or a permission that may still become one. `second` since 1970-01-01 UTC.
 
-    debtor: did it go to the debtor? All contacts count against the limits; only the debtor's open a harsher step.
+    to_whom: All contacts count against the limits; only those with the debtor open a harsher step.
     """
 
     second: int
     step: str
     outcome: str
-    debtor: bool = True
+    to_whom: str = "debtor"
 
 
 class Apart(NamedTuple):
@@ -188,8 +200,9 @@ class Loan(NamedTuple):
     late: Late
     order: str
     zones: str | None
+    #: The hours agreed with the person in any record, all together: empty where they exclude each other.
     agreed: Hours | None
-    #: Facts that are columns of the record, as they are.
+    #: Facts that are columns of the record, as they are; sms_consent is False where any record of the person says so.
     plain: Mapping[str, FactValue]
     #: Days up to and including which something holds, and the day of the validation notice.
     days: Mapping[str, date | None]
@@ -202,6 +215,10 @@ class Loan(NamedTuple):
     #: Did a book of the person's never say whether there is a statutory respite?
     respite_untold: bool = False
     product: str = "instalment"
+    #: Were hours agreed about this loan itself? Only then do they stand in the place of a rule's.
+    hours_agreed: bool = False
+    #: Does a ceiling take anything off its schedule?
+    cut: bool = False
 
 
 class Record(NamedTuple):

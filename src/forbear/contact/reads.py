@@ -44,6 +44,11 @@ _DAYS_OF_ACCOUNT = ("promise_due_on", "plan_until", "validation_sent_on")
 COUNTRY = """CASE WHEN octet_length(left(b.place, 2)) = 2 AND substr(b.place, 3, 1) IN ('', '-')
             THEN lower(left(b.place, 2)) WHEN b.place IS NOT NULL THEN '' END"""
 
+#: Has a loan left the lender's book? Not known where the newest whole picture of the book, the import `whole`, does not
+#: have it: `shown` is the import that told of it last.
+LEFT_BOOK = """CASE WHEN whole.id IS NULL OR (shown.taken_on, shown.id) >= (whole.taken_on, whole.id)
+            THEN false END"""
+
 #: What holds for a person as soon as one record says so: the law protects the person, not the row of a book.
 OF_PERSON = (
     "stop_contact", "attorney", "bankrupt", "incapable", "unreachable", "workplace_forbidden", "opted_out_sms",
@@ -76,7 +81,7 @@ GATHER = f"""
         {CEILING}, a.product,
         coalesce(a.allocation_order, k.allocation_order),
         b.agreed_from_min, b.agreed_to_min,
-        i.due, i.principal, i.interest, p.days, p.amounts, p.back, c.seconds, c.steps, c.outcomes, c.debtors,
+        i.due, i.principal, i.interest, p.days, p.amounts, p.back, c.seconds, c.steps, c.outcomes, c.to_whom,
         (SELECT jsonb_build_array(k.currency, a.product, coalesce(a.annual_rate_ppm, 0),
                 EXISTS (SELECT FROM instalment WHERE account_id = a.id AND removed_minor > 0),
                 (SELECT jsonb_agg(jsonb_build_array(ref, paid_on, amount_minor)) FROM payment WHERE account_id = a.id),
@@ -85,11 +90,13 @@ GATHER = f"""
          FROM account_event WHERE account_id = a.id HAVING bool_or(kind <> 'reversed')),
         b.zones, {COUNTRY}, k.respite_untold,
         {", ".join(f"b.{name}" for name in (*OF_PERSON, *DAYS_OF_PERSON, *_PLAIN))},
-        {", ".join(f"a.{name}" for name in (*_PLAIN_OF_ACCOUNT, *_DAYS_OF_ACCOUNT))}
+        {", ".join(f"a.{name}" for name in (*_PLAIN_OF_ACCOUNT, *_DAYS_OF_ACCOUNT))}, {LEFT_BOOK}, i.cut
     FROM clock CROSS JOIN account one JOIN borrower self ON self.id = one.borrower_id
     JOIN borrower b ON coalesce(b.same_as, b.id) = coalesce(self.same_as, self.id)
     LEFT JOIN account a ON a.borrower_id = b.id
     JOIN book k ON k.id = b.book_id
+    LEFT JOIN import shown ON shown.id = a.import_id
+    LEFT JOIN import whole ON whole.id = k.whole_import_id
     CROSS JOIN LATERAL (
         SELECT bool_or(q.settled_at IS NULL) AS waits,
             max(i.taken_on) FILTER (WHERE q.settled_how = 'dropped' AND q.loan_ref IS NULL) AS anybodys,
@@ -103,7 +110,7 @@ GATHER = f"""
                 OR (q.loan_ref IS NULL AND q.settled_how = 'dropped'))) q
     CROSS JOIN LATERAL (
         SELECT array_agg(due_on - DATE '1970-01-01') AS due, array_agg(principal_minor) AS principal,
-               array_agg(interest_minor - removed_minor) AS interest
+               array_agg(interest_minor - removed_minor) AS interest, bool_or(removed_minor > 0) AS cut
         FROM (SELECT * FROM instalment WHERE account_id = a.id ORDER BY n) schedule) i
     CROSS JOIN LATERAL (
         SELECT array_agg(paid_on - DATE '1970-01-01') AS days, array_agg(amount_minor) AS amounts,
@@ -111,10 +118,10 @@ GATHER = f"""
         FROM payment WHERE account_id = a.id) p
     CROSS JOIN LATERAL (
         SELECT array_agg(floor(date_part('epoch', at))::bigint) AS seconds, array_agg(step) AS steps,
-               array_agg(outcome) AS outcomes, array_agg(debtor) AS debtors
-        FROM (SELECT at, step, outcome, to_whom = 'debtor' AS debtor FROM contact WHERE account_id = a.id
+               array_agg(outcome) AS outcomes, array_agg(to_whom) AS to_whom
+        FROM (SELECT at, step, outcome, to_whom FROM contact WHERE account_id = a.id
               UNION ALL
-              SELECT requested_at, step, '{PENDING}', given ->> 'to_whom' = 'debtor' FROM gate_request
+              SELECT requested_at, step, '{PENDING}', given ->> 'to_whom' FROM gate_request
               WHERE account_id = a.id AND expires_at > clock.at AND used_at IS NULL AND voided_at IS NULL
                   AND id IS DISTINCT FROM %(mine)s::uuid) made) c
     WHERE one.id = %(account_id)s"""
@@ -130,6 +137,7 @@ GATHER_MANY = GATHER.replace("= %(account_id)s", "= ANY(%(account_ids)s::bigint[
 
 #: The columns of GATHER that are the person's: what their records say goes for all of them.
 _WHO = slice(33, 36 + len(OF_PERSON) + len(DAYS_OF_PERSON))
+_AGREED, _CONSENT = 20, _WHO.stop + _PLAIN.index("sms_consent")
 _EPOCH = date(1970, 1, 1).toordinal()
 
 
@@ -153,7 +161,11 @@ def _record(rows: list[tuple[Any, ...]], account_id: int) -> Record:
         who = _of_all(each for _, each in sorted({row[3]: row[_WHO] for row in rows}.items()))
     # What waits of one record, though it has no loan, may be a stop of the person's.
     waits = any(row[10] for row in rows)
-    loans = tuple([_loan(row, who, waits) for row in rows if row[4] is not None])
+    # Hours agreed in any record of the person narrow those of all; texts refused in one are refused in all.
+    spans = [Hours(row[_AGREED], row[_AGREED + 1]) for row in rows if row[_AGREED] is not None]
+    agreed = Hours(max(s.opens for s in spans), min(s.closes for s in spans)) if spans else None
+    refused = any(row[_CONSENT] is False for row in rows)
+    loans = tuple([_loan(row, who, waits, agreed, refused) for row in rows if row[4] is not None])
     asked = next(loan for loan in loans if loan.account_id == account_id)
     return Record(first[1].astimezone(UTC), first[2], asked, loans)
 
@@ -182,16 +194,19 @@ def _of_flags(said: tuple[bool | None, ...], decides: bool) -> bool | None:
 
 
 _NAMES_OF_PERSON = (*OF_PERSON, *DAYS_OF_PERSON)
-_NAMES = (*_PLAIN, *_PLAIN_OF_ACCOUNT, *_DAYS_OF_ACCOUNT)
+_NAMES = (*_PLAIN, *_PLAIN_OF_ACCOUNT, *_DAYS_OF_ACCOUNT, "left_book", "cut")
 
 
-def _loan(row: tuple[Any, ...], who: tuple[Any, ...], waits: bool) -> Loan:
+def _loan(row: tuple[Any, ...], who: tuple[Any, ...], waits: bool, agreed: Hours | None, refused: bool) -> Loan:
     (_, _, _, _, account_id, jurisdiction, lender_type, collector, history_from, recorded_until, _, status, opened_on,
-     rate, fee, fee_ppm, grace, ceiling, product, order, agreed_from, agreed_to, due, principal, interest, paid_on,
-     amounts, back, seconds, steps, outcomes, debtors, more) = row[: _WHO.start]  # fmt: skip
+     rate, fee, fee_ppm, grace, ceiling, product, order, agreed_from, _, due, principal, interest, paid_on,
+     amounts, back, seconds, steps, outcomes, to_whom, more) = row[: _WHO.start]  # fmt: skip
     zones, country, respite_untold, *of_person = who
     plain = dict(zip(_NAMES_OF_PERSON, of_person, strict=True))
     plain.update(zip(_NAMES, row[_WHO.stop :], strict=True))
+    if refused:
+        plain["sms_consent"] = False
+    cut = bool(plain.pop("cut"))
     days = {name: plain.pop(name) for name in (*DAYS_OF_PERSON, *_DAYS_OF_ACCOUNT)}
     late = late_of(rate, fee, fee_ppm, grace, ceiling)
     schedule = tuple(
@@ -211,7 +226,7 @@ def _loan(row: tuple[Any, ...], who: tuple[Any, ...], waits: bool) -> Loan:
         late,
         order,
         zones,
-        None if agreed_from is None else Hours(agreed_from, agreed_to),
+        agreed,
         plain,
         days,
         schedule,
@@ -221,12 +236,14 @@ def _loan(row: tuple[Any, ...], who: tuple[Any, ...], waits: bool) -> Loan:
                 for on, amount, until in zip(paid_on or (), amounts or (), back or (), strict=True)
             ]
         ),
-        tuple(map(Touch, seconds or (), steps or (), outcomes or (), debtors or ())),
+        tuple(map(Touch, seconds or (), steps or (), outcomes or (), to_whom or ())),
         None
         if more is None
         else _apart(more, opened_on, late, order, schedule, (jurisdiction, lender_type) == ("cn", "bank")),
         respite_untold,
         product,
+        agreed_from is not None,
+        cut,
     )
 
 

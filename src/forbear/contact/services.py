@@ -241,7 +241,7 @@ def _lacking(decision: Decision) -> frozenset[str]:
 
 def answers_of(book: Rulebook, request: Request, record: Record) -> tuple[list[Answer], Callable[[date], Facts]]:
     """What the rules say of a request on each local day that it may be now; and the facts of any later day. Pure."""
-    given: dict[str, FactValue] = {**dict.fromkeys(_of_contact(book)), **request.facts}
+    given: dict[str, FactValue] = {**_unsaid(book), **request.facts}
     agency = request.agency is not None
     known = functools.cache(facts_by_day(record, given, agency, book))
     here, jurisdiction = record.asked, record.asked.jurisdiction
@@ -426,6 +426,12 @@ def _of_contact(book: Rulebook) -> dict[str, Fact]:
     return {fact.id: fact for fact in book.vocabulary.facts.values() if fact.asked == "gate"}
 
 
+@functools.cache
+def _unsaid(book: Rulebook) -> dict[str, FactValue]:
+    """What the facts of a contact are taken for where the asker does not say: unknown, but for a few."""
+    return {fact.id: fact.otherwise for fact in _of_contact(book).values()}
+
+
 def _check(book: Rulebook, request: Request) -> None:
     """The words of a request are the vocabulary's. Raises Misasked."""
     steps, facts = book.vocabulary.steps, _of_contact(book)
@@ -459,7 +465,7 @@ def _check(book: Rulebook, request: Request) -> None:
         if isinstance(value, int) and not 0 <= value < 1 << 31:
             raise Misasked(f"facts.{name}", N_("is out of bounds"), N_("Give a number from 0 up"))
     for fact in facts.values():
-        if fact.known and fact.id not in request.facts:
+        if fact.known and fact.otherwise is None and fact.id not in request.facts:
             raise Misasked(
                 f"facts.{fact.id}", N_("is missing"), N_("Give one of %(known)s"), known=", ".join(fact.values)
             )

@@ -77,6 +77,7 @@ def remove(name: str) -> None:
             connection.execute(
                 f"DELETE FROM {table} r USING payment_file f WHERE f.id = r.file_id AND f.book_id = %s", (book_id,)
             )
+        connection.execute("UPDATE book SET whole_import_id = NULL WHERE id = %s", (book_id,))
         for table in _OF_BOOK:
             connection.execute(f"DELETE FROM {table} WHERE book_id = %s", (book_id,))
         connection.execute("DELETE FROM book WHERE id = %s", (book_id,))

@@ -37,6 +37,8 @@ class Book(BaseModel):
     synthetic: bool = False
     #: An id of ledger.allocate.ORDERS; left out: what the law of the place says.
     allocation_order: str | None = None
+    #: Does the file hold every loan of the book? One that it lacks has then left the book.
+    whole: bool = False
 
 
 class Derivation(BaseModel):
@@ -64,9 +66,9 @@ class Mapping(BaseModel):
     @property
     def sha256(self) -> str:
         """Names exactly this content."""
-        # A mapping that says nothing of the order keeps the name that it had before there was one.
-        left_out = {"book": {"allocation_order"}} if self.book.allocation_order is None else None
-        return sha256(self.model_dump_json(exclude=left_out).encode()).hexdigest()
+        # A mapping that says nothing of these keeps the name that it had before they could be said.
+        unsaid = {name for name in ("allocation_order", "whole") if not getattr(self.book, name)}
+        return sha256(self.model_dump_json(exclude={"book": unsaid}).encode()).hexdigest()
 
 
 def places() -> tuple[str, ...]:

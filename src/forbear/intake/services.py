@@ -140,7 +140,7 @@ def import_book(
             told_again(connection, book_id, found.id)
             if mapping.shape == OWN_FORMAT:
                 assume(connection, book_id, found.id, {table: source.columns for table, source in sources})
-            _finish(connection, found.id)
+            _finish(connection, found.id, mapping.book.whole)
             connection.commit()
         else:
             bad = _waiting_of(connection, found.id)
@@ -287,9 +287,19 @@ def _latest(mapping: BookMapping, started_at: datetime) -> tuple[datetime, date]
 _RECORD = ["borrowers", "loans", "payments", "contacts"]
 
 
-def _finish(connection: psycopg.Connection[Any], import_id: int) -> None:
-    """The import is whole: the book is on record until the day by which each table that nights need has come."""
+def _finish(connection: psycopg.Connection[Any], import_id: int, whole: bool) -> None:
+    """The import is done: the book is on record until the day by which each table that nights need has come.
+
+    whole: the file says that it holds every loan of the book; the newest picture that does is kept.
+    """
     connection.execute("UPDATE import SET finished_at = now() WHERE id = %s", (import_id,))
+    if whole:
+        connection.execute(
+            "UPDATE book SET whole_import_id = mine.id FROM import mine WHERE mine.id = %s AND book.id = mine.book_id"
+            " AND 'loans' = ANY (mine.tables) AND NOT EXISTS (SELECT FROM import other"
+            "  WHERE other.id = book.whole_import_id AND (other.taken_on, other.id) > (mine.taken_on, mine.id))",
+            (import_id,),
+        )
     connection.execute(
         "UPDATE book SET recorded_from ="
         "  CASE WHEN 'contacts' = ANY (mine.tables) THEN least(recorded_from, mine.taken_on) ELSE recorded_from END,"
@@ -318,7 +328,7 @@ def _locked(connection: psycopg.Connection[Any], book: str) -> bool:
 
 
 def _book(connection: psycopg.Connection[Any], mapping: BookMapping) -> int:
-    declared = mapping.book.model_dump()
+    declared = mapping.book.model_dump(exclude={"whole"})
     told_order = declared["allocation_order"] is not None
     declared["allocation_order"] = declared["allocation_order"] or default_order(mapping.book.jurisdiction)
     names = list(declared)

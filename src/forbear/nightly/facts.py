@@ -6,8 +6,9 @@ from datetime import date
 import ibis
 import ibis.expr.types as ir
 
-from forbear.contact.models import CALLS, CONNECTED, CONVERSED, HEARD, MADE, TEXTS, TRIES
+from forbear.contact.models import CALLS, CONNECTED, CONVERSED, HEARD, MADE, OF_LOAN, OWED, TEXTS, TRIES
 from forbear.contact.reads import DAYS_OF_PERSON, OF_PERSON, ONLY_IF_ALL
+from forbear.rulebook.compile import Compiled
 
 #: The facts that stand in the record as they are; all others are computed from it.
 RECORDED = frozenset(
@@ -24,9 +25,12 @@ def one_person(borrowers: ir.Table) -> ir.Table:
 
     As the gate's GATHER has it: what one record says holds; what one does not know is not known, unless another
     says so; days are the latest; the hour must be lawful in the zones of all, and where a record lacks them the place
-    is unknown. Only persons of several records are summed up.
+    is unknown, and lie within the hours agreed in any. Consent to texts is each record's own, a refusal of them the
+    person's. Only persons of several records are summed up.
     """
     names = [*OF_PERSON, "respite_untold", *DAYS_OF_PERSON, "zones", "country"]
+    spans = ["agreed_from_min", "agreed_to_min", "sms_consent"]
+    borrowers = borrowers.mutate(hours_agreed=borrowers.agreed_from_min.notnull())
     many = borrowers.filter(borrowers.person_id != borrowers.borrower_id).select("person_id").distinct()
     several = borrowers.semi_join(many, "person_id")
 
@@ -42,8 +46,14 @@ def one_person(borrowers: ir.Table) -> ir.Table:
         decides = name not in ONLY_IF_ALL  # the word of one that is the word for all
         return ibis.cases(((column == decides).any(), decides), (column.notnull().all(), not decides))
 
-    said = several.group_by("person_id").aggregate(**{name: of_all(name) for name in names})
-    own = several.drop(*names).inner_join(said, "person_id")
+    said = several.group_by("person_id").aggregate(
+        **{name: of_all(name) for name in names},
+        agreed_from_min=several.agreed_from_min.max(),
+        agreed_to_min=several.agreed_to_min.min(),
+        refused=(~several.sms_consent).any().fill_null(False),
+    )
+    own = several.rename(own_consent="sms_consent").drop(*names, *spans[:2]).inner_join(said, "person_id")
+    own = own.mutate(sms_consent=ibis.ifelse(own.refused, False, own.own_consent))
     return borrowers.anti_join(many, "person_id").union(own.select(*borrowers.columns))
 
 
@@ -125,24 +135,27 @@ def by_borrower(contacts: ir.Table, as_of: date, never: int) -> ir.Table:
     )
 
 
-def lead_accounts(accounts: ir.Table, positions: ir.Table) -> ir.Table:
+def lead_accounts(accounts: ir.Table, positions: ir.Table, held: ir.Table) -> ir.Table:
     """The account to speak of, for each borrower with more than one: open, longest past due, most owed.
+
+    An account of `held` (account_id), which a rule on the loan alone holds, is it only where all are held.
 
     Returns: borrower_id, lead_id. Borrowers of one account have no row.
     """
     joined = accounts.left_join(positions, "account_id").drop("account_id_right")
+    joined = joined.mutate(held=joined.account_id.isin(held.account_id))
     rank = ibis.row_number().over(
         group_by="borrower_id",
         order_by=[
             (joined.status == "open").desc(),
+            joined.held.asc(),
             joined.dpd.fill_null(0).desc(),
             joined.arrears.fill_null(0).desc(),
             joined.next_due_on.asc(nulls_first=False),
             joined.account_id,
         ],
     )
-    many = accounts.group_by("borrower_id").having(accounts.account_id.count() > 1).aggregate()
-    ranked = joined.semi_join(many, "borrower_id").mutate(place=rank)
+    ranked = of_several(joined).mutate(place=rank)
     return ranked.filter(ranked.place == 0).select("borrower_id", lead_id="account_id")
 
 
@@ -163,6 +176,21 @@ def records(accounts: ir.Table) -> ir.Table:
         person_promise=accounts.promise_due_on.max(where=accounts.status == "open"),
         person_forborne=accounts.forborne_until.max(),
     )
+
+
+def of_several(accounts: ir.Table) -> ir.Table:
+    """The accounts of borrowers who have more than one."""
+    many = accounts.group_by("borrower_id").having(accounts.account_id.count() > 1).aggregate()
+    return accounts.semi_join(many, "borrower_id")
+
+
+def held_alone(facts: ir.Table, compiled: Compiled) -> ir.Table:
+    """The accounts of a place that a rule on the loan alone holds: account_id."""
+    of_loan = compiled.of_loan(OF_LOAN)
+    here = facts.filter(facts.jurisdiction == compiled.jurisdiction)
+    forbids, unknown = of_loan.masks(here)
+    asked = here.mutate(against=forbids | unknown)
+    return asked.filter(asked.against != 0).select("account_id")
 
 
 def facts(
@@ -197,7 +225,7 @@ def facts(
         joined = joined.left_join(other, names).drop(*(f"{name}_right" for name in names))
     today = ibis.literal(as_of)
     t = joined
-    owes = t.status.isin(["open", "charged_off"])  # a write-off does not end the debt
+    owes = t.status.isin(OWED)
 
     def still(day: ir.DateValue) -> ir.BooleanValue:
         return (day >= today).fill_null(False)
@@ -237,7 +265,7 @@ def facts(
         can_call=t.can_call,
         can_write=t.can_write,
         sms_consent=t.sms_consent,
-        hours_agreed=t.agreed_from_min.notnull(),
+        hours_agreed=t.hours_agreed,
         stop_contact=t.stop_contact,
         attorney=t.attorney,
         bankrupt=t.bankrupt,
@@ -288,6 +316,12 @@ def facts(
         days_since_first_contact=ibis.ifelse(t.complete_from <= t.opened_on, since("days_since_first_contact"), None),
         emails_episode=counted("emails_episode"),
         events_conflict=t.person_conflict,
+        left_book=t.left_book,
+        # Its ceiling is on file, and what it removes is off the schedule: servicing/demand.py.
+        demand_held=(
+            (t.ceiling_ppm <= t.cap_ppm).fill_null(False) & (t.cut | (t.all_in_ppm <= t.cap_ppm).fill_null(False))
+        ),
+        days_since_payment=today.delta(t.last_paid_on, unit="day").fill_null(never).cast("int32"),
     )
 
 

@@ -25,7 +25,7 @@ import pyarrow.csv as pacsv
 from psycopg import sql
 
 from forbear.calendars import public_holiday
-from forbear.contact.reads import COUNTRY
+from forbear.contact.reads import COUNTRY, LEFT_BOOK
 from forbear.ledger.position import HORIZON_DAYS, positions
 from forbear.locale import N_
 from forbear.nightly import facts as f
@@ -53,14 +53,22 @@ ROW_GROUP = 16_384
 #: What the night asks of the book; {lo} and {hi} bound the account ids of a chunk, {as_of} is the day. Each
 #: reads one table by a range of its own key, so that a chunk costs the same in a book of any size.
 QUERIES = {
-    "accounts": """
+    "accounts": f"""
         SELECT a.id AS account_id, borrower_id, status, a.opened_on, principal_minor, penalty_rate_ppm, late_fee_minor,
                late_fee_ppm, grace_days, all_in_ppm, dispute_open, promise_due_on, plan_until, validation_sent_on,
-               a.book_id, a.product, c.ppm AS ceiling_ppm,
-               coalesce(a.allocation_order, b.allocation_order) AS allocation_order
+               a.book_id, a.product,
+               CASE WHEN c.later = '[]' THEN c.ppm ELSE (
+                   SELECT ppm FROM (SELECT c.opened_on AS since, c.ppm UNION ALL
+                                    SELECT (then ->> 0)::date, (then ->> 1)::bigint
+                                    FROM jsonb_array_elements(c.later) then) steps
+                   WHERE since <= {{as_of}} ORDER BY since DESC LIMIT 1) END AS ceiling_ppm,
+               coalesce(a.allocation_order, b.allocation_order) AS allocation_order,
+               EXISTS (SELECT FROM instalment i WHERE i.account_id = a.id AND i.removed_minor > 0) AS cut,
+               {LEFT_BOOK} AS left_book
         FROM account a JOIN book b ON b.id = a.book_id
+        LEFT JOIN import shown ON shown.id = a.import_id LEFT JOIN import whole ON whole.id = b.whole_import_id
         LEFT JOIN ceiling c ON c.book_id = a.book_id AND c.opened_on = a.opened_on AND c.product = a.product
-        WHERE a.id >= {lo} AND a.id < {hi} AND a.opened_on <= {as_of} ORDER BY a.id""",
+        WHERE a.id >= {{lo}} AND a.id < {{hi}} AND a.opened_on <= {{as_of}} ORDER BY a.id""",
     "instalments": f"""
         SELECT account_id, n, due_on, principal_minor, interest_minor - removed_minor AS interest_minor FROM instalment
         WHERE account_id >= {{lo}} AND account_id < {{hi}} AND due_on <= {{as_of}} + {HORIZON_DAYS}""",
@@ -237,7 +245,9 @@ def _positioned(chunk: dict[str, pa.Table], as_of: date) -> dict[str, pa.Table]:
     """The tables of the night that a chunk of accounts adds to: the schedule as positions only, the rest as it is."""
     accounts = chunk["accounts"]
     where = positions(chunk["instalments"], chunk["payments"], accounts, as_of)
-    return {"account_row": accounts, "position": where, "contact": _utc(chunk["contacts"])}
+    paid = chunk["payments"].group_by("account_id").aggregate([("paid_on", "max")])
+    last_paid = paid.rename_columns(["account_id", "last_paid_on"])
+    return {"account_row": accounts, "position": where, "last_paid": last_paid, "contact": _utc(chunk["contacts"])}
 
 
 def _keep(duck: Any, made: Mapping[str, ir.Table], first: bool) -> None:
@@ -267,6 +277,7 @@ def _sum_up(duck: Any, as_of: date, book: Rulebook) -> None:
     account = account.drop("borrower_id").rename(borrower_id="person_id")
     account = account.left_join(duck.table("place"), "zones").drop("zones_right")
     account = account.left_join(duck.table("held"), "account_id").drop("account_id_right")
+    account = account.left_join(duck.table("last_paid"), "account_id").drop("account_id_right")
     duck.create_table("account", account)
     account = duck.table("account")
     kinds = account.select("jurisdiction", "lender_type", "opened_on", "product").distinct()
@@ -276,8 +287,17 @@ def _sum_up(duck: Any, as_of: date, book: Rulebook) -> None:
     days = duck.table("contact_day")
     duck.create_table("contact_account", f.by_account(days, position, as_of, never))
     duck.create_table("contact_borrower", f.by_borrower(days, as_of, never))
-    duck.create_table("lead", f.lead_accounts(account, position))
     duck.create_table("person_record", f.records(account))
+    duck.create_table("lead", f.lead_accounts(account, position, _held_alone(duck, as_of, book)))
+
+
+def _held_alone(duck: Any, as_of: date, book: Rulebook) -> ir.Table:
+    """Of the accounts of persons with several, those that a rule on the loan alone holds."""
+    several = duck.create_table("several", f.of_several(duck.table("account")))
+    nobody = ibis.memtable([], schema={"borrower_id": "int64", "lead_id": "int64"})
+    facts = duck.create_table("fact_alone", fact_table(duck, as_of, book, several, nobody))
+    held = [f.held_alone(facts, each) for each in _compiled(duck, book, as_of)]
+    return duck.create_table("held_alone", ibis.union(*held) if len(held) > 1 else held[0])
 
 
 def _places(zones: Iterable[str], as_of: date) -> pa.Table:
@@ -316,14 +336,16 @@ def _compiled(duck: Any, book: Rulebook, as_of: date) -> list[Compiled]:
     return [compile_for(book, place, as_of) for place in places]
 
 
-def fact_table(duck: Any, as_of: date, book: Rulebook) -> ir.Table:
-    """The facts of every account, over the tables that `_read` made."""
+def fact_table(
+    duck: Any, as_of: date, book: Rulebook, accounts: ir.Table | None = None, leads: ir.Table | None = None
+) -> ir.Table:
+    """The facts of every account, or of these, over the tables that `_read` and `_sum_up` made."""
     return f.facts(
-        duck.table("account"),
+        duck.table("account") if accounts is None else accounts,
         duck.table("position"),
         duck.table("contact_account"),
         duck.table("contact_borrower"),
-        duck.table("lead"),
+        duck.table("lead") if leads is None else leads,
         duck.table("person_record"),
         duck.table("cap"),
         as_of,

@@ -29,6 +29,7 @@ from forbear.rulebook.language import (
     Compare,
     Const,
     FactRef,
+    Known,
     Logic,
     Node,
     Not,
@@ -42,6 +43,7 @@ from forbear.rulebook.source import said
 #: Bits in a signed 64-bit column: as many rules may forbid at night.
 MAX_RULES = 63
 _DAY = Hours(0, 24 * 60)
+_COLLECTING = frozenset(("sms", "call", "letter"))
 
 
 class Findings(NamedTuple):
@@ -101,6 +103,17 @@ class Compiled:
         """The steps, mildest first, each with the bits of the rules that govern it and its bit in `no_hours`."""
         return tuple((step.id, self.step_masks[step.id], 1 << step.bit) for step in self.steps)
 
+    def of_loan(self, facts: frozenset[str]) -> "Compiled":
+        """The rules that forbid every way of collecting by what these facts say of a loan, and by nothing else."""
+        rules = tuple(
+            rule
+            for rule in self.rules
+            if rule.forbid is not None
+            and rule.steps.issuperset(_COLLECTING)
+            and facts_read(self.condition(rule)) <= facts
+        )
+        return Compiled(self.jurisdiction, self.day, self.vocabulary, rules, self.asked)
+
     # ---- a book ------------------------------------------------------------------------------------
 
     def masks(self, facts: ir.Table) -> tuple[ir.IntegerValue, ir.IntegerValue]:
@@ -131,16 +144,20 @@ class Compiled:
     def minutes(self, step: str, facts: ir.Table) -> tuple[ir.IntegerValue, ir.IntegerValue]:
         """The lawful minutes of the local day of a step: the columns from and to.
 
-        The table also holds agreed_from_min and agreed_to_min, the hours agreed with the borrower.
+        The table also holds agreed_from_min and agreed_to_min, the hours agreed with the borrower: they narrow what the
+        rules leave, and take the place of a rule's own hours where its `unless` says so.
         """
         spans = self._spans(self.hours_of(step))
         opens, closes = [], []
         for scope, exception, hours, _ in spans:
-            own_opens, own_closes = ibis.literal(hours.opens, "int64"), ibis.literal(hours.closes, "int64")
+            agreed_opens, agreed_closes = facts["agreed_from_min"], facts["agreed_to_min"]
+            # Agreed hours narrow every span; where its exception says so, they stand alone.
+            own_opens = ibis.greatest(agreed_opens.fill_null(hours.opens), hours.opens)
+            own_closes = ibis.least(agreed_closes.fill_null(hours.closes), hours.closes)
             if exception != Const(False):
-                agreed = _ibis(exception, facts) & facts["agreed_from_min"].notnull()
-                own_opens = ibis.ifelse(agreed, facts["agreed_from_min"], own_opens)
-                own_closes = ibis.ifelse(agreed, facts["agreed_to_min"], own_closes)
+                instead = _ibis(exception, facts) & agreed_opens.notnull()
+                own_opens = ibis.ifelse(instead, agreed_opens, own_opens)
+                own_closes = ibis.ifelse(instead, agreed_closes, own_closes)
             if scope != Const(True):
                 # Where it is not known whether the rule binds, it does.
                 bound = _ibis(scope, facts)
@@ -261,13 +278,14 @@ class Compiled:
                 f"if _closes{k} > {span.closes}: _closes{k} = {span.closes}",
             ]
             if exception != Const(False):
-                own = [
-                    f"if _agreed is not None and {said(exception, self.vocabulary).true}:",
-                    f"    if _opens{k} < _agreed.opens: _opens{k} = _agreed.opens",
-                    f"    if _closes{k} > _agreed.closes: _closes{k} = _agreed.closes",
-                    "else:",
-                    *(f"    {line}" for line in own),
-                ]
+                stands = said(exception, self.vocabulary).true
+                own = [f"if _agreed is None or not {stands}:", *(f"    {line}" for line in own)]
+            # Agreed hours narrow every span; where its exception says so, they stand alone.
+            own += [
+                "if _agreed is not None:",
+                f"    if _opens{k} < _agreed.opens: _opens{k} = _agreed.opens",
+                f"    if _closes{k} > _agreed.closes: _closes{k} = _agreed.closes",
+            ]
             # Where it is not known whether a rule binds, it does.
             lines += [f"if not ({said(scope, self.vocabulary).false}):", f"    _bound{k} |= {bits}"]
             lines += [f"    {line}" for line in own]
@@ -472,6 +490,9 @@ def _ibis(node: Node, facts: ir.Table) -> Any:
             return facts[name]
         case ByLender(figures=figures, otherwise=otherwise):
             return ibis.cases(*((facts["lender_type"] == lender, n) for lender, n in figures), else_=otherwise)
+        case Known(fact=FactRef(id=name), value=value):
+            column = facts[name]
+            return (column if value else ~column).fill_null(False)
         case Not(part=part):
             return ~_ibis(part, facts)
         case Logic(op=op, parts=parts):

@@ -10,7 +10,7 @@ from forbear.rulebook.answer import Answer, bits
 from forbear.rulebook.book import Rulebook
 from forbear.rulebook.compile import compile_for, days_to_change
 from forbear.rulebook.hours import instant
-from forbear.rulebook.language import Arith, ByLender, Compare, Const, FactRef, Logic, Node, Not
+from forbear.rulebook.language import Arith, ByLender, Compare, Const, FactRef, Known, Logic, Node, Not
 from forbear.rulebook.models import Facts, FactValue, Hours, Moves, Vocabulary
 
 
@@ -83,6 +83,8 @@ def _stays(node: Node, facts: Facts, vocabulary: Vocabulary) -> tuple[FactValue,
             return value, _LONG
         case FactRef(id=name):
             return facts.get(name), _LONG if _pace(vocabulary, facts, name) == 0 else 0
+        case Known(fact=FactRef(id=name), value=value):
+            return facts.get(name) is value, _LONG if _pace(vocabulary, facts, name) == 0 else 0
         case Not(part=part):
             inner, days = _stays(part, facts, vocabulary)
             return None if inner is None else not inner, days

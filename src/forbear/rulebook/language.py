@@ -1,8 +1,9 @@
 """The condition language: a small typed part of Python's own expression syntax.
 
 Facts and values by name, whole numbers, "texts", True, False; `and or not`, comparisons, `in (…)`,
-`+` and `-`. Python's own parser reads it (docs/decisions/0002), and nothing but these nodes comes out.
-It has three values: what needs an unknown fact is unknown, unless the rest already settles it.
+`+` and `-`, and `is True`, `is False` of a fact. Python's own parser reads it (docs/decisions/0002), and nothing but
+these nodes comes out. It has three values: what needs an unknown fact is unknown, unless the rest already settles it;
+`is` alone asks what is known, and is never unknown (docs/decisions/0012).
 """
 
 import ast
@@ -53,6 +54,14 @@ class Not:
 
 
 @dataclass(frozen=True, slots=True)
+class Known:
+    """Is it known that a fact is this? False where it is not, and where it is not known: never unknown."""
+
+    fact: FactRef
+    value: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Compare:
     """A comparison of two operands of one type."""
 
@@ -78,7 +87,7 @@ class ByLender:
     otherwise: int
 
 
-Node = Const | FactRef | ValueRef | ByLender | Logic | Not | Compare | Arith
+Node = Const | FactRef | ValueRef | ByLender | Logic | Not | Known | Compare | Arith
 
 _COMPARE: dict[type[ast.cmpop], Literal["==", "!=", "<", "<=", ">", ">="]] = {
     ast.Eq: "==",
@@ -145,6 +154,11 @@ def _node(tree: ast.expr, names: Names) -> Node:
             return Arith("+" if isinstance(op, ast.Add) else "-", *sides)
         case ast.Compare(left=left, ops=[ast.In()], comparators=[ast.Tuple(elts=items)]) if items:
             return Logic("or", tuple(_compare("==", _node(left, names), _node(item, names), names) for item in items))
+        case ast.Compare(left=left, ops=[ast.Is()], comparators=[ast.Constant(value=bool() as value)]):
+            fact = _node(left, names)
+            if not isinstance(fact, FactRef) or _type(fact, names) != "bool":
+                raise ConditionError(N_("asks with `is` of what is no fact that is true or false"))
+            return Known(fact, value)
         case ast.Compare(left=left, ops=ops, comparators=rights) if all(type(op) in _COMPARE for op in ops):
             operands = [_node(each, names) for each in (left, *rights)]
             links = tuple(_compare(_COMPARE[type(op)], operands[k], operands[k + 1], names) for k, op in enumerate(ops))
@@ -169,7 +183,7 @@ def _compare(op: Literal["==", "!=", "<", "<=", ">", ">="], left: Node, right: N
                     given=repr(const.value),
                     known=", ".join(allowed),
                 )
-    if any(isinstance(side, Logic | Not | Compare) for side in (left, right)):
+    if any(isinstance(side, Logic | Not | Known | Compare) for side in (left, right)):
         # Two conditions are the same where both hold or both do not: no engine is asked to compare truths.
         same = Logic("or", (Logic("and", (left, right)), Logic("and", (Not(left), Not(right)))))
         return same if op == "==" else Not(same)
@@ -184,7 +198,7 @@ def _want(node: Node, kind: Type, names: Names) -> Node:
 
 def _type(node: Node, names: Names) -> Type:
     match node:
-        case Const(value=bool()) | Logic() | Not() | Compare():
+        case Const(value=bool()) | Logic() | Not() | Known() | Compare():
             return "bool"
         case Const(value=str()):
             return "enum"
@@ -224,6 +238,8 @@ def assume(node: Node, known: Mapping[str, bool | int | str]) -> Node:
     match node:
         case FactRef(id=name) if name in known:
             return Const(known[name])
+        case Known(fact=FactRef(id=name), value=value) if name in known:
+            return Const(known[name] is value)
         case Not(part=part):
             inner = assume(part, known)
             return Const(not inner.value) if isinstance(inner, Const) else Not(inner)
@@ -253,6 +269,8 @@ def facts_read(node: Node | None) -> frozenset[str]:
             return frozenset().union(*map(facts_read, parts))
         case Not(part=part):
             return facts_read(part)
+        case Known(fact=fact):
+            return facts_read(fact)
         case Compare(left=left, right=right) | Arith(left=left, right=right):
             return facts_read(left) | facts_read(right)
         case _:

@@ -15,7 +15,7 @@ from forbear.rulebook.book import Rulebook
 from forbear.rulebook.compile import Compiled
 from forbear.rulebook.errors import Fault
 from forbear.rulebook.examples import disagreement, plain_facts
-from forbear.rulebook.language import Arith, ByLender, Compare, Const, Logic, Node, Not, facts_read
+from forbear.rulebook.language import Arith, ByLender, Compare, Const, Known, Logic, Node, Not, facts_read
 from forbear.rulebook.models import Fact, FactValue, Rule, Vocabulary
 
 #: Cases tried of one condition; beyond it, as many are drawn, always the same.
@@ -45,6 +45,8 @@ def _of_rule(book: Rulebook, rule: Rule) -> Iterator[WordedError]:
         yield error.what
         return
     yield from _examples(book, rule)
+    if rule.instrument.kind == "law" and any(map(_takes_unknown_for_no, (rule.scope, rule.forbid, rule.unless))):
+        yield WordedError(N_("asks with `is`, which takes the unknown for no: law never does. Write the fact alone."))
     if rule.forbid is not None:
         said = _sayings(book.vocabulary, rule)
         if said == {True}:
@@ -147,6 +149,18 @@ def _boundary(fact: Fact, numbers: list[int]) -> list[FactValue]:
     if fact.type == "bool":
         return [False, True]
     return list(fact.values) if fact.type == "enum" else list(numbers)
+
+
+def _takes_unknown_for_no(node: Node | None) -> bool:
+    match node:
+        case Known():
+            return True
+        case Not(part=part):
+            return _takes_unknown_for_no(part)
+        case Logic(parts=parts):
+            return any(map(_takes_unknown_for_no, parts))
+        case _:
+            return False
 
 
 def _numbers(node: Node) -> set[int]:

@@ -59,6 +59,8 @@ class Fact:
     asked: Asked = "night"
     #: What the night takes a fact of the contact for: it plans contacts with the debtor.
     night: FactValue = None
+    #: What the gate takes it for where the asker does not say.
+    otherwise: FactValue = None
     moves: Moves | None = None
 
 
@@ -208,7 +210,8 @@ class Rule:
 
     Exactly one of `forbid`, `hours`, `cap`, `keep`, `within` is set. `scope` narrows whom it binds; `unless`
     is the exception to the default. For `hours`, the exception puts the hours agreed with the borrower in
-    the place of the rule's own. `conditions` holds the texts of when, forbid and unless as the pack has them.
+    the place of the rule's own; without it they can only narrow them. `conditions` holds the texts of when, forbid and
+    unless as the pack has them.
     """
 
     id: str

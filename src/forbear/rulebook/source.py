@@ -6,7 +6,7 @@ third value, so that the closure made of it is as fast as Python written by hand
 
 from dataclasses import dataclass
 
-from forbear.rulebook.language import Arith, ByLender, Compare, Const, FactRef, Logic, Node, Not, facts_read
+from forbear.rulebook.language import Arith, ByLender, Compare, Const, FactRef, Known, Logic, Node, Not, facts_read
 from forbear.rulebook.models import Vocabulary
 
 _CONTRARY = {"==": "!=", "!=": "==", "<": ">=", "<=": ">", ">": "<=", ">=": "<"}
@@ -29,6 +29,8 @@ def said(node: Node, vocabulary: Vocabulary) -> Said:
             return Said(repr(bool(value)), repr(not value), True)
         case FactRef(id=name):
             return Said(name, f"not {name}" if sure else f"{name} is False", sure)
+        case Known(fact=FactRef(id=name), value=value):
+            return Said(f"{name} is {value}", f"{name} is not {value}", True)
         case Not(part=part):
             inner = said(part, vocabulary)
             return Said(inner.false, inner.true, sure)

@@ -48,6 +48,9 @@ book = sa.Table(
     _required("allocation_order", Text, server_default="instalments_first"),
     # No file of it ever had the column respite_until, so it has not said that nobody is in a statutory respite.
     _required("respite_untold", sa.Boolean, server_default=sa.false()),
+    # The newest import whose file said that it holds every loan of the book: a loan that it lacks has left the book, as
+    # far as is known, until a newer file tells of it. NULL: no file said so.
+    sa.Column("whole_import_id", sa.BigInteger, sa.ForeignKey("import.id", use_alter=True)),
     # The rulebook by which the book was held to the ceilings on the yearly cost last; NULL: by none yet.
     sa.Column("held_sha256", Text),
 )
@@ -566,6 +569,9 @@ FACT_COLUMNS: tuple[sa.Column[object], ...] = (
     sa.Column("days_since_first_contact", sa.Integer),
     sa.Column("emails_episode", sa.Integer),
     sa.Column("events_conflict", sa.Boolean),
+    sa.Column("left_book", sa.Boolean),
+    sa.Column("demand_held", sa.Boolean),
+    sa.Column("days_since_payment", sa.Integer),
 )
 
 #: One decision for one account: the step, its lawful hours, the rules that spoke, the facts they read.
