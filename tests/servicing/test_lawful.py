@@ -266,4 +266,4 @@ def test_a_receipt_of_a_card_names_minimum_and_balance_apart() -> None:
 
 
 def test_night_and_statement_count_by_the_same_buckets() -> None:
-    assert [(b.id, b.least, b.most) for b in BUCKETS] == [(b.id, b.first, b.last) for b in MONTHLY.ladder]
+    assert [(b.least, b.most) for b in BUCKETS] == [(b.first, b.last) for b in MONTHLY.ladder]

@@ -163,7 +163,7 @@ def test_the_work_list_holds_each_contact_once_longest_past_due_first(
     [
         ("step=sms", "d.step = 'sms'"),
         ("bucket=1-30", "d.dpd BETWEEN 1 AND 30"),
-        ("bucket=181%2B", "d.dpd > 180"),
+        ("bucket=over-180", "d.dpd > 180"),
         ("jurisdiction=us", "d.jurisdiction = 'us'"),
         ("book={drawn}&bucket=current&step=reminder", "b.synthetic AND d.dpd = 0 AND d.step = 'reminder'"),
     ],

@@ -26,9 +26,12 @@ class Bucket:
 
 
 def _named(bucket: arrears.Bucket) -> Bucket:
-    if not bucket.last:
+    """A bucket of the ledger by a name, and by an id that an address can hold as it is."""
+    if bucket.first == 0:
         name = {"zh-Hans": "未逾期", "zh-Hant": "未逾期", "en": "current"}
-        return Bucket(bucket.id, bucket.first, bucket.last, name if bucket.first == 0 else _span(f"≥ {bucket.first}"))
+        return Bucket(bucket.id, 0, bucket.last, name)
+    if bucket.last is None:
+        return Bucket(f"over-{bucket.first - 1}", bucket.first, None, _span(f"> {bucket.first - 1}"))
     return Bucket(bucket.id, bucket.first, bucket.last, _span(f"{bucket.first}–{bucket.last}"))
 
 
