@@ -59,15 +59,17 @@ QUERIES = {
                a.book_id, a.product,
                CASE WHEN c.later = '[]' THEN c.ppm ELSE (
                    SELECT ppm FROM (SELECT c.opened_on AS since, c.ppm UNION ALL
-                                    SELECT (then ->> 0)::date, (then ->> 1)::bigint
-                                    FROM jsonb_array_elements(c.later) then) steps
+                                    SELECT (step ->> 0)::date, (step ->> 1)::bigint
+                                    FROM jsonb_array_elements(c.later) step) steps
                    WHERE since <= {{as_of}} ORDER BY since DESC LIMIT 1) END AS ceiling_ppm,
                coalesce(a.allocation_order, b.allocation_order) AS allocation_order,
-               EXISTS (SELECT FROM instalment i WHERE i.account_id = a.id AND i.removed_minor > 0) AS cut,
+               cut.account_id IS NOT NULL AS cut,
                {LEFT_BOOK} AS left_book
         FROM account a JOIN book b ON b.id = a.book_id
         LEFT JOIN import shown ON shown.id = a.import_id LEFT JOIN import whole ON whole.id = b.whole_import_id
         LEFT JOIN ceiling c ON c.book_id = a.book_id AND c.opened_on = a.opened_on AND c.product = a.product
+        LEFT JOIN (SELECT DISTINCT account_id FROM instalment
+                   WHERE removed_minor > 0 AND account_id >= {{lo}} AND account_id < {{hi}}) cut ON cut.account_id = a.id
         WHERE a.id >= {{lo}} AND a.id < {{hi}} AND a.opened_on <= {{as_of}} ORDER BY a.id""",
     "instalments": f"""
         SELECT account_id, n, due_on, principal_minor, interest_minor - removed_minor AS interest_minor FROM instalment
