@@ -172,7 +172,9 @@ def test_what_is_paid_is_off_the_minimum_by_as_much_and_a_freeze_adds_nothing_to
     assert fold(on, *late).minimum == 17_676
     assert [fold(on, *late, paid(on, part, "q")).minimum for part in (10_000, 17_376, 17_676)] == [7_676, 300, 0]
     # What a freeze charges before its day, and what has run by then, is the next statement's.
-    frozen = fold(on + timedelta(days=20), *late, Forborne("f", on + timedelta(days=20), date(2026, 6, 30), freezes=True))
+    frozen = fold(
+        on + timedelta(days=20), *late, Forborne("f", on + timedelta(days=20), date(2026, 6, 30), freezes=True)
+    )
     assert frozen.minimum == fold(on + timedelta(days=20), *late).minimum == 17_676
     assert sum(sum(debt.owed.values()) for debt in frozen.debts if debt.due or debt.n) == 17_676
 

@@ -69,7 +69,8 @@ QUERIES = {
         LEFT JOIN import shown ON shown.id = a.import_id LEFT JOIN import whole ON whole.id = b.whole_import_id
         LEFT JOIN ceiling c ON c.book_id = a.book_id AND c.opened_on = a.opened_on AND c.product = a.product
         LEFT JOIN (SELECT DISTINCT account_id FROM instalment
-                   WHERE removed_minor > 0 AND account_id >= {{lo}} AND account_id < {{hi}}) cut ON cut.account_id = a.id
+                   WHERE removed_minor > 0 AND account_id >= {{lo}} AND account_id < {{hi}}) cut
+            ON cut.account_id = a.id
         WHERE a.id >= {{lo}} AND a.id < {{hi}} AND a.opened_on <= {{as_of}} ORDER BY a.id""",
     "instalments": f"""
         SELECT account_id, n, due_on, principal_minor, interest_minor - removed_minor AS interest_minor FROM instalment

@@ -128,7 +128,9 @@ class _Writer:
             rows = []
             for n, each in enumerate(plan.lines, plan.first):
                 whole = each.amount + (plan.carried if n == plan.first else 0)
-                rows.append((to.count(n), to.day(each.due_on), *map(self.money, (each.principal, each.interest, whole))))
+                rows.append(
+                    (to.count(n), to.day(each.due_on), *map(self.money, (each.principal, each.interest, whole)))
+                )
             title = _("Plan agreed on %(day)s") if plan.reason is Reason.PLAN else _("Re-aged on %(day)s")
             notes = [
                 _("In the place of the contract's instalments: what was unpaid is due on these days instead."),
