@@ -198,7 +198,7 @@ def _print_summary(found: "Summary", lang: str) -> None:
         by_bucket = found.counts.get(step.id, {})
         figures = [sum(by_bucket.values()), *(by_bucket.get(bucket.id, 0) for bucket in BUCKETS)]
         table.add_row(step.name[lang], *(count(n) if n else "·" for n in figures))
-    if out.measure(table).maximum <= out.width:
+    if out.measure(table, options=out.options.update_width(1000)).maximum <= out.width:
         out.print(table)
         return
     # Too narrow for a column a bucket: a line each, so that no figure is cut.
