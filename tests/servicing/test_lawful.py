@@ -7,12 +7,13 @@ from typing import Any
 
 import psycopg
 import pytest
+from tests.conftest import write_book
 from typer.testing import CliRunner
 
 from forbear.cli import app
 from forbear.intake.services import import_book
 from forbear.ledger.arrears import MONTHLY
-from forbear.ledger.models import Charged, Forborne, Kind, Paid, Reason, WrittenOff
+from forbear.ledger.models import Charged, Forborne, Kind, Paid, Reason, Reversed, WrittenOff
 from forbear.locale import LANGUAGES
 from forbear.nightly.report import BUCKETS
 from forbear.nightly.run import nightly
@@ -145,6 +146,57 @@ def test_a_respite_that_ends_sooner_or_later_keeps_its_beginning(fresh_db: str, 
         )
         assert live == [(LAST - timedelta(days=60), str(until))]
     assert respite_rule(RULES, "gb", LAST) and not respite_rule(RULES, "cn", LAST)
+
+
+def test_a_respite_that_is_known_to_be_open_freezes_from_the_day_on_which_it_is_known(
+    fresh_db: str, asked: Asked, tmp_path: Path
+) -> None:
+    # A mental health crisis moratorium lasts as long as the treatment (SI 2020/1311 Part 3), longer than sixty days. On
+    # 1 March the record tells one through 31 August, so that 1 March is frozen, whatever sixty days before its end is.
+    picture = f"{BOOK}snapshot_on = 2026-03-01\n"
+    rows = "ref,zones,respite_until\nB1,Europe/London,2026-08-31\n"
+    folder = write_book(
+        tmp_path / "gb", picture.format(place="gb", lender="other", currency="GBP"), GB | {"borrowers": rows}
+    )
+    for _ in range(2):  # a picture of a later day moves nothing
+        assert import_book(folder, "forbear").bad == 0
+        assert asked("SELECT kind, value_on FROM account_event") == [("forborne", date(2026, 2, 28))]
+        write_book(folder, (folder / "book.toml").read_text().replace("2026-03-01", "2026-04-01"), {})
+    # The 500.00 past due since 10 February bear 18 days of penalty interest and no more.
+    (late,) = [each.line for each in told(fresh_db, date(2026, 6, 30)).charges if each.line.kind is Kind.PENALTY]
+    assert (late.end, late.amount) == (date(2026, 2, 28), 450)
+
+
+def test_a_respite_told_in_another_book_freezes_at_once_what_the_person_owes_here(
+    fresh_db: str, asked: Asked, tmp_path: Path
+) -> None:
+    # In a moratorium interest stops on each debt of the person's that is in it (SI 2020/1311 reg 7), whoever tells it.
+    key = "cd" * 32
+    told_of = f"ref,zones,respite_until,person_key\nB1,Europe/London,{{until}},{key}\n"
+    for name, until in (("one", ""), ("two", str(LAST))):
+        text = BOOK.format(place="gb", lender="other", currency="GBP").replace('"own"', f'"{name}"')
+        folder = write_book(tmp_path / name, text, GB | {"borrowers": told_of.format(until=until)})
+        assert import_book(folder, "forbear").bad == 0
+    frozen = asked("SELECT account_id, detail ->> 'until' FROM account_event ORDER BY 1")
+    assert frozen == [(1, str(LAST)), (2, str(LAST))]
+
+
+def test_what_the_law_gives_is_reversed_by_no_sender(fresh_db: str, asked: Asked, tmp_path: Path) -> None:
+    taken_in(tmp_path / "gb", "gb", "other", "GBP", **GB)
+    ((key,),) = asked("SELECT key FROM account_event")
+    with pytest.raises(ServicingError, match=r"gb\.respite\.freeze.*mend respite_until"):
+        posted(Reversed("R1", date(2026, 3, 1), key), date(2026, 3, 1))
+    # What the lender granted it may take back.
+    posted(Forborne("G1", date(2026, 4, 20), date(2026, 4, 30), freezes=True), date(2026, 4, 20))
+    posted(Reversed("R2", date(2026, 4, 21), "G1"), date(2026, 4, 21))
+
+
+def test_no_day_stands_among_the_frozen_ones_and_those_that_are_charged(fresh_db: str, tmp_path: Path) -> None:
+    taken_in(tmp_path / "gb", "gb", "other", "GBP", **GB)
+    page = words(fresh_db, LAST + timedelta(days=10))
+    # Sixty days through 10 April are frozen; penalty interest is of the ten days after it.
+    assert "Feb 10, 2026 – Apr 10, 2026" in page and "Apr 11, 2026 – Apr 20, 2026" in page
+    assert "Apr 10, 2026 – Apr 20, 2026" not in page
 
 
 def test_granted_a_freeze_means_what_it_says(fresh_db: str, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from forbear.ledger.cost import all_in_yearly
 from forbear.locale import N_
 from forbear.servicing.loan import LIVE
 from forbear.servicing.post import restate
+from forbear.servicing.repaid import ENDED
 
 _INCOMING = {
     "borrowers": ("borrower", BORROWER_COLUMNS, ""),
@@ -257,14 +258,14 @@ def _loans(connection: psycopg.Connection[Any], book_id: int, batch: Batch) -> l
         " (SELECT FROM borrower b WHERE b.book_id = %s AND b.ref = l.borrower_ref) RETURNING row_number",
         (book_id,),
     ).fetchall()
-    # Whether a debt was sold or written off here, the journal tells: no file opens it again, nor gives back what was
-    # sold. That a written-off one was paid off or sold meanwhile, a file may tell.
+    # Whether a debt was sold, written off or repaid early here, the journal tells: no file opens it again, nor gives
+    # back what was sold. That a written-off one was paid off or sold meanwhile, a file may tell.
     connection.execute(
         "UPDATE incoming_loans l SET status = a.status FROM account a JOIN account_event e ON e.account_id = a.id"
         " WHERE a.book_id = %s AND a.ref = l.ref AND l.status <> a.status"
         " AND (a.status = 'sold' AND e.kind = 'sold'"
-        "  OR a.status = 'charged_off' AND e.kind = 'written_off' AND l.status = 'open')"
-        f" AND {LIVE}",
+        "  OR a.status = 'charged_off' AND e.kind = 'written_off' AND l.status = 'open'"
+        f"  OR a.status = 'paid_off' AND l.status IN ('open', 'charged_off') AND {ENDED}) AND {LIVE}",
         (book_id,),
     )
     columns = (*(name for name in ACCOUNT_COLUMNS if name != "borrower_ref"), "import_id")

@@ -40,6 +40,14 @@ class Carried:
         """Whether an event is a payment that comes after all that happened, so that it can go on from here."""
         return isinstance(event, Paid) and _ordinal(place(event)) > tuple(self.last)
 
+    def may_end(self, amount: int) -> bool:
+        """Whether payments of so much in all may end the loan early (early.py): they reach its whole principal."""
+        claims, at = self.loan[-1], _KINDS.index(_PRINCIPAL)
+        if not self.ahead and all(due for _, _, _, _, _, due, *_ in claims):
+            return False
+        left = sum(each[3][at] for each in claims) + sum(principal for _, _, principal, *_ in self.ahead)
+        return bool(self.loan[0] + amount >= left)
+
 
 def replay(
     terms: Terms, schedule: Sequence[Instalment], events: Iterable[Event], as_of: date

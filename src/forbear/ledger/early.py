@@ -1,9 +1,11 @@
-"""Early repayment: what ends the loan on a day, and the schedule after a part is repaid early.
+"""Early repayment: what ends the loan on a day, whether payments did, and the schedule after a part is repaid early.
 
 Interest is owed for the time in which the money was lent, unless the contract says otherwise (China: Civil
-Code art. 677), so of the running period the part that has passed; nothing of later periods.
+Code art. 677), so of the running period the part that has passed; nothing of later periods. So what is paid beyond that
+pays nothing ahead: there is nothing more to come.
 """
 
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import date
 from typing import Literal
@@ -11,18 +13,24 @@ from typing import Literal
 from forbear.ledger.daycount import YEAR, units
 from forbear.ledger.models import (
     PPM,
+    ChargedBack,
     DayCount,
+    Disbursed,
+    Event,
     Instalment,
     Kind,
     LedgerError,
+    Paid,
     Product,
     Reason,
     Rescheduled,
+    Reversed,
     Terms,
+    Waived,
     half_up,
 )
 from forbear.ledger.products import schedule
-from forbear.ledger.state import Debt, State, frozen_days
+from forbear.ledger.state import Debt, State, fold, frozen_days, place
 
 
 def payoff(terms: Terms, state: State) -> int:
@@ -36,7 +44,7 @@ def running(terms: Terms, state: State) -> tuple[int, int]:
     coming = _to_come(state)
     if not coming or terms.product is Product.DAILY:  # a daily loan's interest is owed day by day already
         return 0, 0
-    start, end = _running_period(terms, state)
+    start, end = _running_period(state)
     # What is to come is less the frozen days of the whole period already (state.py): it runs on the others.
     frozen = frozen_days(state.freezes, start, state.as_of)
     passed = (state.as_of - start).days - frozen
@@ -78,7 +86,7 @@ def repay(key: str, terms: Terms, state: State, principal: int, then: Literal["s
         if made[0].principal + made[0].interest <= share:
             break
     if terms.day_count is DayCount.MONTHLY:  # the first new period is the rest of the running one, not a whole month
-        start, _ = _running_period(terms, state)
+        start, _ = _running_period(state)
         rest, whole = (coming[0].due_on - state.as_of).days, (coming[0].due_on - start).days
         first = replace(
             made[0], interest=half_up(made[0].interest * rest, whole), fee=half_up(made[0].fee * rest, whole)
@@ -87,9 +95,46 @@ def repay(key: str, terms: Terms, state: State, principal: int, then: Literal["s
     return _now(key, terms, state, principal, made)
 
 
-def _running_period(terms: Terms, state: State) -> tuple[date, date]:
-    past = [debt.due_on for debt in state.debts if debt.due and debt.n]
-    return max([terms.opened_on, *past]), _to_come(state)[0].due_on
+def ended(terms: Terms, schedule: Sequence[Instalment], events: Sequence[Event]) -> Rescheduled | None:
+    """The early repayment that the payments of a loan make of themselves, without a key; `by` is the payment's.
+
+    It is that of the first day at whose end nothing more is needed to end the loan, though instalments are to come;
+    None where there is no such day, or the loan ran to its end. A payment that was charged back makes none. Arguments
+    are those of `state.fold`, without an early repayment that follows of this; errors likewise.
+    """
+    back = {event.of for event in events if isinstance(event, ChargedBack | Reversed)}
+    kept = [event for event in events if event.key not in back and not isinstance(event, ChargedBack | Reversed)]
+    paid = sorted((event for event in kept if isinstance(event, Paid)), key=place)
+    for payment in _reaching(terms, schedule, kept, paid):
+        state = fold(terms, schedule, kept, payment.on)
+        if state.sold_on or not _to_come(state):
+            return None
+        if payoff(terms, state) == 0:
+            return replace(settle("", terms, state), by=payment.key)
+    return None
+
+
+def _reaching(
+    terms: Terms, schedule: Sequence[Instalment], events: Iterable[Event], paid: Sequence[Paid]
+) -> Iterable[Paid]:
+    """The last payment of each day by which enough was paid to be worth a fold: of it a loan may have ended early."""
+    others = [event for event in events if not isinstance(event, Paid | Disbursed)]
+    given = sum(event.amount for event in others if isinstance(event, Waived))
+    so_far = given
+    for k, payment in enumerate(paid):
+        so_far += payment.amount
+        if k + 1 < len(paid) and paid[k + 1].on == payment.on:
+            continue
+        # By the contract alone the interest that has fallen due is paid, too; other events may have moved it.
+        due = 0 if others else sum(line.interest + line.fee for line in schedule if line.due_on <= payment.on)
+        if so_far >= terms.principal + due:
+            yield payment
+
+
+def _running_period(state: State) -> tuple[date, date]:
+    """The period of what falls due next: since the instalment before it, or since the day of the plan."""
+    coming = _to_come(state)[0]
+    return coming.begun, coming.due_on
 
 
 def _to_come(state: State) -> list[Debt]:

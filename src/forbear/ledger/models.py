@@ -330,11 +330,13 @@ class Rescheduled(Event):
 
     Where the principal that is really unpaid differs from the schedule's (a payment of an earlier day may
     come to light), the last instalments give or take the difference. REAGE alone makes days past due
-    count anew; with any other reason they go on from the oldest instalment that was overdue.
+    count anew; with any other reason they go on from the oldest instalment that was overdue. by: the key of the
+    payment that ended the loan by it (early.py); empty where it was agreed.
     """
 
     schedule: tuple[Instalment, ...]
     reason: Reason
+    by: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,8 +58,8 @@ class Debt:
     """An instalment, or (n = 0) a charge of its own, with what is owed of it on the day asked about.
 
     aged_from: the day after which it is past due. due: it has fallen due; of an instalment to come only the
-    principal is owed, and `to_come` is the interest and the fee that will fall due with it. held_back: what the
-    ceiling keeps from being owed of the contract's late fee on that day.
+    principal is owed, and `to_come` is the interest and the fee that will fall due with it, which run from the end of
+    `begun` on. held_back: what the ceiling keeps from being owed of the contract's late fee on that day.
     """
 
     n: int
@@ -69,6 +69,7 @@ class Debt:
     owed: Mapping[Kind, int]
     to_come: Mapping[Kind, int]
     held_back: int = 0
+    begun: date = date.max
 
     @property
     def unpaid(self) -> int:
@@ -778,7 +779,7 @@ class Walked:
                     self.lines.append(line)
                     self._post_line(line)
             coming = dict(self._to_come(claim))
-            debts.append(Debt(claim.n, claim.due_on, claim.aged_from, claim.due, owed, coming, held_back))
+            debts.append(Debt(claim.n, claim.due_on, claim.aged_from, claim.due, owed, coming, held_back, claim.begun))
             if claim.unpaid_from is not None:
                 self.spans.append(Span(claim.aged_from, claim.unpaid_from, None))
         return State(

@@ -59,7 +59,8 @@ _READ = """
 def read(connection: psycopg.Connection[Any], sent: Sequence[tuple[int, Event]], as_of: date) -> dict[int, Going]:
     """The accounts, locked by the caller, that can go on with all that is sent to them: (account, event) each.
 
-    That is: new payments only, each after all that happened and no earlier than the day through which was posted.
+    That is: new payments only, each after all that happened and no earlier than the day through which was posted, and
+    in all too little to end the loan early.
     """
     by_account: dict[int, list[Event]] = defaultdict(list)
     for account_id, event in sent:
@@ -71,7 +72,8 @@ def read(connection: psycopg.Connection[Any], sent: Sequence[tuple[int, Event]],
         events = by_account[id_]
         start = Carried(_TERMS.validate_json(terms), *from_json(text))
         keys = {event.key for event in events}
-        if len(keys) == len(events) and all(_follows(start, event, as_of) for event in events):
+        follow = len(keys) == len(events) and all(_follows(start, event, as_of) for event in events)
+        if follow and not start.may_end(sum(event.amount for event in events if isinstance(event, Paid))):
             found[id_] = Going(id_, terms, start, booked_at, [], start)
     return found
 

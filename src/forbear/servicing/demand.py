@@ -5,8 +5,9 @@ each day on which a book's loans, or cards, were made, and what takes its place 
 it the ledger holds the penalty rate, the late fee beside it, a fee that is charged and the interest of a new schedule
 (ledger/state.py). The contract's schedule is held to it here (ledger/excess.py): `instalment.removed_minor` is what it
 takes off `interest_minor`. And a statutory respite in which nothing accrues: where the law of a book's place gives one,
-it becomes an event of each loan of the person, forbearance that freezes, with the rule's id. Journal, statement, night
-and gate all read these, so that they can't disagree.
+it becomes an event of each loan of the person, in whichever book, forbearance that freezes, with the rule's id.
+Journal, statement, night and gate all read these, so that they can't disagree. What a loan may demand decides whether
+its payments have ended it, which is looked at last (repaid.py).
 """
 
 from collections.abc import Sequence
@@ -25,6 +26,7 @@ from forbear.rulebook.cap import Steps, knows_respite, lowest_known, respite_rul
 from forbear.rulebook.models import Rule, at
 from forbear.servicing.loan import LIVE, Loan, read
 from forbear.servicing.post import restate
+from forbear.servicing.repaid import ENDED, MAYBE
 from forbear.store.engine import copy_connection
 from forbear.store.errors import one_line
 
@@ -46,7 +48,7 @@ def keep_lawful(rulebook: Rulebook) -> int:
             if other:
                 changed += hold_book(connection, book_id, rulebook)
             elif ids := _keep_respites(connection, book_id, None, rulebook):
-                _restate(connection, ids)
+                _restate(connection, ids, set())
                 changed += len(ids)
             connection.commit()
     return changed
@@ -73,21 +75,28 @@ def hold_loans(
 def _hold(connection: psycopg.Connection[Any], book_id: int, only: list[int] | None, rulebook: Rulebook) -> int:
     changed = _keep_ceilings(connection, book_id, only, rulebook)
     changed |= _keep_respites(connection, book_id, only, rulebook)
+    changed |= _keep_elsewhere(connection, book_id, rulebook)
     ids = only
     if ids is None:
         rows = connection.execute("SELECT id FROM account WHERE book_id = %s ORDER BY id", (book_id,))
         ids = [id_ for (id_,) in rows]
     for start in range(0, len(ids), _PART):
         changed.update(hold(connection, ids[start : start + _PART]))
-    _restate(connection, changed)
+    maybe = connection.execute(MAYBE, {"book": book_id, "only": only}).fetchall()
+    _restate(connection, changed, {id_ for (id_,) in maybe})
     return len(changed)
 
 
-def _restate(connection: psycopg.Connection[Any], ids: set[int]) -> None:
-    posted = connection.execute(
-        "SELECT DISTINCT account_id FROM account_state WHERE account_id = ANY(%s)", (sorted(ids),)
+def _restate(connection: psycopg.Connection[Any], changed: set[int], ended: set[int]) -> None:
+    """Restate what is in the journal of the changed accounts, or ended early, and those that may have ended early."""
+    rows = connection.execute(
+        "SELECT account_id FROM account_state WHERE account_id = ANY(%(ids)s)"
+        f" UNION SELECT e.account_id FROM account_event e WHERE e.account_id = ANY(%(ids)s) AND {ENDED}",
+        {"ids": sorted(changed)},
     )
-    restate(connection, [id_ for (id_,) in posted.fetchall()])
+    ids = sorted({id_ for (id_,) in rows} | ended)
+    for start in range(0, len(ids), _CHUNK):
+        restate(connection, ids[start : start + _CHUNK])
 
 
 # ---- ceilings ---------------------------------------------------------------------------------------
@@ -197,13 +206,15 @@ class _Given:
 
 
 _RESPITES = f"""
-    SELECT a.id, a.opened_on, p.until,
+    SELECT a.id, a.opened_on, p.until, p.known_on,
         (SELECT count(*) FROM account_event e WHERE e.account_id = a.id AND coalesce(e.detail ->> 'rule', '') <> ''),
         (SELECT jsonb_agg(jsonb_build_array(e.key, e.value_on, e.detail ->> 'until', e.detail ->> 'rule'))
          FROM account_event e WHERE e.account_id = a.id AND e.kind = 'forborne' AND {LIVE})
     FROM account a JOIN borrower b ON b.id = a.borrower_id,
-    LATERAL (SELECT max(o.respite_until) AS until FROM borrower o
-             WHERE coalesce(o.same_as, o.id) = coalesce(b.same_as, b.id)) p
+    LATERAL (SELECT o.respite_until AS until, min(i.taken_on) AS known_on
+             FROM borrower o LEFT JOIN import i ON i.id = o.import_id
+             WHERE coalesce(o.same_as, o.id) = coalesce(b.same_as, b.id) AND o.respite_until IS NOT NULL
+             GROUP BY 1 ORDER BY 1 DESC LIMIT 1) p
     WHERE a.book_id = %(book)s AND a.status NOT IN ('sold', 'paid_off')
         AND (%(only)s::bigint[] IS NULL OR a.id = ANY(%(only)s))
         AND coalesce(b.same_as, b.id) IN (SELECT coalesce(same_as, id) FROM borrower WHERE respite_until IS NOT NULL)"""
@@ -214,14 +225,15 @@ def _keep_respites(
 ) -> set[int]:
     """Make each statutory respite on record an event of the person's loans; the accounts that got or changed one.
 
-    The record tells a respite's last day alone. So it begins as many days before as the rule lets it last, unless it is
-    on file already: one whose end was moved keeps the beginning that was taken for it first.
+    The record tells a respite's last day alone. So it begins as many days before as the rule lets it last, and no later
+    than the day of the picture that tells it (a respite for a crisis lasts as long as that does), unless it is on file
+    already: one whose end was moved keeps the beginning that was taken for it first.
     """
     (place,) = connection.execute("SELECT jurisdiction FROM book WHERE id = %s", (book_id,)).fetchone() or ("",)
     if not knows_respite(rulebook, place):
         return set()
     rows = []
-    for id_, opened_on, until, known, live in connection.execute(_RESPITES, {"book": book_id, "only": only}):
+    for id_, opened_on, until, known_on, known, live in connection.execute(_RESPITES, {"book": book_id, "only": only}):
         rule = respite_rule(rulebook, place, until)
         if rule is None or until <= opened_on:
             continue
@@ -230,11 +242,13 @@ def _keep_respites(
             for key, on, end, by in live or ()
             if by == rule.id
         ]
-        if any(each.until == until for each in given):
+        # It was in force on the day of the picture that tells it, so that day is one of its days.
+        latest = max(known_on - timedelta(days=1), opened_on) if known_on else until
+        if any(each.until == until and each.on <= latest for each in given):
             continue
         on = max(until - timedelta(days=_days(rule, until)), opened_on)
-        moved = [each for each in given if each.until >= on and each.on < until]
-        on = min((each.on for each in moved), default=on)
+        moved = [each for each in given if each.until >= min(on, latest) and each.on < until]
+        on = min(min((each.on for each in moved), default=on), latest)
         for each in moved:
             gone = Reversed(f"{each.key}/moved", each.on, event_key(each.key))
             rows.append((id_, gone.key, "reversed", gone.on, Jsonb(dict(detail(gone)))))
@@ -245,6 +259,20 @@ def _keep_respites(
             "INSERT INTO account_event (account_id, key, kind, value_on, detail) VALUES (%s, %s, %s, %s, %s)", rows
         )
     return {row[0] for row in rows}
+
+
+def _keep_elsewhere(connection: psycopg.Connection[Any], book_id: int, rulebook: Rulebook) -> set[int]:
+    """`_keep_respites` for what the persons with a respite in a book owe in other books, from the same day on."""
+    others = connection.execute(
+        "SELECT a.book_id, array_agg(a.id) FROM account a JOIN borrower b ON b.id = a.borrower_id"
+        " WHERE a.book_id <> %(book)s AND coalesce(b.same_as, b.id) IN (SELECT coalesce(same_as, id) FROM borrower"
+        "  WHERE book_id = %(book)s AND respite_until IS NOT NULL) GROUP BY 1 ORDER BY 1",
+        {"book": book_id},
+    ).fetchall()
+    changed = set()
+    for other, ids in others:
+        changed |= _keep_respites(connection, other, ids, rulebook)
+    return changed
 
 
 def _days(rule: Rule, day: date) -> int:

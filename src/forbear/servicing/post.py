@@ -41,6 +41,7 @@ from forbear.locale import N_
 from forbear.servicing import carried as kept
 from forbear.servicing.errors import KeyUsed, ServicingError
 from forbear.servicing.loan import LIVE, Loan, no_schedule, read
+from forbear.servicing.repaid import follows
 from forbear.store import journal
 from forbear.store.errors import one_line
 from forbear.store.journal import Draft, Posted
@@ -138,20 +139,23 @@ def post(
 
 
 def restate(connection: psycopg.Connection[Any], account_ids: Iterable[int]) -> None:
-    """Bring the journal of accounts that are in it up to what is on file of them now. The caller commits.
+    """Bring accounts up to what is on file of them now: whether they ended early, and their journal, if they have one.
 
-    Raises ServicingError where what is on file can't be: the caller keeps nothing of it.
+    The caller commits. Raises ServicingError where what is on file can't be: the caller keeps nothing of it.
     """
     ids = sorted(account_ids)
     lock(connection, ids)
     loans = read(connection, ids)
     work = _Work(connection, loans)
     for loan in loans.values():
-        if loan.posted_to is None:
-            continue
         try:
-            work.add(loan, date.min, "restated", *_replay(loan, loan.posted_to))
+            grown, more = _grown(loan)
+            if loan.posted_to is not None:
+                work.add(grown, date.min, "restated", *_replay(grown, loan.posted_to))
+            work.events += more
         except LedgerError as error:
+            if loan.posted_to is None:  # what contradicts itself is a person's to see to
+                continue
             raise ServicingError(
                 N_("account %(id)s: %(why)s. Nothing of it was kept."), id=loan.id, why=_of_sender(error)
             ) from error
@@ -206,16 +210,25 @@ def _replayed(work: "_Work", loans: dict[int, Loan], posting: Posting, as_of: da
     known = event in loan.events
     if known and loan.posted_to is not None:
         return None
-    grown = loan if known else replace(loan, events=(*loan.events, event))
+    grown, more = _grown(loan if known else replace(loan, events=(*loan.events, event)))
     state, carried = _replay(grown, max(as_of, loan.posted_to or as_of))
     for refused in state.refused:
         if refused.key == event.key and not refused.lawful:
             raise ServicingError(_FROZEN if refused.frozen else _NO_ROOM, event=posting.event.key, on=event.on)
     if not known:
         work.events.append((posting, event))
-    stood = work.add(grown, _since(grown, event) if loan.posted_to else date.min, event.key, state, carried)
+    work.events += more
+    since = min(_since(grown, each) for each in (event, *(each for _, each in more)))
+    stood = work.add(grown, since if loan.posted_to else date.min, event.key, state, carried)
     loans[loan.id] = replace(grown, posted_to=state.as_of)
     return _receipt(posting, event, loan.booked_at, state, stood)
+
+
+def _grown(loan: Loan) -> tuple[Loan, list[tuple[Posting, Event]]]:
+    """A loan with what follows of its payments (repaid.py), and that as postings with the ledger's events."""
+    added = follows(loan)
+    postings = [(Posting(loan.id, replace(event, key=event_ref(event.key))), event) for event in added]
+    return (replace(loan, events=(*loan.events, *added)) if added else loan), postings
 
 
 _FROZEN = N_(
@@ -377,6 +390,27 @@ def _of_what(loan: Loan, event: Reversed | ChargedBack, name: str) -> Event:
             event=name,
             of=event.of,
         )
+    what = next(each for each in loan.events if each.key == of)
+    if isinstance(what, Forborne) and what.rule:
+        raise ServicingError(
+            N_(
+                "event %(event)s: %(of)s is a respite that the law gives (%(rule)s), so it can't be reversed. If its"
+                " last day is wrong, mend respite_until of the person's record and import it."
+            ),
+            event=name,
+            of=event.of,
+            rule=what.rule,
+        )
+    if isinstance(what, Rescheduled) and what.by:
+        raise ServicingError(
+            N_(
+                "event %(event)s: %(of)s follows of payment %(by)s, which covered all that ended the loan on its day,"
+                " so it can't be reversed alone. If that payment is wrong, reverse it."
+            ),
+            event=name,
+            of=event.of,
+            by=payment_ref(what.by),
+        )
     for other in loan.events:
         if isinstance(other, Reversed | ChargedBack) and other.of == of and other.key != event.key:
             raise ServicingError(
@@ -434,7 +468,7 @@ class _Work:
         for going in self._going.values():
             drafts += _onward(going)
             carried.append((going.id, going.terms, kept.text(going.now)))
-        if drafts or self._standings:
+        if drafts or self._standings or self.events:
             self._put(drafts, carried)
 
     def _compare(self, drafts: list[Draft], carried: list[tuple[int, str, str] | tuple[int, None, None]]) -> None:
@@ -476,12 +510,11 @@ class _Work:
         return found
 
     def _close_or_reopen(self) -> None:
-        """A status tells what the journal tells: a debt that is sold or written off is not open, until it is again."""
+        """A status tells what the journal tells: a debt sold, written off or repaid early is not open, until it is."""
         for posting, event in self.events:
-            if isinstance(event, Sold | WrittenOff):
-                sold = isinstance(event, Sold)
-                status = "sold" if sold else "charged_off"
-                self._connection.execute(_CLOSE, {"id": posting.account_id, "status": status, "sold": sold})
+            if closes := _closes(event):
+                status, of = closes
+                self._connection.execute(_CLOSE, {"id": posting.account_id, "status": status, "of": list(of)})
             elif isinstance(event, Reversed):
                 self._connection.execute(_REOPEN, {"id": posting.account_id, "of": event_ref(event.of)})
 
@@ -530,27 +563,39 @@ class _Work:
             self._connection.execute(_CARRY, (list(ids), "\n".join(terms), "\n".join(texts)))
 
 
-# A sale and a write-off keep the status of before: a reversal brings it back.
-_WRITE_OTHERS = """
+def _closes(event: Event) -> tuple[str, tuple[str, ...]] | None:
+    """The status that an event gives its account, and those in whose place it comes; None where it closes nothing."""
+    match event:
+        case Sold():
+            return "sold", ("open", "paid_off", "charged_off")
+        case WrittenOff():
+            return "charged_off", ("open",)
+        case Rescheduled(by=by) if by:
+            return "paid_off", ("open", "charged_off")
+    return None
+
+
+# What closes an account keeps the status of before: a reversal brings it back.
+_CLOSING = "(%(row)s.kind IN ('sold', 'written_off') OR coalesce(%(row)s.detail ->> 'by', '') <> '')"
+_WRITE_OTHERS = f"""
     INSERT INTO account_event (account_id, key, kind, value_on, detail)
-    SELECT r.account_id, r.key, r.kind, r."on", r.detail || CASE WHEN r.kind IN ('sold', 'written_off')
-        THEN jsonb_build_object('status_before', a.status) ELSE '{}' END
+    SELECT r.account_id, r.key, r.kind, r."on", r.detail || CASE WHEN {_CLOSING % {"row": "r"}}
+        THEN jsonb_build_object('status_before', a.status) ELSE '{{}}' END
     FROM jsonb_to_recordset(%s) AS r (account_id bigint, key text, kind text, "on" date, detail jsonb)
     JOIN account a ON a.id = r.account_id"""
 
-_CLOSE = (
-    "UPDATE account SET status = %(status)s WHERE id = %(id)s AND status <> 'sold' AND (%(sold)s OR status = 'open')"
-)
+_CLOSE = "UPDATE account SET status = %(status)s WHERE id = %(id)s AND status = ANY(%(of)s)"
 
 _REOPEN = f"""
     UPDATE account a SET status = coalesce(
         (SELECT CASE WHEN bool_or(e.kind = 'sold') THEN 'sold'
+                     WHEN bool_or(e.kind = 'rescheduled' AND {_CLOSING % {"row": "e"}}) THEN 'paid_off'
                      WHEN bool_or(e.kind = 'written_off') THEN 'charged_off' END
          FROM account_event e WHERE e.account_id = a.id AND {LIVE}),
         t.detail ->> 'status_before', 'open')
     FROM account_event t
-    WHERE a.id = %(id)s AND t.account_id = a.id AND t.key = %(of)s AND t.kind IN ('sold', 'written_off')
-        AND a.status IN ('sold', 'charged_off')"""
+    WHERE a.id = %(id)s AND t.account_id = a.id AND t.key = %(of)s AND {_CLOSING % {"row": "t"}}
+        AND (a.status IN ('sold', 'charged_off') OR a.status = 'paid_off' AND t.kind = 'rescheduled')"""
 
 _WRITE = """
     WITH paid AS (

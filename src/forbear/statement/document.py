@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -285,7 +285,8 @@ class _Writer:
         return Table("charges", _("Every charge"), head, rows, 1, False, notes)
 
     def days(self, line: Line) -> str:
-        return self.span(line.start, line.end)
+        """The days that a charge is for: one that runs begins the day after `start`, as a freeze begins and ends."""
+        return self.span(min(line.start + timedelta(days=1), line.end), line.end)
 
     def what(self, line: Line) -> str:
         _ = self.language.catalogue.gettext
