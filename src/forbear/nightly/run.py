@@ -80,7 +80,7 @@ QUERIES = {
         WHERE account_id >= {lo} AND account_id < {hi} AND paid_on <= {as_of}
           AND (taken_back_on IS NULL OR taken_back_on > {as_of})""",
     "contacts": """
-        SELECT account_id, at, step, outcome, to_whom = 'debtor' AS to_debtor FROM contact
+        SELECT account_id, at, step, outcome, to_whom = 'debtor' AS to_debtor, purpose FROM contact
         WHERE account_id >= {lo} AND account_id < {hi} AND at < {as_of} + interval '2 days'""",
 }
 #: The same for the borrowers, by their own ids.
