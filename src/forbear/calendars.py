@@ -14,7 +14,7 @@ from datetime import date, timedelta
 import chinese_calendar
 import holidays
 
-from forbear.errors import CalendarUnknown
+from forbear.errors import CalendarUnknown, WordedError
 from forbear.locale import N_
 
 _SATURDAY = 5
@@ -35,12 +35,19 @@ Calendars = Mapping[tuple[str, int], Calendar]
 
 
 def read_calendar(content: bytes) -> tuple[int, Calendar]:
-    """A year's calendar in the JSON of holiday-cn: {year, days: [{date, isOffDay}]}. Raises ValueError, KeyError."""
+    """A year's calendar in the JSON of holiday-cn: {year, days: [{date, isOffDay}]}.
+
+    Raises ValueError, KeyError, WordedError.
+    """
     data = json.loads(content)
     days = [(date.fromisoformat(each["date"]), bool(each["isOffDay"])) for each in data["days"]]
     year, off_days = int(data["year"]), frozenset(day for day, off in days if off)
     if sum(day.year == year for day in off_days) < _FEWEST_DAYS_OFF:
-        raise ValueError(f"fewer than {_FEWEST_DAYS_OFF} days off of {year} are listed: it is no whole year")
+        raise WordedError(
+            N_("lists fewer than %(least)s days off of %(year)s: it is no whole year. Take the published file."),
+            least=_FEWEST_DAYS_OFF,
+            year=year,
+        )
     return year, Calendar(off_days, frozenset(day for day, off in days if not off))
 
 

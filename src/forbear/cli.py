@@ -198,7 +198,19 @@ def _print_summary(found: "Summary", lang: str) -> None:
         by_bucket = found.counts.get(step.id, {})
         figures = [sum(by_bucket.values()), *(by_bucket.get(bucket.id, 0) for bucket in BUCKETS)]
         table.add_row(step.name[lang], *(count(n) if n else "·" for n in figures))
-    out.print(table)
+    if out.measure(table, options=out.options.update_width(1000)).maximum <= out.width:
+        out.print(table)
+        return
+    # Too narrow for a column a bucket: a line each, so that no figure is cut.
+    lines = Table(_("Next step"), _("Days past due"), title=table.title, title_justify="left")
+    lines.add_column(_("Accounts"), justify="right")
+    for step in rulebook().vocabulary.steps.values():
+        name = step.name[lang]
+        for bucket in BUCKETS:
+            if n := found.counts.get(step.id, {}).get(bucket.id):
+                lines.add_row(name, bucket.name[lang], count(n))
+                name = ""
+    out.print(lines)
 
 
 def _print_explanation(found: "Explanation", lang: str) -> None:

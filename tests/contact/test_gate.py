@@ -984,18 +984,18 @@ def test_a_notice_given_to_the_guarantor_announces_no_visit_to_the_debtor(
     ("at", "agreed", "appointed", "granted"),
     [
         ("12:00", None, False, True),
-        ("20:00", None, True, False),  # no hour was agreed
-        ("20:00", (19, 21), True, True),
-        ("20:00", (19, 21), False, False),  # hours of contact were agreed, this visit was not
+        ("19:30", None, True, False),  # no hour was agreed
+        ("19:30", (19, 21), True, True),
+        ("19:30", (19, 21), False, False),  # hours of contact were agreed, this visit was not
         ("18:00", (19, 21), True, False),  # another hour was agreed
-        ("06:30", (6, 8), True, False),  # never before seven
-        ("22:30", (20, 24), True, False),
+        ("07:30", (7, 9), True, False),  # by daylight, whatever was agreed
+        ("20:00", (19, 21), True, False),
     ],
 )
-def test_a_visit_at_an_agreed_hour_is_permitted_within_the_outer_hours(
+def test_a_visit_at_an_agreed_hour_is_permitted_by_daylight(
     store: Any, book: Rulebook, wanted: Wanted, at: str, agreed: tuple[int, int] | None, appointed: bool, granted: bool
 ) -> None:
-    # GB/T 45251-2025: none from 22:00 to 08:00 where no other time was agreed; house rules 6.1, 6.3 and 6.4.
+    # GB/T 45251-2025: none from 22:00 to 08:00 where no other time was agreed; house rules 6.1, 6.4 and 6.5.
     hours = {"agreed_from_min": agreed[0] * 60, "agreed_to_min": agreed[1] * 60} if agreed else {}
     loan = _visitable(store, **hours)
     store.clock(f"2026-06-30T{at}:00+08:00")

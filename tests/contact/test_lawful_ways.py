@@ -230,9 +230,9 @@ def test_what_the_law_demands_or_the_borrower_asked_goes_out_where_collecting_is
     assert against(answer) >= collecting and not answer.granted
     answer = ask(book, asked_for(wanted, loan, "letter", purpose, message_validates=True))
     assert against(answer) == set() and answer.granted
-    # It is written, and to nobody outside of the debt: house rules 7.16 and 7.17.
+    # It is written, and to nobody outside of the debt: house rules 7.16 and 7.13.
     assert "policy.written-only" in against(ask(book, asked_for(wanted, loan, "call", purpose)))
-    assert "policy.notice-to-whom" in against(
+    assert "policy.others-only-if-lost" in against(
         ask(book, asked_for(wanted, loan, "letter", purpose, to_whom="third_party"))
     )
 
@@ -242,7 +242,7 @@ def test_a_contact_that_does_not_say_what_it_is_for_is_collecting(store: Any, bo
     assert "policy.dispute" in answer.spoke["forbids"] and answer.facts["purpose"] == "collect"
 
 
-@pytest.mark.parametrize(("incapable", "lost"), [(False, True), (True, True)])
+@pytest.mark.parametrize(("incapable", "lost"), [(False, True), (True, True), (True, False)])
 def test_a_contact_person_may_be_asked_where_the_debtor_is_lost_dead_or_incapable(
     store: Any, book: Rulebook, wanted: Wanted, incapable: bool, lost: bool
 ) -> None:

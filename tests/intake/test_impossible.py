@@ -138,15 +138,33 @@ def test_a_schedule_that_moves_as_a_whole_is_taken_in(fresh_db: str, tmp_path: P
     [
         {"loans": LOANS.replace("1000.00", "0.00"), "instalments": OWN["instalments"].replace("500.00", "0.00")},
         {"loans": LOANS.replace("instalment,open", "card,open")},
-        {"instalments": OWN["instalments"].replace("15.00", "150.00")},
-        {"loans": LOANS.replace("2026-01-10", "2026-02-09")},
     ],
 )
 def test_no_way_round_the_cap_makes_a_contact(fresh_db: str, tmp_path: Path, changed: dict[str, str]) -> None:
-    # Given a loan whose yearly cost can't be told (nothing was lent, or it is called a card), or is above the 24% of
-    # 金规〔2025〕9号 (dear instalments, or the same ones after a day), then nothing is demanded.
+    # Given a loan whose yearly cost can't be told (nothing was lent, or it is called a card), then nothing is demanded.
     sent(tmp_path / "b", DAY, **(WORKED | changed))
     assert step(fresh_db) == "none"
+
+
+@pytest.mark.parametrize(
+    ("changed", "demanded"),
+    [
+        # 528.41 / 1.02 + 501.42 / 1.02² = 1,000.00
+        ({"instalments": OWN["instalments"].replace("15.00", "150.00")}, [528_41, 501_42]),
+        ({"loans": LOANS.replace("2026-01-10", "2026-02-09")}, [506_49, 503_24]),
+    ],
+)
+def test_above_the_cap_no_more_is_demanded_than_lies_within_it(
+    fresh_db: str, tmp_path: Path, changed: dict[str, str], demanded: list[int]
+) -> None:
+    # Given a loan above the 24% of 金规〔2025〕9号 (dear instalments, or the same ones after a day), then what its
+    # ceiling removes is not demanded, and the rest is: both instalments are cut by one factor.
+    sent(tmp_path / "b", DAY, **(WORKED | changed))
+    assert step(fresh_db) == "sms"
+    with psycopg.connect(fresh_db) as connection:
+        lawful = "SELECT principal_minor + interest_minor - removed_minor FROM instalment ORDER BY n"
+        assert [minor for (minor,) in connection.execute(lawful)] == demanded
+        assert connection.execute("SELECT arrears, demand_held FROM decision").fetchall() == [(demanded[0], True)]
 
 
 # ---- days that can't be -----------------------------------------------------------------------------

@@ -165,6 +165,20 @@ def test_a_minimum_that_is_missed_is_past_due_from_the_next_day_and_costs_a_late
     assert fold(date(2026, 5, 30), paid(DUE, 4_000), paid(date(2026, 5, 20), 17_376, "q")).dpd == 0
 
 
+def test_what_is_paid_is_off_the_minimum_by_as_much_and_a_freeze_adds_nothing_to_it() -> None:
+    # 173.76 are the demands and 3.00 the late fee, which a payment settles first, but not twice.
+    late = (paid(DUE, 4_000),)
+    on = MAY + timedelta(days=1)
+    assert fold(on, *late).minimum == 17_676
+    assert [fold(on, *late, paid(on, part, "q")).minimum for part in (10_000, 17_376, 17_676)] == [7_676, 300, 0]
+    # What a freeze charges before its day, and what has run by then, is the next statement's.
+    frozen = fold(
+        on + timedelta(days=20), *late, Forborne("f", on + timedelta(days=20), date(2026, 6, 30), freezes=True)
+    )
+    assert frozen.minimum == fold(on + timedelta(days=20), *late).minimum == 17_676
+    assert sum(sum(debt.owed.values()) for debt in frozen.debts if debt.due or debt.n) == 17_676
+
+
 def test_a_missed_minimum_paid_later_ends_the_arrears_at_once() -> None:
     found = fold(date(2026, 5, 2), paid(DUE, 4_000), paid(date(2026, 5, 2), 6_000, "q"))
     assert (found.dpd, found.arrears) == (0, 0)

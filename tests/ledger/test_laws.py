@@ -306,6 +306,8 @@ def test_a_card_demands_no_more_than_is_owed_and_charges_no_more_than_is_lawful(
     assert isinstance(terms, CardTerms) and isinstance(found, CardState)
     assert 0 <= found.arrears <= found.due <= found.outstanding <= found.payoff + found.credit
     assert found.minimum <= found.outstanding and all(s.minimum <= s.balance for s in found.statements)
+    # The minimum is what its parts come to, wherever it is told.
+    assert found.minimum == sum(sum(debt.owed.values()) for debt in found.debts if debt.due or debt.n)
     # Days past due and arrears say the same.
     assert bool(found.dpd) == bool(found.arrears)
     for line in found.lines:

@@ -275,6 +275,10 @@ def test_the_lines_of_a_plan_tell_its_terms_formula_and_days(loan: None, fresh_d
     page = words(fresh_db, due)
     assert "Plan agreed on Mar 20, 2026" in page and "× 18% × 31/365" in page and "the plan of Mar 20, 2026" in page
     assert all("Plan" not in words(fresh_db, due, tag) for tag in ("zh-Hans", "zh-Hant"))
+    # What is printed for the first day is what falls due on it: with the interest that was unpaid before.
+    first = plan.lines[0].amount + plan.carried
+    assert plan.carried > 0 and f"{first / 100:,.2f}" in page
+    assert posted(Paid("P9", due, first), due).standing.arrears == 0
 
 
 def test_a_fee_above_the_ceiling_is_owed_in_part_and_one_without_room_refused(loan: None, fresh_db: str) -> None:

@@ -190,6 +190,15 @@ def test_pages_of_the_list_leave_nothing_out(
     assert len(found) == 7 and set(found) == set(ids(*asked))
 
 
+def test_where_the_borrower_s_day_has_begun_before_the_gate_s_it_is_shown(
+    store: Any, book: Rulebook, wanted: Wanted, reader: TestClient
+) -> None:
+    # Given a request at half past one in the morning in China, which is the evening before by UTC.
+    store.clock("2026-07-01T01:30:00+08:00")
+    early = ask(book, wanted(store.lend()))
+    assert listed(reader, "/requests") == ids(early)
+
+
 def test_without_a_choice_the_gate_s_own_day_is_shown(
     store: Any, law: Rulebook, wanted: Wanted, reader: TestClient
 ) -> None:

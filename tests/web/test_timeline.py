@@ -105,3 +105,16 @@ def test_what_happened_is_told_in_the_readers_language(book: Path, reader: TestC
     known = {"CN", *(key for _, key, *_ in LIFE)}
     for line in (*page, *lines):
         assert set(re.findall(r"[A-Za-z]\w+", line)) <= known, line
+
+
+def test_where_a_plan_took_the_place_of_instalments_its_days_are_told(book: Path, reader: TestClient) -> None:  # noqa: F811
+    # Given 10 February unpaid and a plan of 20 February in three lines, then 10 March is no due date any more.
+    def due() -> set[str]:
+        html = reader.get("/accounts/1", headers={"Accept-Language": "en"}).text
+        found = re.findall(r'<li class="due">(.*?)</li>', html, re.DOTALL)
+        return set(re.findall(r"\w+ \d+, 2026", " ".join(found)))
+
+    assert due() == {"Feb 10, 2026", "Mar 10, 2026"}
+    on = date(2026, 2, 20)
+    post_one(Posting(1, rescheduled(1, "A1", on, date(2026, 3, 25), 3, Reason.PLAN)), on)
+    assert due() == {"Feb 10, 2026", "Mar 25, 2026", "Apr 25, 2026", "May 25, 2026"}

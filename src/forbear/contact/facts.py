@@ -9,10 +9,12 @@ from typing import NamedTuple
 from forbear.calendars import public_holiday
 from forbear.contact.models import (
     CALLS,
+    COLLECT,
     CONNECTED,
     CONVERSED,
     HEARD,
     MADE,
+    NOTICES,
     OF_LOAN,
     OTHERS,
     OWED,
@@ -21,7 +23,7 @@ from forbear.contact.models import (
     Loan,
     Record,
 )
-from forbear.ledger.filed import Stood, stood
+from forbear.ledger.filed import CARD, Stood, stood
 from forbear.ledger.models import LedgerError
 from forbear.ledger.position import HORIZON_DAYS, Position, Standing, position, settled, standing
 from forbear.rulebook.book import Rulebook
@@ -40,7 +42,7 @@ STILL = frozenset(
         "dispute_open", "unreachable", "workplace_forbidden", "opted_out_sms", "vulnerable", "sms_episode",
         "calls_episode", "letters_episode", "plan_offers_episode", "emails_episode", "tries_made_episode",
         "letters_made_episode", "plan_offers_made_episode", "days_since_first_contact", "rows_waiting",
-        "events_conflict", "penalty_rate_ppm", "left_book", "demand_held",
+        "events_conflict", "penalty_rate_ppm", "left_book", "demand_held", "collection_ended",
     }
 )  # fmt: skip
 _EPOCH = date(1970, 1, 1).toordinal()
@@ -148,9 +150,11 @@ def facts_by_day(
             facts["days_since_first_contact"] = None  # there may have been one before those on record
         if charges or law.reads_owed:
             facts["owed"] = _whole(asked, day, apart).owed if owes and asked.schedule else 0
+        # What is not on record as asked may have been asked all the same: a person finds out.
+        facts["answer_due"] = bool(facts["dispute_open"] or facts["hardship_open"]) or None
         facts.update(given)
-        # The record's word goes before the asker's: it can't tell one such person from another of the same kind.
-        if given.get("to_whom") in OTHERS and _asked_before(record, given["to_whom"], day):
+        # The record's word goes before the asker's: it can't tell one such person from another.
+        if given.get("to_whom") in OTHERS and _asked_before(record, day):
             facts["third_party_before"] = True
         return facts
 
@@ -180,26 +184,39 @@ def _of_loan(
     ppm = None if cap is None else cap.ppm
     ceiling, cost = loan.late.ceiling_on(day), loan.plain["all_in_ppm"]
     cheap = isinstance(cost, int) and ppm is not None and cost <= ppm
+    # A card has no schedule to be cut: the ledger holds its charges to the ceiling as they arise.
+    held = loan.cut or cheap or loan.product == CARD
     granted = apart.get(loan.account_id)
     law = setting(book, loan.jurisdiction, day)
+    # Whoever asks, the law must be known for whom the book names too: no asker makes it known.
+    known = {law.known(loan.lender_type, each) for each in (loan.collector, collector)}
     last = max((on for on, _ in _paid(loan, day)), default=None)
     return {
         # Where the borrower's country is not the book's, it is not known whose law binds.
-        "law_known": loan.country in (None, loan.jurisdiction) and law.known(loan.lender_type, collector),
+        "law_known": loan.country in (None, loan.jurisdiction) and False not in known and (None not in known or None),
         "cap_exists": cap is not None and cap.exists,
         "cap_ppm": ppm,
-        "demand_held": ppm is not None and ceiling is not None and ceiling <= ppm and (loan.cut or cheap),
+        "demand_held": ppm is not None and ceiling is not None and ceiling <= ppm and held,
         "dpd": at.dpd if loan.status in OWED else 0,
         "arrears": at.arrears if loan.status in OWED else 0,
         "plan_active": _still(loan, "plan_until", day) or _through(granted.plan_until if granted else None, day),
         "days_since_payment": book.vocabulary.never if last is None else (day - last).days,
+        "collection_ended": _ended(loan, day),
     }
 
 
-def _asked_before(record: Record, whom: FactValue, day: date) -> bool:
-    """Was such a person contacted before about any loan of the debtor's?"""
+def _asked_before(record: Record, day: date) -> bool:
+    """Was anybody outside of the debt contacted before about any loan of the debtor's, by whatever word?"""
     ends = (day.toordinal() - _EPOCH + 2) * _DAY_SECONDS  # by any clock, as the night reads it
-    return any(t.to_whom == whom and t.second < ends for loan in record.loans for t in loan.touches)
+    return any(t.to_whom in OTHERS and t.second < ends for loan in record.loans for t in loan.touches)
+
+
+def _ended(loan: Loan, day: date) -> bool:
+    """Was it said, by `day`, that collecting this loan ends?"""
+    told = [t.second for t in loan.touches if t.purpose == "end_of_collection" and t.outcome != "failed"]
+    local = place(loan.zones, day) if told else None
+    shift = local.earliest_date * 60 if local else 0
+    return any((second + shift) // _DAY_SECONDS + _EPOCH <= day.toordinal() for second in told)
 
 
 def _kept_up(record: Record) -> frozenset[int]:
@@ -349,7 +366,7 @@ def _counts(record: Record, episode: date | None, day: date, never: int) -> dict
     today = day.toordinal() - _EPOCH
     begun = episode.toordinal() - _EPOCH if episode is not None else today + 1
     connected_today = contacts_7d = calls_7d = conversations_7d = sms = calls = letters = offers = emails = 0
-    tries_made = letters_made = offers_made = 0
+    tries_made = letters_made = offers_made = notices_today = notices_7d = 0
     noticed: int | None = None
     heard: int | None = None
     newest: dict[str, int] = {}
@@ -365,6 +382,8 @@ def _counts(record: Record, episode: date | None, day: date, never: int) -> dict
             in_week, call = today - on < 7, touch.step in CALLS
             connected_today += call and on == today and touch.outcome in CONNECTED
             contacts_7d += in_week
+            notices_today += on == today and touch.purpose in NOTICES
+            notices_7d += in_week and touch.purpose in NOTICES
             last = on if last is None else max(last, on)
             if loan is not record.asked:
                 continue
@@ -379,7 +398,7 @@ def _counts(record: Record, episode: date | None, day: date, never: int) -> dict
                 letters += touch.step == "letter"
                 offers += touch.step == "plan_offer"
                 emails += touch.step == "email"
-            if first > begun and touch.outcome in MADE and touch.to_whom == "debtor":
+            if first > begun and touch.outcome in MADE and touch.to_whom == "debtor" and touch.purpose == COLLECT:
                 tries_made += touch.step in TRIES
                 letters_made += touch.step == "letter"
                 offers_made += touch.step == "plan_offer"
@@ -393,6 +412,8 @@ def _counts(record: Record, episode: date | None, day: date, never: int) -> dict
     return {
         "connected_today": connected_today,
         "contacts_7d": contacts_7d,
+        "notices_today": notices_today,
+        "notices_7d": notices_7d,
         "tries_made_episode": tries_made,
         "letters_made_episode": letters_made,
         "plan_offers_made_episode": offers_made,

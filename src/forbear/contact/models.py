@@ -30,6 +30,9 @@ MADE = ("connected", "conversation", "no_answer", "delivered")
 TRIES = ("sms", "call")
 #: Those outside of the debt, who are asked where the debtor is; the record tells them apart by these words alone.
 OTHERS = frozenset(("contact_person", "employer", "third_party"))
+#: What a contact is for that does not say; and those that do not press: what the law demands, what was asked, the end.
+COLLECT = "collect"
+NOTICES = ("required_notice", "answer", "end_of_collection")
 #: Loans of which something is owed: a write-off does not end the debt.
 OWED = ("open", "charged_off")
 #: Facts of a loan that are its own, whoever owes it and whatever was done about it. A loan that a rule on these alone
@@ -38,6 +41,7 @@ OF_LOAN = frozenset(
     {
         "status", "lender_type", "collector", "dispute_open", "all_in_ppm", "cap_exists", "cap_ppm", "penalty_rate_ppm",
         "demand_held", "left_book", "plan_active", "dpd", "arrears", "days_since_payment", "law_known",
+        "collection_ended",
     }
 )  # fmt: skip
 #: Steps that send a text: a permission is for one text only.
@@ -162,13 +166,15 @@ class Decision:
 class Touch(NamedTuple):
     """One contact on record, or a permission that may still become one. `second` since 1970-01-01 UTC.
 
-    to_whom: All contacts count against the limits; only those with the debtor open a harsher step.
+    All contacts count against the limits; only those made with the debtor (`to_whom`) to collect (`purpose`) open a
+    harsher step.
     """
 
     second: int
     step: str
     outcome: str
     to_whom: str = "debtor"
+    purpose: str = COLLECT
 
 
 class Apart(NamedTuple):

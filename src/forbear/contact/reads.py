@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from datetime import UTC, date
 from typing import Any
 
-from forbear.contact.models import PENDING, Apart, Loan, Record, Touch
+from forbear.contact.models import COLLECT, PENDING, Apart, Loan, Record, Touch
 from forbear.ledger.filed import CARD, CEILING, card_terms_of, events_of, late_of, terms_of
 from forbear.ledger.models import Instalment, Late, Terms
 from forbear.rulebook.models import Hours
@@ -49,6 +49,9 @@ COUNTRY = """CASE WHEN octet_length(left(b.place, 2)) = 2 AND substr(b.place, 3,
 LEFT_BOOK = """CASE WHEN whole.id IS NULL OR (shown.taken_on, shown.id) >= (whole.taken_on, whole.id)
             THEN false END"""
 
+#: What a contact of gate_request is for.
+PURPOSE = f"coalesce(given ->> 'purpose', '{COLLECT}')"
+
 #: What holds for a person as soon as one record says so: the law protects the person, not the row of a book.
 OF_PERSON = (
     "stop_contact", "attorney", "bankrupt", "incapable", "unreachable", "workplace_forbidden", "opted_out_sms",
@@ -82,6 +85,7 @@ GATHER = f"""
         coalesce(a.allocation_order, k.allocation_order),
         b.agreed_from_min, b.agreed_to_min,
         i.due, i.principal, i.interest, p.days, p.amounts, p.back, c.seconds, c.steps, c.outcomes, c.to_whom,
+        c.purposes,
         (SELECT jsonb_build_array(k.currency, a.product, coalesce(a.annual_rate_ppm, 0),
                 EXISTS (SELECT FROM instalment WHERE account_id = a.id AND removed_minor > 0),
                 (SELECT jsonb_agg(jsonb_build_array(ref, paid_on, amount_minor)) FROM payment WHERE account_id = a.id),
@@ -118,10 +122,10 @@ GATHER = f"""
         FROM payment WHERE account_id = a.id) p
     CROSS JOIN LATERAL (
         SELECT array_agg(floor(date_part('epoch', at))::bigint) AS seconds, array_agg(step) AS steps,
-               array_agg(outcome) AS outcomes, array_agg(to_whom) AS to_whom
-        FROM (SELECT at, step, outcome, to_whom FROM contact WHERE account_id = a.id
+               array_agg(outcome) AS outcomes, array_agg(to_whom) AS to_whom, array_agg(purpose) AS purposes
+        FROM (SELECT at, step, outcome, to_whom, purpose FROM contact WHERE account_id = a.id
               UNION ALL
-              SELECT requested_at, step, '{PENDING}', given ->> 'to_whom' FROM gate_request
+              SELECT requested_at, step, '{PENDING}', given ->> 'to_whom', {PURPOSE} FROM gate_request
               WHERE account_id = a.id AND expires_at > clock.at AND used_at IS NULL AND voided_at IS NULL
                   AND id IS DISTINCT FROM %(mine)s::uuid) made) c
     WHERE one.id = %(account_id)s"""
@@ -136,7 +140,7 @@ GATHER_AT = GATHER.replace("gate_now()", "coalesce(%(at)s::timestamptz, gate_now
 GATHER_MANY = GATHER.replace("= %(account_id)s", "= ANY(%(account_ids)s::bigint[])")
 
 #: The columns of GATHER that are the person's: what their records say goes for all of them.
-_WHO = slice(33, 36 + len(OF_PERSON) + len(DAYS_OF_PERSON))
+_WHO = slice(34, 37 + len(OF_PERSON) + len(DAYS_OF_PERSON))
 _AGREED, _CONSENT = 20, _WHO.stop + _PLAIN.index("sms_consent")
 _EPOCH = date(1970, 1, 1).toordinal()
 
@@ -200,7 +204,7 @@ _NAMES = (*_PLAIN, *_PLAIN_OF_ACCOUNT, *_DAYS_OF_ACCOUNT, "left_book", "cut")
 def _loan(row: tuple[Any, ...], who: tuple[Any, ...], waits: bool, agreed: Hours | None, refused: bool) -> Loan:
     (_, _, _, _, account_id, jurisdiction, lender_type, collector, history_from, recorded_until, _, status, opened_on,
      rate, fee, fee_ppm, grace, ceiling, product, order, agreed_from, _, due, principal, interest, paid_on,
-     amounts, back, seconds, steps, outcomes, to_whom, more) = row[: _WHO.start]  # fmt: skip
+     amounts, back, seconds, steps, outcomes, to_whom, purposes, more) = row[: _WHO.start]  # fmt: skip
     zones, country, respite_untold, *of_person = who
     plain = dict(zip(_NAMES_OF_PERSON, of_person, strict=True))
     plain.update(zip(_NAMES, row[_WHO.stop :], strict=True))
@@ -236,7 +240,7 @@ def _loan(row: tuple[Any, ...], who: tuple[Any, ...], waits: bool, agreed: Hours
                 for on, amount, until in zip(paid_on or (), amounts or (), back or (), strict=True)
             ]
         ),
-        tuple(map(Touch, seconds or (), steps or (), outcomes or (), to_whom or ())),
+        tuple(map(Touch, seconds or (), steps or (), outcomes or (), to_whom or (), purposes or ())),
         None
         if more is None
         else _apart(more, opened_on, late, order, schedule, (jurisdiction, lender_type) == ("cn", "bank")),
@@ -321,9 +325,9 @@ USE = f"""
         WHERE id = %(id)s AND used_at IS NULL AND voided_at IS NULL AND expires_at > clock.at
             AND granted_at <= clock.at
         RETURNING id, account_id, step, agency, used_at)
-    INSERT INTO contact (account_id, ref, at, step, outcome, agency, permission_id, to_whom)
+    INSERT INTO contact (account_id, ref, at, step, outcome, agency, permission_id, to_whom, purpose)
     SELECT used.account_id, 'gate:' || id, used.used_at, used.step, '{PENDING}', used.agency, id,
-           asked.given ->> 'to_whom'
+           asked.given ->> 'to_whom', {PURPOSE}
     FROM used JOIN gate_request asked USING (id)
     RETURNING account_id, step, at"""
 

@@ -154,6 +154,8 @@ class _Card(Walked):
         self.made: list[Statement] = []
         #: The minimums, each as far as it goes beyond what was demanded before it.
         self.demands: list[Claim] = []
+        #: The late fees and costs of the newest statement, which its minimum asks for beside the demands.
+        self.beside = Claim(0, date.max, date.max, {Kind.PRINCIPAL: 0}, {})
         #: What payments met of which demand, the latest last (None: of none), as `settled` has the debts.
         self.met: list[tuple[Claim | None, int]] = []
         self.to_pass: Statement | None = None
@@ -227,6 +229,7 @@ class _Card(Walked):
         own = max(min(share + overdue, principal) + charges - demanded, 0)
         due_on = day + timedelta(days=terms.due_days)
         self.demands.append(Claim(n, due_on, due_on, {Kind.PRINCIPAL: own}, {}))
+        self.beside.left[Kind.PRINCIPAL] = at_once
         made = Statement(
             n,
             day,
@@ -374,17 +377,22 @@ class _Card(Walked):
         else:
             self._meet(amount, keep=not waived)
         # Nothing is demanded that is not owed.
-        demanded = sum(demand.unpaid for demand in self.demands)
+        demanded, billed = sum(demand.unpaid for demand in self.demands), self._billed((*SCHEDULED, *_AT_ONCE))
         self._meet(max(demanded - self._billed(SCHEDULED), 0), keep=False)
+        demanded = sum(demand.unpaid for demand in self.demands)
+        self.beside.left[Kind.PRINCIPAL] = min(self.beside.unpaid, billed - demanded)
         for demand in self.demands:
             if demand.due_on < on or demand.unpaid_from:
                 self._note(demand, on)
         return entries
 
     def _meet(self, amount: int, keep: bool) -> None:
-        """What is paid or given up counts towards the minimums, the oldest first, whatever it settles."""
+        """What is paid or given up counts towards the minimums, the oldest first, whatever it settles.
+
+        Then it counts towards what the newest asks for beside them, so that a late fee makes no arrears.
+        """
         parts: list[tuple[Claim | None, int]] = []
-        for demand in self.demands:
+        for demand in (*self.demands, self.beside):
             if part := min(amount, demand.unpaid):
                 demand.left[Kind.PRINCIPAL] -= part
                 amount -= part
@@ -431,21 +439,27 @@ class _Card(Walked):
             statements=tuple(self.made),
             running=tuple(lines),
             running_contracted=contracted,
-            minimum=0 if self.sold_on else sum(each.unpaid for each in self.demands) + self._billed(_AT_ONCE),
+            minimum=0 if self.sold_on else sum(each.unpaid for each in (*self.demands, self.beside)),
         )
 
     def _debts(self, as_of: date) -> Iterable[Debt]:
         """Each minimum with what it is made of, charges first; what is owed beside them; what is not demanded yet."""
         left = {kind: sum(claim.left.get(kind, 0) for claim in self.claims) for kind in Kind}
-        for demand in self.demands:
+
+        def made_of(demand: Claim, kinds: Iterable[Kind]) -> dict[Kind, int]:
             owed, unpaid = {}, demand.unpaid
-            for kind in SCHEDULED:
+            for kind in kinds:
                 if part := min(unpaid, left[kind]):
                     owed[kind] = part
                     left[kind] -= part
                     unpaid -= part
             assert not unpaid, f"minimum {demand.n}: more is demanded than is owed"
+            return owed
+
+        for demand in self.demands:
+            owed = made_of(demand, SCHEDULED)
             yield Debt(demand.n, demand.due_on, demand.aged_from, demand.due_on <= as_of, owed, {})
-        for due, kinds in ((True, _AT_ONCE), (False, SCHEDULED)):
-            if owed := {kind: left[kind] for kind in kinds if left[kind]}:
-                yield Debt(0, as_of, as_of, due, owed, {})
+        if owed := made_of(self.beside, (*_AT_ONCE, *SCHEDULED)):
+            yield Debt(0, as_of, as_of, True, owed, {})
+        if owed := {kind: amount for kind, amount in left.items() if amount}:
+            yield Debt(0, as_of, as_of, False, owed, {})

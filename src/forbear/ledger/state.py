@@ -99,7 +99,8 @@ class Frozen:
 class Plan:
     """A schedule that took the place of what was to come, as it is demanded; its first line has the number `first`.
 
-    ppm: the yearly rate of the contract, no higher than the ceiling of that day.
+    ppm: the yearly rate of the contract, no higher than the ceiling of that day. carried: interest and fees that were
+    unpaid, which fall due with its first line.
     """
 
     key: str
@@ -108,6 +109,7 @@ class Plan:
     first: int
     lines: tuple[Instalment, ...]
     ppm: int
+    carried: int
 
     @property
     def principal(self) -> int:
@@ -689,7 +691,8 @@ class Walked:
         begun = event.on if whole else self._running_since()
         lines = self._held(event, fit(event, sums[Kind.PRINCIPAL]), bearing)
         ppm = self.terms.late.held(self.terms.annual_rate_ppm, event.on)
-        self.plans.append(Plan(event.key, event.on, event.reason, self.numbered + 1, tuple(lines), ppm))
+        carried = sums[Kind.INTEREST] + sums[Kind.FEE]
+        self.plans.append(Plan(event.key, event.on, event.reason, self.numbered + 1, tuple(lines), ppm, carried))
         made = self._schedule(lines, begun)
         for claim in made:
             if event.reason is Reason.PREPAYMENT and claim.due_on <= event.on:

@@ -6,8 +6,21 @@ from datetime import date
 import ibis
 import ibis.expr.types as ir
 
-from forbear.contact.models import CALLS, CONNECTED, CONVERSED, HEARD, MADE, OF_LOAN, OWED, TEXTS, TRIES
+from forbear.contact.models import (
+    CALLS,
+    COLLECT,
+    CONNECTED,
+    CONVERSED,
+    HEARD,
+    MADE,
+    NOTICES,
+    OF_LOAN,
+    OWED,
+    TEXTS,
+    TRIES,
+)
 from forbear.contact.reads import DAYS_OF_PERSON, OF_PERSON, ONLY_IF_ALL
+from forbear.ledger.filed import CARD
 from forbear.rulebook.compile import Compiled
 
 #: The facts that stand in the record as they are; all others are computed from it.
@@ -64,7 +77,7 @@ def contact_days(contacts: ir.Table, accounts: ir.Table, as_of: date) -> ir.Tabl
     taken for older than it is; one that is still of `as_of` in any of them belongs to `as_of`.
 
     Args:
-        contacts: account_id, at (UTC timestamp), step, outcome, to_debtor.
+        contacts: account_id, at (UTC timestamp), step, outcome, to_debtor, purpose.
         accounts: account_id, borrower_id, latest_date, earliest_date (minutes, see `LocalDay`).
     """
     placed = accounts.select("account_id", "borrower_id", "latest_date", "earliest_date")
@@ -82,14 +95,16 @@ def by_account(contacts: ir.Table, positions: ir.Table, as_of: date, never: int)
     """What was done about each account: counts in this episode, counts in seven days, days since.
 
     What limits counts every contact, from the due date on, by its later date. What opens the way to a harsher
-    step (`*_made_*`, days_since_notice_given) counts only what went to the debtor, did not fail and was surely made
-    in this episode: after the due date by the earlier date too.
+    step (`*_made_*`, days_since_notice_given) counts only what went to the debtor to collect, did not fail and was
+    surely made in this episode: after the due date by the earlier date too.
     """
     joined = contacts.left_join(positions.select("account_id", "oldest_due_on"), "account_id").drop("account_id_right")
     today = ibis.literal(as_of)
     in_week = today.delta(joined.on, unit="day") < 7
     in_episode = (joined.on >= joined.oldest_due_on).fill_null(False)
     made = (joined.first_on > joined.oldest_due_on).fill_null(False) & joined.outcome.isin(MADE) & joined.to_debtor
+    made = made & (joined.purpose == COLLECT)
+    ended = (joined.purpose == "end_of_collection") & (joined.outcome != "failed")
     heard = joined.outcome.isin(HEARD) & joined.to_debtor
     texts = joined.step.isin(TEXTS)
     calls = joined.step.isin(CALLS)
@@ -121,17 +136,21 @@ def by_account(contacts: ir.Table, positions: ir.Table, as_of: date, never: int)
         letters_made_episode=count(of("letter") & made),
         plan_offers_made_episode=count(of("plan_offer") & made),
         days_since_notice_given=since(of("visit_notice") & made),
+        collection_ended=ended.any(),
     )
 
 
 def by_borrower(contacts: ir.Table, as_of: date, never: int) -> ir.Table:
-    """What was done to each person, over all loans: connected calls today, days since any contact."""
+    """What was done to each person, over all loans: connected calls and notices today, days since any contact."""
     today = ibis.literal(as_of)
+    notices = contacts.purpose.isin(NOTICES)
     connected = contacts.step.isin(CALLS) & contacts.outcome.isin(CONNECTED) & (contacts.on == today)
     return contacts.group_by("borrower_id").aggregate(
         connected_today=connected.sum().fill_null(0).cast("int32"),
         days_since_contact=today.delta(contacts.on.max(), unit="day").fill_null(never).cast("int32"),
         contacts_7d=(today.delta(contacts.on, unit="day") < 7).sum().fill_null(0).cast("int32"),
+        notices_today=(notices & (contacts.on == today)).sum().fill_null(0).cast("int32"),
+        notices_7d=(notices & (today.delta(contacts.on, unit="day") < 7)).sum().fill_null(0).cast("int32"),
     )
 
 
@@ -239,6 +258,9 @@ def facts(
     def since(name: str) -> ir.IntegerValue:
         return t[name].fill_null(never).cast("int32")
 
+    # Forbearance that was granted on any loan (apart.py) holds the person, as the hardship on their record does.
+    hardship = still(t.hardship_until) | still(t.person_forborne)
+
     return t.select(
         "account_id",
         "jurisdiction",
@@ -271,8 +293,7 @@ def facts(
         bankrupt=t.bankrupt,
         incapable=t.incapable,
         dispute_open=t.dispute_open,
-        # Forbearance that was granted on any loan (apart.py) holds the person, as the hardship on their record does.
-        hardship_open=still(t.hardship_until) | still(t.person_forborne),
+        hardship_open=hardship,
         promise_open=still(t.promise_due_on) | still(t.person_promise),
         plan_active=still(t.plan_until) | still(t.planned_until),
         history_days=ibis.greatest(0, today.delta(t.complete_from, unit="day").fill_null(0)).cast("int32"),
@@ -317,11 +338,17 @@ def facts(
         emails_episode=counted("emails_episode"),
         events_conflict=t.person_conflict,
         left_book=t.left_book,
-        # Its ceiling is on file, and what it removes is off the schedule: servicing/demand.py.
+        # Its ceiling is on file, and what it removes is off the schedule, which a card has not: servicing/demand.py.
         demand_held=(
-            (t.ceiling_ppm <= t.cap_ppm).fill_null(False) & (t.cut | (t.all_in_ppm <= t.cap_ppm).fill_null(False))
+            (t.ceiling_ppm <= t.cap_ppm).fill_null(False)
+            & (t.cut | (t.product == CARD) | (t.all_in_ppm <= t.cap_ppm).fill_null(False))
         ),
         days_since_payment=today.delta(t.last_paid_on, unit="day").fill_null(never).cast("int32"),
+        collection_ended=t.collection_ended.fill_null(False),
+        notices_today=counted("notices_today"),
+        notices_7d=counted("notices_7d"),
+        # What is not on record as asked may have been asked all the same: a person finds out.
+        answer_due=ibis.ifelse(t.dispute_open.fill_null(False) | hardship, True, ibis.null("boolean")),
     )
 
 

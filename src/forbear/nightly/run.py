@@ -69,7 +69,8 @@ QUERIES = {
         LEFT JOIN import shown ON shown.id = a.import_id LEFT JOIN import whole ON whole.id = b.whole_import_id
         LEFT JOIN ceiling c ON c.book_id = a.book_id AND c.opened_on = a.opened_on AND c.product = a.product
         LEFT JOIN (SELECT DISTINCT account_id FROM instalment
-                   WHERE removed_minor > 0 AND account_id >= {{lo}} AND account_id < {{hi}}) cut ON cut.account_id = a.id
+                   WHERE removed_minor > 0 AND account_id >= {{lo}} AND account_id < {{hi}}) cut
+            ON cut.account_id = a.id
         WHERE a.id >= {{lo}} AND a.id < {{hi}} AND a.opened_on <= {{as_of}} ORDER BY a.id""",
     "instalments": f"""
         SELECT account_id, n, due_on, principal_minor, interest_minor - removed_minor AS interest_minor FROM instalment
@@ -79,7 +80,7 @@ QUERIES = {
         WHERE account_id >= {lo} AND account_id < {hi} AND paid_on <= {as_of}
           AND (taken_back_on IS NULL OR taken_back_on > {as_of})""",
     "contacts": """
-        SELECT account_id, at, step, outcome, to_whom = 'debtor' AS to_debtor FROM contact
+        SELECT account_id, at, step, outcome, to_whom = 'debtor' AS to_debtor, purpose FROM contact
         WHERE account_id >= {lo} AND account_id < {hi} AND at < {as_of} + interval '2 days'""",
 }
 #: The same for the borrowers, by their own ids.

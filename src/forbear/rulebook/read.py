@@ -245,6 +245,9 @@ class _Reader:
         except (ValueError, KeyError, TypeError):
             self.fault(source.name, N_("is no calendar in the JSON of holiday-cn. Take the published file."))
             return
+        except WordedError as error:
+            self.fault(source.name, error)
+            return
         self.found.calendars["cn" if place in ("calendars", "") else place, year] = calendar
 
     def _series(self, entry: Mapping[str, Any], file: str) -> None:

@@ -4,6 +4,7 @@ A payment is a row of `payment`, under its own number; every other event is a ro
 of an event within the ledger tells which, so that numbers of both can never meet.
 """
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
@@ -11,9 +12,9 @@ from typing import Any
 
 import psycopg
 
-from forbear.ledger import card
+from forbear.ledger import card, state
 from forbear.ledger.filed import CARD, CEILING, card_terms_of, events_of, late_of, terms_of
-from forbear.ledger.models import CardTerms, Event, Instalment, LedgerError, Terms
+from forbear.ledger.models import CardTerms, Event, Instalment, LedgerError, Rescheduled, Terms
 from forbear.locale import N_
 
 
@@ -115,15 +116,27 @@ def _loan(row: Sequence[Any]) -> Loan:
     )
 
 
-def bills(connection: psycopg.Connection[Any], account_id: int, as_of: date) -> tuple[card.Statement, ...]:
-    """The monthly statements of a card through a day; none of a loan, nor where the ledger can't tell."""
+def dues(connection: psycopg.Connection[Any], account_id: int, as_of: date) -> list[tuple[date, int, int]]:
+    """What falls due when: the day, the number, and the minor units of each instalment or minimum, in order of days.
+
+    As it stands on a day: where a plan took the place of what was to come, its lines. The schedule on file where the
+    ledger can't tell more: before the loan, or where what was posted contradicts itself.
+    """
     loan = read(connection, [account_id]).get(account_id)
-    if loan is None or not isinstance(loan.terms, CardTerms) or as_of < loan.terms.opened_on:
-        return ()
-    try:
-        return card.fold(loan.terms, loan.events, as_of).statements
-    except LedgerError:  # what is on file of it contradicts itself
-        return ()
+    if loan is None:
+        return []
+    lines = [(line.due_on, n, line.amount) for n, line in zip(loan.numbers, loan.schedule, strict=True)]
+    if loan.terms is None or as_of < loan.terms.opened_on:
+        return lines
+    with contextlib.suppress(LedgerError):
+        if isinstance(loan.terms, CardTerms):
+            return [(x.due_on, x.n, x.minimum) for x in card.fold(loan.terms, loan.events, as_of).statements]
+        if any(isinstance(event, Rescheduled) for event in loan.events):
+            for plan in state.fold(loan.terms, loan.schedule, loan.events, as_of).plans:
+                then = ((each.due_on, n, each.amount) for n, each in enumerate(plan.lines, plan.first))
+                (on, n, first), *rest = then
+                lines = [line for line in lines if line[0] <= plan.on] + [(on, n, first + plan.carried), *rest]
+    return lines
 
 
 def no_schedule(loan: Loan) -> LedgerError:

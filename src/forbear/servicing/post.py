@@ -245,7 +245,7 @@ def _receipt(posting: Posting, event: Event, booked_at: datetime, state: State, 
     made = next((t.entries for t in state.transactions if t.key == event.key), ())
     entries = tuple((entry.account.value, entry.amount) for entry in made)
     card = isinstance(state, CardState)
-    balance = state.outstanding if card else None
+    balance = state.payoff if isinstance(state, CardState) else None
     return Receipt(posting.account_id, posting.event.key, event.on, booked_at, entries, stood, False, card, balance)
 
 

@@ -125,21 +125,28 @@ class _Writer:
         _, found, to = self.language.catalogue.gettext, self.found, self.to
         made = []
         for k, plan in enumerate(found.plans, 1):
-            rows = tuple(
-                (to.count(n), to.day(each.due_on), *map(self.money, (each.principal, each.interest, each.amount)))
-                for n, each in enumerate(plan.lines, plan.first)
-            )
+            rows = []
+            for n, each in enumerate(plan.lines, plan.first):
+                whole = each.amount + (plan.carried if n == plan.first else 0)
+                rows.append(
+                    (to.count(n), to.day(each.due_on), *map(self.money, (each.principal, each.interest, whole)))
+                )
             title = _("Plan agreed on %(day)s") if plan.reason is Reason.PLAN else _("Re-aged on %(day)s")
             notes = [
                 _("In the place of the contract's instalments: what was unpaid is due on these days instead."),
                 _("Interest is what is then unpaid of the principal × %(rate)s × the days since the line before ÷ 365.")
                 % {"rate": self.rate(plan.ppm)},
             ]
+            if plan.carried:
+                notes.append(
+                    _("The first amount holds %(sum)s of interest and fees that were unpaid before.")
+                    % {"sum": self.money(plan.carried)}
+                )
             if k < len(found.plans):
                 notes.append(_("A later plan has taken the place of what was still to come of it."))
             head = (_("Instalment"), _("To be paid by"), _("Principal"), _("Interest"), _("Amount"))
             made.append(
-                Table(f"plan-{k}", title % {"day": to.day(plan.on)}, head, rows, 3, False, tuple(notes), wide=1)
+                Table(f"plan-{k}", title % {"day": to.day(plan.on)}, head, tuple(rows), 3, False, tuple(notes), wide=1)
             )
         if found.freezes:
             spans = tuple((self.span(each.first, each.last), self.frozen_by(each.rule)) for each in found.freezes)

@@ -279,6 +279,7 @@ contact = sa.Table(
     sa.Column("agency", Text),  # who made it; NULL: the creditor itself
     sa.Column("permission_id", UUID(as_uuid=True), sa.ForeignKey("gate_request.id")),
     _required("to_whom", Text, server_default=sa.text("'debtor'")),
+    _required("purpose", Text, server_default=sa.text("'collect'")),
     sa.Index("contact_permission", "permission_id", unique=True, postgresql_where=sa.text("permission_id IS NOT NULL")),
     sa.CheckConstraint(
         "outcome IN ('pending','connected','conversation','no_answer','delivered','failed')", name="outcome_known"
@@ -572,6 +573,10 @@ FACT_COLUMNS: tuple[sa.Column[object], ...] = (
     sa.Column("left_book", sa.Boolean),
     sa.Column("demand_held", sa.Boolean),
     sa.Column("days_since_payment", sa.Integer),
+    sa.Column("collection_ended", sa.Boolean),
+    sa.Column("notices_today", sa.Integer),
+    sa.Column("notices_7d", sa.Integer),
+    sa.Column("answer_due", sa.Boolean),
 )
 
 #: One decision for one account: the step, its lawful hours, the rules that spoke, the facts they read.

@@ -1,6 +1,6 @@
 """The gate's pages: what it was asked and answered, what is outstanding, one request whole and asked again."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Literal
 from urllib.parse import urlencode
 from uuid import UUID
@@ -53,7 +53,10 @@ def gate_pages(book: Rulebook, pages: Pages) -> APIRouter:
             at = gate_reads.now(connection)
             day = day_of(on)
             if not (day or account or state == "outstanding"):
+                # A day is the borrower's: ahead of UTC's clock it may have begun, and have been asked about.
                 day = at.date()
+                begun, _ = gate_reads.asked(connection, at, Filter(day + timedelta(days=1)), None, 1)
+                day += timedelta(days=len(begun))
             about = reads.account(connection, int(account)) if account else None
             if account and about is None:
                 raise HTTPException(404)

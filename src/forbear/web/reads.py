@@ -16,7 +16,7 @@ import sqlalchemy as sa
 
 from forbear.nightly.report import BUCKETS, NEWEST_FIRST, Bucket
 from forbear.servicing.happened import Happened, happened
-from forbear.servicing.loan import bills
+from forbear.servicing.loan import dues
 from forbear.store import tables
 from forbear.store.engine import engine
 from forbear.store.errors import one_line
@@ -342,15 +342,9 @@ def accounts_called(connection: sa.Connection, ref: str, most: int = 20) -> tupl
 
 def history(connection: sa.Connection, account_id: int) -> History:
     """Due dates, payments and other events, contacts and decisions of one account."""
-    due = _rows(
-        connection,
-        "SELECT due_on, n, principal_minor + interest_minor - removed_minor FROM instalment WHERE account_id = :id"
-        " ORDER BY due_on DESC",
-        id=account_id,
-    )
     plain = connection.connection.driver_connection
     assert plain is not None
-    minimums = [(bill.due_on, bill.n, bill.minimum) for bill in bills(plain, account_id, today(connection, account_id))]
+    due = dues(plain, account_id, today(connection, account_id))
     reached = _rows(
         connection,
         """
@@ -367,7 +361,7 @@ def history(connection: sa.Connection, account_id: int) -> History:
         id=account_id,
     )
     return History(
-        tuple(Due(*row) for row in (*reversed(minimums), *due)),
+        tuple(Due(*row) for row in reversed(due)),
         happened(plain, account_id),
         tuple(Reached(*row) for row in reached),
         tuple(Decided(*row) for row in decided),
