@@ -239,6 +239,10 @@ def test_the_same_purchase_twice_counts_once_and_another_under_its_key_is_refuse
     first = posted(Purchased("D2", DUE, 5_000), DUE)
     again = posted(Purchased("D2", DUE, 5_000), on(9))
     assert (again.again, again.entries) == (True, first.entries)
+    assert again.balance == first.balance == 105_000
+    # What came after it leaves the answer as it was given.
+    posted(Paid("P1", DUE, 1_000), on(9))
+    assert posted(Purchased("D2", DUE, 5_000), on(9)).balance == 105_000
     with pytest.raises(KeyUsed, match="event D2: this key is on file"):
         posted(Purchased("D2", DUE, 5_001), DUE)
     # What an import brought is known under its number too.

@@ -8,7 +8,9 @@ from typing import Any
 import psycopg
 import pytest
 from tests.conftest import write_book
+from typer.testing import CliRunner
 
+from forbear.cli import app
 from forbear.intake.services import import_book
 from forbear.ledger.models import ChargedBack, Event, Paid, Reversed
 from forbear.nightly.run import nightly
@@ -49,6 +51,8 @@ def test_who_pays_what_the_statement_names_owes_nothing_afterwards(book: Path, f
     assert held(fresh_db) == replayed(fresh_db)
     nightly(LATER, load())
     assert asked("SELECT count(*) FROM decision WHERE account_id = 1 AND (arrears > 0 OR owed > 0)") == [(0,)]
+    said = CliRunner().invoke(app, ["history", "L1", "--lang", "zh-Hant"])
+    assert "提前全部清償 · 編號 repaid/1/P2" in said.output, said.output
     # The same again is answered as before; a newer picture that calls it open does not open it.
     assert posted(Paid("P2", DAY, whole), DAY).again
     loans = TABLES["loans"] + "\n"

@@ -70,6 +70,7 @@ _NAMES: Mapping[str, str] = {
     "sold": N_("Sold"),
     "plan": N_("Repayment plan: %(n)s instalments, the first due on %(first)s"),
     "reage": N_("Re-aged: %(n)s instalments, the first due on %(first)s"),
+    "repaid": N_("Repaid early, whole"),
     "rescheduled": N_("New schedule: %(n)s instalments, the first due on %(first)s"),
     "forborne": N_("Forbearance until %(until)s"),
     "frozen": N_("Freeze until %(until)s"),
@@ -96,6 +97,8 @@ def name_of(event: Happened, gettext: Callable[[str], str], day: Callable[[date]
             values["what"] = gettext(what)
         case "reversed" | "charged_back":
             values["of"] = str(kept["of"]).partition(":")[2]
+        case "rescheduled" if kept.get("by"):
+            name = "repaid"
         case "rescheduled":
             name = kept["reason"] if kept["reason"] in _NAMES else name
             lines: Sequence[Mapping[str, Any]] = kept["schedule"]

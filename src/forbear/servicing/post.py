@@ -82,7 +82,7 @@ class Receipt:
 
     entries: (ledger account, signed minor units) of the event's own transaction, empty where it makes none.
     again: it had been posted before, and nothing was written. card: the account is one; balance: all that is owed on
-    it, None of a loan, and where it had been posted before.
+    it after the commit, None of a loan.
     """
 
     account_id: int
@@ -722,5 +722,9 @@ def _told(connection: psycopg.Connection[Any], posting: Posting) -> Receipt:
     ).fetchone()
     assert row is not None, f"account {posting.account_id} is in the journal without a state"
     entries = tuple(zip(row[8] or (), row[9] or (), strict=True))
-    on = posting.event.on
-    return Receipt(posting.account_id, posting.event.key, on, row[7], entries, Standing(*row[:7]), True, row[10])
+    on, booked_at, stood, card = posting.event.on, row[7], Standing(*row[:7]), row[10]
+    balance = None
+    if card:
+        sums = journal.balances(connection, posting.account_id, stood.as_of, booked_at)
+        balance = sum(minor for (name, _), minor in sums.items() if name.startswith("owed:"))
+    return Receipt(posting.account_id, posting.event.key, on, booked_at, entries, stood, True, card, balance)
