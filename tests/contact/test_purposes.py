@@ -255,15 +255,23 @@ def test_a_good_loan_is_reminded_of_while_another_of_the_person_is_in_dispute_or
     assert "policy.one-voice" in against(ask(book, wanted(good, "letter")))
 
 
-@pytest.mark.parametrize(("product", "held"), [("card", True), ("instalment", False)])
+@pytest.mark.parametrize(
+    ("product", "told", "held"), [("card", True, True), ("card", False, False), ("instalment", False, False)]
+)
 def test_a_card_above_the_ceiling_is_collected_to_it(
-    store: Any, book: Rulebook, wanted: Wanted, product: str, held: bool
+    store: Any, book: Rulebook, wanted: Wanted, product: str, told: bool, held: bool
 ) -> None:
-    # 法发〔2017〕22号 art. 2, house rule 1.7: a card has no schedule to cut; its charges are held to the ceiling.
+    # 法发〔2017〕22号 art. 2, house rule 1.7: a card has no schedule to cut; where its terms are on file, the ledger
+    # makes its statements and holds their charges to the ceiling.
     loan = store.lend(dpd=6, all_in_ppm=300_000, product=product)
     store.sql(
         "INSERT INTO ceiling (book_id, opened_on, product, ppm) SELECT book_id, opened_on, product, 240000 FROM account"
     )
+    if told:
+        store.sql(
+            "INSERT INTO card_terms (account_id, first_statement_on, due_days, minimum_ppm)"
+            " SELECT id, opened_on + 30, 20, 100000 FROM account"
+        )
     assert _compare(store.url, book) == 1
     assert _by_gate(store.url, loan, book)["demand_held"] is held
     assert ("policy.over-cap" not in against(ask(book, wanted(loan, "sms")))) is held

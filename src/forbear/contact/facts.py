@@ -23,7 +23,7 @@ from forbear.contact.models import (
     Loan,
     Record,
 )
-from forbear.ledger.filed import CARD, Stood, stood
+from forbear.ledger.filed import Stood, stood
 from forbear.ledger.models import LedgerError
 from forbear.ledger.position import HORIZON_DAYS, Position, Standing, position, settled, standing
 from forbear.rulebook.book import Rulebook
@@ -184,8 +184,6 @@ def _of_loan(
     ppm = None if cap is None else cap.ppm
     ceiling, cost = loan.late.ceiling_on(day), loan.plain["all_in_ppm"]
     cheap = isinstance(cost, int) and ppm is not None and cost <= ppm
-    # A card has no schedule to be cut: the ledger holds its charges to the ceiling as they arise.
-    held = loan.cut or cheap or loan.product == CARD
     granted = apart.get(loan.account_id)
     law = setting(book, loan.jurisdiction, day)
     # Whoever asks, the law must be known for whom the book names too: no asker makes it known.
@@ -196,7 +194,7 @@ def _of_loan(
         "law_known": loan.country in (None, loan.jurisdiction) and False not in known and (None not in known or None),
         "cap_exists": cap is not None and cap.exists,
         "cap_ppm": ppm,
-        "demand_held": ppm is not None and ceiling is not None and ceiling <= ppm and held,
+        "demand_held": ppm is not None and ceiling is not None and ceiling <= ppm and (loan.cut or cheap),
         "dpd": at.dpd if loan.status in OWED else 0,
         "arrears": at.arrears if loan.status in OWED else 0,
         "plan_active": _still(loan, "plan_until", day) or _through(granted.plan_until if granted else None, day),

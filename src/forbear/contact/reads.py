@@ -94,7 +94,8 @@ GATHER = f"""
          FROM account_event WHERE account_id = a.id HAVING bool_or(kind <> 'reversed')),
         b.zones, {COUNTRY}, k.respite_untold,
         {", ".join(f"b.{name}" for name in (*OF_PERSON, *DAYS_OF_PERSON, *_PLAIN))},
-        {", ".join(f"a.{name}" for name in (*_PLAIN_OF_ACCOUNT, *_DAYS_OF_ACCOUNT))}, {LEFT_BOOK}, i.cut
+        {", ".join(f"a.{name}" for name in (*_PLAIN_OF_ACCOUNT, *_DAYS_OF_ACCOUNT))}, {LEFT_BOOK},
+        i.cut OR EXISTS (SELECT FROM card_terms WHERE account_id = a.id)
     FROM clock CROSS JOIN account one JOIN borrower self ON self.id = one.borrower_id
     JOIN borrower b ON coalesce(b.same_as, b.id) = coalesce(self.same_as, self.id)
     LEFT JOIN account a ON a.borrower_id = b.id

@@ -20,7 +20,6 @@ from forbear.contact.models import (
     TRIES,
 )
 from forbear.contact.reads import DAYS_OF_PERSON, OF_PERSON, ONLY_IF_ALL
-from forbear.ledger.filed import CARD
 from forbear.rulebook.compile import Compiled
 
 #: The facts that stand in the record as they are; all others are computed from it.
@@ -338,10 +337,9 @@ def facts(
         emails_episode=counted("emails_episode"),
         events_conflict=t.person_conflict,
         left_book=t.left_book,
-        # Its ceiling is on file, and what it removes is off the schedule, which a card has not: servicing/demand.py.
+        # Its ceiling is on file, and what it removes is off what is demanded: servicing/demand.py, ledger/card.py.
         demand_held=(
-            (t.ceiling_ppm <= t.cap_ppm).fill_null(False)
-            & (t.cut | (t.product == CARD) | (t.all_in_ppm <= t.cap_ppm).fill_null(False))
+            (t.ceiling_ppm <= t.cap_ppm).fill_null(False) & (t.cut | (t.all_in_ppm <= t.cap_ppm).fill_null(False))
         ),
         days_since_payment=today.delta(t.last_paid_on, unit="day").fill_null(never).cast("int32"),
         collection_ended=t.collection_ended.fill_null(False),

@@ -63,7 +63,7 @@ QUERIES = {
                                     FROM jsonb_array_elements(c.later) step) steps
                    WHERE since <= {{as_of}} ORDER BY since DESC LIMIT 1) END AS ceiling_ppm,
                coalesce(a.allocation_order, b.allocation_order) AS allocation_order,
-               cut.account_id IS NOT NULL AS cut,
+               cut.account_id IS NOT NULL OR card.account_id IS NOT NULL AS cut,
                {LEFT_BOOK} AS left_book
         FROM account a JOIN book b ON b.id = a.book_id
         LEFT JOIN import shown ON shown.id = a.import_id LEFT JOIN import whole ON whole.id = b.whole_import_id
@@ -71,6 +71,7 @@ QUERIES = {
         LEFT JOIN (SELECT DISTINCT account_id FROM instalment
                    WHERE removed_minor > 0 AND account_id >= {{lo}} AND account_id < {{hi}}) cut
             ON cut.account_id = a.id
+        LEFT JOIN card_terms card ON card.account_id = a.id
         WHERE a.id >= {{lo}} AND a.id < {{hi}} AND a.opened_on <= {{as_of}} ORDER BY a.id""",
     "instalments": f"""
         SELECT account_id, n, due_on, principal_minor, interest_minor - removed_minor AS interest_minor FROM instalment
