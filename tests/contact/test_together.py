@@ -480,3 +480,9 @@ def test_who_asks_in_bulk_is_answered_in_order_and_a_mistake_is_its_own(
     again = services.ask_many(book, asked)
     assert [a.permission for a in again if isinstance(a, Decision)] == [a.permission for a in given]
     assert store.sql("SELECT count(*) FROM gate_request") == [(40,)]
+
+
+@pytest.mark.parametrize("name", ["GATHER", "GATHER_MANY", "GATHER_OF_PERMISSION"])
+def test_what_the_gate_reads_by_is_short_enough_for_psycopg_to_keep(name: str) -> None:
+    # A longer statement is read anew for each request, which costs as much as the lock.
+    assert len(getattr(reads, name)) <= 4096

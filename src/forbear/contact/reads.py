@@ -4,6 +4,7 @@ READ COMMITTED gives each statement its own snapshot. A statement that waits for
 with, so the record must be read by a statement that begins when the lock is held.
 """
 
+import re
 from collections.abc import Iterable
 from datetime import UTC, date
 from typing import Any
@@ -68,7 +69,7 @@ DAYS_OF_PERSON = ("hardship_until", "respite_until")
 #: loan, and since when contacts are on record, is what the views book_record and account_held say, which are made for
 #: whole books: here only the rows are looked at that may be of this borrower, by its own number or by
 #: the person's key, which may stand in a row of any book (not by an EXISTS, for which all that waits might be hashed).
-GATHER = f"""
+_GATHER = f"""
     WITH clock AS MATERIALIZED (SELECT gate_now() AS at)
     SELECT one.id, clock.at, coalesce(b.same_as, b.id), b.id, a.id, k.jurisdiction, k.lender_type, k.collector,
         CASE WHEN coalesce(k.history_from, k.recorded_from, q.anybodys) IS NOT NULL
@@ -114,31 +115,36 @@ GATHER = f"""
                 OR (q.loan_ref IS NULL AND q.settled_how IS NULL AND q.borrower_ref IS NULL)
                 OR (q.loan_ref IS NULL AND q.settled_how = 'dropped'))) q
     CROSS JOIN LATERAL (
-        SELECT array_agg(due_on - DATE '1970-01-01') AS due, array_agg(principal_minor) AS principal,
-               array_agg(interest_minor - removed_minor) AS interest, bool_or(removed_minor > 0) AS cut
-        FROM (SELECT * FROM instalment WHERE account_id = a.id ORDER BY n) schedule) i
+        SELECT array_agg(due_on - DATE '1970-01-01') due, array_agg(principal_minor) principal,
+               array_agg(interest_minor - removed_minor) interest, bool_or(removed_minor > 0) AS cut
+        FROM (SELECT * FROM instalment WHERE account_id = a.id ORDER BY n) s) i
     CROSS JOIN LATERAL (
-        SELECT array_agg(paid_on - DATE '1970-01-01') AS days, array_agg(amount_minor) AS amounts,
-               array_agg(taken_back_on - DATE '1970-01-01') AS back
+        SELECT array_agg(paid_on - DATE '1970-01-01') days, array_agg(amount_minor) amounts,
+               array_agg(taken_back_on - DATE '1970-01-01') back
         FROM payment WHERE account_id = a.id) p
     CROSS JOIN LATERAL (
-        SELECT array_agg(floor(date_part('epoch', at))::bigint) AS seconds, array_agg(step) AS steps,
-               array_agg(outcome) AS outcomes, array_agg(to_whom) AS to_whom, array_agg(purpose) AS purposes
+        SELECT array_agg(floor(date_part('epoch', at))::bigint) seconds, array_agg(step) steps,
+               array_agg(outcome) outcomes, array_agg(to_whom) to_whom, array_agg(purpose) purposes
         FROM (SELECT at, step, outcome, to_whom, purpose FROM contact WHERE account_id = a.id
               UNION ALL
               SELECT requested_at, step, '{PENDING}', given ->> 'to_whom', {PURPOSE} FROM gate_request
               WHERE account_id = a.id AND expires_at > clock.at AND used_at IS NULL AND voided_at IS NULL
-                  AND id IS DISTINCT FROM %(mine)s::uuid) made) c
+                  AND id IS DISTINCT FROM %(mine)s::uuid) m) c
     WHERE one.id = %(account_id)s"""
 
-#: Psycopg reads a statement of more than 4,096 characters anew each time.
-GATHER = " ".join(GATHER.split())
+
+def _short(sql: str) -> str:
+    """Without blanks that nobody needs: psycopg reads a statement of more than 4,096 characters anew each time."""
+    return re.sub(r" ?([(),=<>|-]+) ?", r"\1", " ".join(sql.split()))  # no literal in it has blanks
+
+
+GATHER = _short(_GATHER)
 
 #: GATHER as if it were the instant `at`. What was done since is still in it.
-GATHER_AT = GATHER.replace("gate_now()", "coalesce(%(at)s::timestamptz, gate_now())")
+GATHER_AT = _short(_GATHER.replace("gate_now()", "coalesce(%(at)s::timestamptz, gate_now())"))
 
 #: GATHER for several accounts.
-GATHER_MANY = GATHER.replace("= %(account_id)s", "= ANY(%(account_ids)s::bigint[])")
+GATHER_MANY = _short(_GATHER.replace("= %(account_id)s", "= ANY(%(account_ids)s::bigint[])"))
 
 #: The columns of GATHER that are the person's: what their records say goes for all of them.
 _WHO = slice(34, 37 + len(OF_PERSON) + len(DAYS_OF_PERSON))
@@ -314,9 +320,11 @@ GRANTED = """
     FROM gate_request WHERE id = %(id)s AND expires_at IS NOT NULL"""
 
 #: GATHER for the person of a permission, as if that permission were not outstanding.
-GATHER_OF_PERMISSION = GATHER.replace(
-    "%(account_id)s", "(SELECT account_id FROM gate_request WHERE id = %(id)s)"
-).replace("%(mine)s", "%(id)s")
+GATHER_OF_PERMISSION = _short(
+    _GATHER.replace("%(account_id)s", "(SELECT account_id FROM gate_request WHERE id = %(id)s)").replace(
+        "%(mine)s", "%(id)s"
+    )
+)
 
 #: Uses a permission and writes its contact, both or neither. The clock is read once the lock is held.
 USE = f"""
