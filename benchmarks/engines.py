@@ -23,7 +23,7 @@ from openfisca_core import entities, periods, simulation_builder, taxbenefitsyst
 from forbear.nightly.run import DECISION_COLUMNS
 from forbear.rulebook.compile import Compiled, Findings, compile_for
 from forbear.rulebook.hours import local_day
-from forbear.rulebook.language import Arith, ByLender, Compare, Const, FactRef, Logic, Node, Not, facts_read
+from forbear.rulebook.language import Arith, ByLender, Compare, Const, FactRef, Known, Logic, Node, Not, facts_read
 from forbear.rulebook.load import load
 from forbear.rulebook.models import Fact, Hours
 from forbear.store.engine import copy_connection
@@ -156,6 +156,9 @@ def _true_false(node: Node, say: "Syntax") -> tuple[str, str]:
             return say.flag(bool(value)), say.flag(not value)
         case FactRef(id=name):
             return say.guarded(node, name), say.guarded(node, say.negated(name))
+        case Known(fact=fact, value=value):
+            known = say.guarded(fact, fact.id if value else say.negated(fact.id))
+            return known, say.negated(known)
         case Compare(op=op, left=left, right=right):
             text = f"({_term(left, say)} {op} {_term(right, say)})"
             return say.guarded(node, text), say.guarded(node, say.negated(text))

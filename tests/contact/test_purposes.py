@@ -272,6 +272,7 @@ def test_a_card_above_the_ceiling_is_collected_to_it(
             "INSERT INTO card_terms (account_id, first_statement_on, due_days, minimum_ppm)"
             " SELECT id, opened_on + 30, 20, 100000 FROM account"
         )
+        store.sql("UPDATE account SET annual_rate_ppm = 300000")
     assert _compare(store.url, book) == 1
     assert _by_gate(store.url, loan, book)["demand_held"] is held
     assert ("policy.over-cap" not in against(ask(book, wanted(loan, "sms")))) is held

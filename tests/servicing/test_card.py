@@ -170,9 +170,10 @@ def test_a_card_of_which_only_states_are_told_is_collected_as_before(book: Path,
     ("rate", "paid", "steps"),
     [
         ("18.25", "", ("reminder", "sms", "none")),
-        # Paid in time, nobody is written to. A rate above the 24% of 金规〔2025〕9号, or none told, is first settled.
+        # Paid in time, nobody is written to. Above the 24% of 金规〔2025〕9号 the ledger charges no more than these,
+        # and that may be asked for; where no rate is told, it is first settled.
         ("18.25", "C1,P1,2026-04-23,100.00\n", ("reminder", "none", "none")),
-        ("25.00", "", ("none", "none", "none")),
+        ("25.00", "", ("reminder", "sms", "none")),
         ("", "", ("none", "none", "none")),
     ],
 )

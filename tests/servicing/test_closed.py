@@ -90,7 +90,7 @@ def test_a_write_off_here_says_the_same_as_one_that_was_imported_and_its_reversa
     posted(WrittenOff("X1", DAY))
     assert says(fresh_db, asked) == ("charged_off", "charged_off", True)
     told = CliRunner().invoke(app, ["explain", "L1"]).output
-    assert "An account that is paid off, charged off or sold is not collected here." in " ".join(told.split()), told
+    assert "An account that is paid off, charged off or sold is not collected here;" in " ".join(told.split()), told
     assert import_book(book, "forbear").bad == 0
     assert says(fresh_db, asked) == ("charged_off", "charged_off", True)
     # The debt does not end by it: what is paid is taken, and a sale that is taken back leaves it written off.

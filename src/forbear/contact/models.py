@@ -223,7 +223,7 @@ class Loan(NamedTuple):
     product: str = "instalment"
     #: Were hours agreed about this loan itself? Only then do they stand in the place of a rule's.
     hours_agreed: bool = False
-    #: Does a ceiling take anything off its schedule? A card, whose statements the ledger makes, is held to it as well.
+    #: Does a ceiling take anything off its schedule? A card of a known rate, whose statements the ledger makes, too.
     cut: bool = False
 
 

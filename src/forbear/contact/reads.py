@@ -75,7 +75,7 @@ _GATHER = f"""
         CASE WHEN coalesce(k.history_from, k.recorded_from, q.anybodys) IS NOT NULL
             THEN greatest(coalesce(k.history_from, k.recorded_from), q.anybodys, q.own) END,
         k.recorded_until,
-        coalesce(q.waits, false) OR coalesce((
+        q.waits IS TRUE OR coalesce((
             SELECT true FROM quarantine w WHERE w.person_key = b.person_key AND w.settled_at IS NULL LIMIT 1), false)
         OR EXISTS (
             SELECT FROM import o WHERE o.book_id = b.book_id AND o.finished_at IS NULL AND NOT EXISTS (
@@ -96,7 +96,7 @@ _GATHER = f"""
         b.zones, {COUNTRY}, k.respite_untold,
         {", ".join(f"b.{name}" for name in (*OF_PERSON, *DAYS_OF_PERSON, *_PLAIN))},
         {", ".join(f"a.{name}" for name in (*_PLAIN_OF_ACCOUNT, *_DAYS_OF_ACCOUNT))}, {LEFT_BOOK},
-        i.cut OR EXISTS (SELECT FROM card_terms WHERE account_id = a.id)
+        i.cut OR a.annual_rate_ppm >= 0 AND EXISTS (SELECT FROM card_terms WHERE account_id = a.id)
     FROM clock CROSS JOIN account one JOIN borrower self ON self.id = one.borrower_id
     JOIN borrower b ON coalesce(b.same_as, b.id) = coalesce(self.same_as, self.id)
     LEFT JOIN account a ON a.borrower_id = b.id
@@ -104,9 +104,9 @@ _GATHER = f"""
     LEFT JOIN import shown ON shown.id = a.import_id
     LEFT JOIN import whole ON whole.id = k.whole_import_id
     CROSS JOIN LATERAL (
-        SELECT bool_or(q.settled_at IS NULL) AS waits,
-            max(i.taken_on) FILTER (WHERE q.settled_how = 'dropped' AND q.loan_ref IS NULL) AS anybodys,
-            max(i.taken_on) FILTER (WHERE q.settled_how = 'dropped') AS own
+        SELECT bool_or(q.settled_at IS NULL) waits,
+            max(i.taken_on) FILTER (WHERE q.settled_how = 'dropped' AND q.loan_ref IS NULL) anybodys,
+            max(i.taken_on) FILTER (WHERE q.settled_how = 'dropped') own
         FROM quarantine q JOIN import i ON i.id = q.import_id
         WHERE i.book_id = b.book_id
             AND (q.settled_at IS NULL OR (q.settled_how = 'dropped' AND q.table_name = 'contacts'))
@@ -116,7 +116,7 @@ _GATHER = f"""
                 OR (q.loan_ref IS NULL AND q.settled_how = 'dropped'))) q
     CROSS JOIN LATERAL (
         SELECT array_agg(due_on - DATE '1970-01-01') due, array_agg(principal_minor) principal,
-               array_agg(interest_minor - removed_minor) interest, bool_or(removed_minor > 0) AS cut
+               array_agg(interest_minor - removed_minor) interest, bool_or(removed_minor > 0) cut
         FROM (SELECT * FROM instalment WHERE account_id = a.id ORDER BY n) s) i
     CROSS JOIN LATERAL (
         SELECT array_agg(paid_on - DATE '1970-01-01') days, array_agg(amount_minor) amounts,

@@ -63,7 +63,7 @@ QUERIES = {
                                     FROM jsonb_array_elements(c.later) step) steps
                    WHERE since <= {{as_of}} ORDER BY since DESC LIMIT 1) END AS ceiling_ppm,
                coalesce(a.allocation_order, b.allocation_order) AS allocation_order,
-               cut.account_id IS NOT NULL OR card.account_id IS NOT NULL AS cut,
+               cut.account_id IS NOT NULL OR card.account_id IS NOT NULL AND a.annual_rate_ppm IS NOT NULL AS cut,
                {LEFT_BOOK} AS left_book
         FROM account a JOIN book b ON b.id = a.book_id
         LEFT JOIN import shown ON shown.id = a.import_id LEFT JOIN import whole ON whole.id = b.whole_import_id
