@@ -76,7 +76,8 @@ _NAMES: Mapping[str, str] = {
     "frozen": N_("Freeze until %(until)s"),
     "rate_changed": N_("Rate changed"),
 }
-_OF_KIND: Mapping[str, str] = {
+#: What is owed, by kind, in words.
+NAMES_OF_KINDS: Mapping[str, str] = {
     Kind.COST: N_("Cost of enforcement"),
     Kind.FEE: N_("Fee"),
     Kind.INTEREST: N_("Interest"),
@@ -93,7 +94,7 @@ def name_of(event: Happened, gettext: Callable[[str], str], day: Callable[[date]
         case "purchased":
             name = "cash" if kept["cash"] else name
         case "charged" | "waived":
-            what = _OF_KIND[kept["kind"]]
+            what = NAMES_OF_KINDS[kept["kind"]]
             values["what"] = gettext(what)
         case "reversed" | "charged_back":
             values["of"] = str(kept["of"]).partition(":")[2]

@@ -14,6 +14,7 @@ from forbear.ledger.provisions import Provision
 from forbear.locale import Language
 from forbear.rulebook.cite import cited
 from forbear.rulebook.models import Rule
+from forbear.servicing.happened import NAMES_OF_KINDS
 from forbear.statement.services import Charge, Payment, Statement
 from forbear.web.format import Formats
 
@@ -225,15 +226,7 @@ class _Writer:
         )
 
     def kind(self, kind: Kind) -> str:
-        _ = self.language.catalogue.gettext
-        return {
-            Kind.COST: _("Cost of enforcement"),
-            Kind.FEE: _("Fee"),
-            Kind.INTEREST: _("Interest"),
-            Kind.PENALTY: _("Penalty interest"),
-            Kind.LATE_FEE: _("Late fee"),
-            Kind.PRINCIPAL: _("Principal"),
-        }[kind]
+        return self.language.catalogue.gettext(NAMES_OF_KINDS[kind])
 
     def sums(self) -> Table:
         _, now, then = self.language.catalogue.gettext, self.found.today, self.found.then
