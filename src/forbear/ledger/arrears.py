@@ -167,8 +167,10 @@ def category_on(state: State, day: date, classing: Classing = CN_2023) -> Catego
     return now if dpd == 0 and day >= watched else max(now, Category.SUBSTANDARD)
 
 
-def was_non_performing(spans: Iterable[Span], until: date, classing: Classing = CN_2023) -> bool:
+def was_non_performing(spans: Sequence[Span], until: date, classing: Classing = CN_2023) -> bool:
     """Whether an instalment was so long past due at the end of some day before `until`."""
+    if not spans:
+        return False
     worst = next(days for days, category in classing.over if category >= Category.SUBSTANDARD)
     for aged_from, start, end in spans:
         last = until if end is None or end > until else end
@@ -182,6 +184,8 @@ def telling(spans: Sequence[Span]) -> list[Span]:
 
     That is the one that ended last, and of earlier ones those that were more days past due than any that ended later.
     """
+    if len(spans) < 2:
+        return list(spans)
     found, most = [span for span in spans if span.end is None], -1
     for span in sorted((span for span in spans if span.end), key=lambda span: span.end or date.max, reverse=True):
         assert span.end is not None

@@ -530,7 +530,8 @@ class Walked:
 
     def _allocate(self, amount: int, on: date) -> tuple[dict[Account, int], int]:
         reached = [c for c in self.claims if c.due or self.terms.product is Product.DAILY]
-        stages = order_of(self.terms.order).stages_at(self._dpd(on), any(not claim.due for claim in self.claims))
+        order = order_of(self.terms.order)
+        stages = order.stages_at(self._dpd(on) if order.beyond else 0, any(not claim.due for claim in self.claims))
         found, rest = allocate(amount, [self._owed(claim, on) for claim in reached], stages)
         settled = [(reached[k], kind, part) for k, kind, part in found]
         self.settled += settled
