@@ -210,7 +210,7 @@ def test_a_first_day_that_is_told_later_takes_the_place_of_the_one_that_was_coun
         taken_in(tmp_path / "gb", "gb", "other", "GBP", **of_borrower(first))
         begun = date.fromisoformat(first or "2026-02-15")
         assert asked(LIVE_FREEZES) == [(begun - timedelta(days=1), str(LAST))]
-    # The journal follows: four days of penalty interest at 0.25, and four of the 30 days' 7.50 of the second instalment.
+    # The journal follows: four days of penalty interest at 0.25, and four of the second period's 30 days for 7.50.
     assert told(fresh_db, LAST).today.due == 100_000 + 1_500 - 1 + 100 + 100
 
 
