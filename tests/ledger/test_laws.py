@@ -257,7 +257,7 @@ def test_what_goes_back_to_the_borrower_is_no_more_paid(
         payment = Paid("zlater", later, more)
         now, _ = resume(carried, [payment], later)
         whole = _fold(terms, [*events, payment], later)
-        assert (now.due, now.credit, now.spans) == (whole.due, whole.credit, whole.spans)
+        assert (now.due, now.credit, now.dpd, now.arrears) == (whole.due, whole.credit, whole.dpd, whole.arrears)
 
 
 @settings(max_examples=200, deadline=None)
