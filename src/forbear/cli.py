@@ -88,6 +88,7 @@ for _name, _place in {
     "gate": "forbear.gate_cli:gate",
     "pay": "forbear.servicing.command:pay",
     "pay-file": "forbear.intake.bank_command:pay_file",
+    "refund": "forbear.servicing.command:refund",
     "reverse": "forbear.servicing.command:reverse",
     "charge": "forbear.servicing.command:charge",
     "draw": "forbear.servicing.command:draw",

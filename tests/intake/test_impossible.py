@@ -248,6 +248,24 @@ def test_a_borrower_with_the_clock_of_elsewhere_is_kept_aside(fresh_db: str, tmp
     assert ("borrowers", "zones") in [(each.table, each.field) for each in waiting(fresh_db)]
 
 
+@pytest.mark.parametrize(
+    ("first", "last", "said"),
+    [
+        ("2026-04-11", "2026-04-10", "lies after respite_until. Mend the first day"),
+        ("2026-02-20", "", "stands without respite_until. Give the last day"),
+        ("2026-04-10", "2026-04-10", None),
+    ],
+)
+def test_a_respite_begins_no_later_than_it_ends(
+    fresh_db: str, tmp_path: Path, first: str, last: str, said: str | None
+) -> None:
+    rows = f"ref,zones,respite_from,respite_until\nB1,Asia/Shanghai,{first},{last}\n"
+    sent(tmp_path / "b", DAY, borrowers=rows)
+    told = [(k.field, f"{k.reason}. {k.remedy}") for k in waiting(fresh_db) if k.table == "borrowers"]
+    assert [field for field, _ in told] == (["respite_from"] if said else [])
+    assert all(said in text for _, text in told if said)
+
+
 def test_a_language_that_there_is_not_is_kept_aside(fresh_db: str, tmp_path: Path) -> None:
     people = "ref,language\nB1,zh-Hans\nB2,xx\nB3,\nB4,en-US\nB5,not a tag\n"
     sent(tmp_path / "b", DAY, borrowers=people)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date, timedelta
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -30,11 +31,23 @@ LATE = st.tuples(
     st.sampled_from([0, 50_000]),
     st.integers(0, 9),
     st.sampled_from([None, 240_000, 4_000_000]),
+    #: From which day after the opening on another one holds.
+    st.none() | st.tuples(st.integers(1, 120), st.sampled_from([100_000, 300_000])),
 )
 PAYMENTS = st.lists(
     st.tuples(st.integers(0, 200), st.sampled_from([1, 500, 5_600, 10_600, 10_700, 31_800])), max_size=8
 )
 LOANS = st.lists(st.tuples(LINES, LATE, PAYMENTS), min_size=1, max_size=12)
+
+
+def _late_terms(*late: Any) -> tuple[int, ...]:
+    """A loan's terms as a book holds them on a day: the last three are its ceiling, since when, and the one before."""
+    *terms, ceiling, turn, as_of = late
+    if not ceiling:
+        return (*terms, NEVER, -NEVER, NEVER)
+    if not turn or OPENED + timedelta(days=turn[0]) > as_of:
+        return (*terms, ceiling, -NEVER, NEVER)
+    return (*terms, turn[1], (OPENED - EPOCH).days + turn[0], ceiling)
 
 
 def _days(days: Sequence[date]) -> np.ndarray:
@@ -48,7 +61,8 @@ def test_a_batch_has_the_figures_of_its_loans(
 ) -> None:
     as_of = OPENED + timedelta(days=ahead)
     states, lines, first, paid, paid_first = [], [], [0], [], [0]
-    for raw, (*late, ceiling), payments in loans:
+    for raw, (*late, ceiling, turn), payments in loans:
+        later = ((OPENED + timedelta(days=turn[0]), turn[1]),) if turn and ceiling else ()
         due, schedule = OPENED, []
         for gap, *amounts in raw:
             due += timedelta(days=gap)
@@ -62,7 +76,7 @@ def test_a_batch_has_the_figures_of_its_loans(
             OPENED,
             schedule[0].due_on,
             len(schedule),
-            late=Late(*late, compounding=compounding, day_count=count, ceiling_ppm=ceiling),
+            late=Late(*late, compounding=compounding, day_count=count, ceiling_ppm=ceiling, later=later),
             order=order,
         )
         dated = sorted((OPENED + timedelta(days=day), amount) for day, amount in payments)
@@ -72,7 +86,7 @@ def test_a_batch_has_the_figures_of_its_loans(
         paid += dated
         first.append(len(lines))
         paid_first.append(len(paid))
-    late_terms = np.array([(*late, NEVER if top is None else top) for _, (*late, top), _ in loans], dtype=np.int64).T
+    late_terms = np.array([_late_terms(*late, as_of) for _, late, _ in loans], dtype=np.int64).T
     book = Book(
         np.array(first),
         _days([line.due_on for line in lines]),

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from forbear.ledger.cost import Flows, Method, cost
 from forbear.ledger.models import (
+    Charged,
     DayCount,
     Disbursed,
     Event,
@@ -29,6 +30,7 @@ from forbear.ledger.models import (
     Terms,
     Waived,
 )
+from forbear.ledger.products import schedule
 from forbear.ledger.state import State, fold
 
 OPENED, DUE = date(2026, 1, 10), date(2026, 2, 10)
@@ -172,3 +174,48 @@ def test_a_plan_never_costs_more_than_the_ceiling(raw: list[tuple[int, int, int]
     owed = [(d.due_on, d.owed[Kind.PRINCIPAL] + sum(d.to_come.values())) for d in found.debts if not d.due]
     rate = cost(Flows.of([(on, lent)], owed), Method.IRR_SIMPLE)
     assert rate is None or rate.ppm <= ceiling
+
+
+# ---- a fee on a line of credit ----------------------------------------------------------------------
+
+#: 随借随还: 1,000.00 drawn on 10 January at 18.25% a year, that is 0.50 a day.
+LINE = replace(
+    TERMS,
+    product=Product.DAILY,
+    annual_rate_ppm=182_500,
+    principal=100_000,
+    first_due_on=date(2026, 12, 10),
+    day_count=DayCount.ACT_365,
+)
+DREW = Disbursed("drawn", OPENED, 100_000)
+
+
+def with_fee(day: date, *events: Event, ceiling: int | None = 240_000) -> State:
+    terms = replace(LINE, late=replace(LATE, ceiling_ppm=ceiling))
+    charged = Charged("fee", day, Kind.FEE, 5_000)
+    return fold(terms, schedule(terms), [DREW, charged, *events], day)
+
+
+@pytest.mark.parametrize("repaid", [0, 40_000])
+def test_a_fee_on_a_line_of_credit_is_owed_as_far_as_the_days_so_far_leave_room(repaid: int) -> None:
+    # Given two months of 1,000.00, or of 600.00 since 10 February, a fee of 50.00 is owed as far as all that was paid,
+    # with what would repay the rest that day, costs no more than 24% a year; one cent more would.
+    day = date(2026, 3, 10)
+    paid = [Paid("part", DUE, repaid)] if repaid else []
+    found = with_fee(day, *paid)
+    owed = found.owed(Kind.FEE)
+    assert 0 < owed < 5_000 and [(each.amount, each.lawful) for each in found.refused] == [(5_000, owed)]
+    for more, lawful in ((0, True), (1, False)):
+        ends = [(event.on, event.amount) for event in paid] + [(day, found.outstanding + more)]
+        assert (cost(Flows.of([(OPENED, 100_000)], ends), Method.IRR_SIMPLE).yearly * 10**6 <= 240_000) is lawful
+
+
+def test_on_the_day_of_the_draw_no_fee_can_be_shown_to_be_lawful() -> None:
+    assert with_fee(OPENED).owed(Kind.FEE) == 0
+    assert with_fee(OPENED, ceiling=None).owed(Kind.FEE) == 5_000
+
+
+def test_two_fees_on_a_line_of_credit_leave_room_but_once() -> None:
+    day = date(2026, 3, 10)
+    again = with_fee(day, Charged("fee2", day, Kind.FEE, 5_000))
+    assert again.owed(Kind.FEE) == with_fee(day).owed(Kind.FEE)

@@ -6,11 +6,12 @@ from typing import Any
 import pytest
 
 from forbear.ledger.carry import replay, resume
-from forbear.ledger.early import ended, payoff
+from forbear.ledger.early import ended, free, lapsed, payoff, repay
 from forbear.ledger.models import (
     ChargedBack,
     Disbursed,
     Event,
+    Forborne,
     Instalment,
     Late,
     Paid,
@@ -125,3 +126,72 @@ def test_a_loan_set_down_says_whether_a_payment_may_end_it(amount: int, may: boo
     assert carried is not None and carried.may_end(amount) is may
     _, later = resume(carried, [Paid("payment:2", DAY, 10_000)], DAY)
     assert later.may_end(amount - 10_000) is may
+
+
+# ---- a part -----------------------------------------------------------------------------------------
+
+MAR, APR = date(2026, 3, 10), date(2026, 4, 10)
+#: On 20 February the ten days since the instalment before cost 4.00; the other 300.00 are free to repay principal.
+PART = Paid("payment:2", DAY, 30_400)
+
+
+def agreed(then: Any, *events: Event) -> Rescheduled:
+    state = on(DAY, FIRST, *events)
+    return repay("event:early", TERMS, state, free(TERMS, state), then)
+
+
+@pytest.mark.parametrize(
+    ("then", "left"),
+    [
+        # Of 800.00 to come 500.00 are left: 18 of the 28 days' 11.20 on them are 4.50, then half of them for a month.
+        ("smaller", (Instalment(MAR, 25_000, 450), Instalment(APR, 25_000, 388))),
+        # Or no instalment larger than the 411.20 of before, and the last the smaller for it.
+        ("shorter", (Instalment(MAR, 40_670, 450), Instalment(APR, 9_330, 145))),
+    ],
+)
+def test_a_part_repaid_early_leaves_interest_on_what_is_left_alone(then: str, left: tuple[Instalment, ...]) -> None:
+    change = agreed(then, PART)
+    assert change.schedule == (Instalment(DAY, 30_000, 400), *left)
+    state = on(DAY, FIRST, PART, change)
+    assert (state.due, state.credit, state.outstanding, state.dpd) == (0, 0, 50_000, 0)
+    (plan,) = state.plans
+    assert plan.replaced - plan.charge == 1_120 + 620 - 400 - sum(line.interest for line in left)
+    # Paid as it then is due, nothing is owed at the end, and no cent is left over.
+    paid = [Paid(f"payment:{n}", line.due_on, line.amount) for n, line in enumerate(left, 3)]
+    done = on(date(2027, 1, 1), FIRST, PART, change, *paid)
+    assert (done.outstanding, done.credit, done.dpd) == (0, 0, 0)
+
+
+def test_a_large_part_repaid_early_ends_the_loan_the_sooner() -> None:
+    change = agreed("shorter", Paid("payment:2", DAY, 50_400))
+    assert change.schedule[1:] == (Instalment(MAR, 30_000, 270),)
+
+
+def test_what_bears_interest_to_the_end_goes_on_so_after_a_part_was_repaid() -> None:
+    # 先息后本: 18.00 a month, and 1,200.00 at the end. Of 600.00 left a month costs 9.00, and all are due at the end.
+    lines = (Instalment(FEB, 0, 1_800), Instalment(MAR, 0, 1_800), Instalment(APR, 120_000, 1_800))
+    state = fold(TERMS, lines, (LENT, Paid("payment:1", FEB, 1_800)), FEB)
+    left = repay("event:early", TERMS, state, 60_000, "smaller").schedule[1:]
+    assert left == (Instalment(MAR, 0, 900), Instalment(APR, 60_000, 900))
+
+
+def test_frozen_days_are_taken_off_once_after_a_part_was_repaid() -> None:
+    # Of the 18 days from 20 February to 10 March nine are frozen: half of the 4.50.
+    frozen = Forborne("event:freeze", DAY, date(2026, 3, 1), freezes=True)
+    change = agreed("smaller", PART, frozen)
+    state = on(MAR, FIRST, PART, frozen, change)
+    assert state.due == 25_000 + 225
+
+
+def test_nothing_is_free_before_the_interest_of_the_days_so_far_is_paid() -> None:
+    state = on(DAY, FIRST, Paid("payment:2", DAY, 400))
+    assert free(TERMS, state) == 0
+
+
+@pytest.mark.parametrize(
+    "back", [Reversed("event:r", date(2026, 3, 1), "payment:2"), ChargedBack("event:c", date(2026, 3, 1), "payment:2")]
+)
+def test_a_part_whose_payment_was_taken_back_is_owed_by_nobody(back: Event) -> None:
+    change = agreed("smaller", PART)
+    assert lapsed(TERMS, LINES, (LENT, FIRST, PART, change)) == []
+    assert lapsed(TERMS, LINES, (LENT, FIRST, PART, change, back)) == [change]

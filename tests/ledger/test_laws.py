@@ -30,6 +30,7 @@ from forbear.ledger.models import (
     Purchased,
     RateChanged,
     Reason,
+    Refunded,
     Rescheduled,
     Reversed,
     Sold,
@@ -228,6 +229,35 @@ def test_money_is_conserved(case: tuple[Terms, list[Event]], as_of: date) -> Non
     if state.written_off_on:
         assert state.outstanding + sums.get(Account.ALLOWANCE, 0) == 0
     assert len({transaction.key for transaction in state.transactions}) == len(state.transactions)
+
+
+@settings(max_examples=200, deadline=None)
+@given(TERMS, st.lists(st.tuples(DAYS, AMOUNT), min_size=1, max_size=5), DAYS, st.integers(1, 100), DAYS, AMOUNT)
+def test_what_goes_back_to_the_borrower_is_no_more_paid(
+    terms: Terms, paid: list[tuple[date, int]], day: date, share: int, as_of: date, more: int
+) -> None:
+    # Given payments of which a part went back, however early that was, what was lent, charged and given back
+    # is what was paid, is held, or is owed; and a payment after it goes on as the whole fold has it.
+    events: list[Event] = [Disbursed("lent", OPENED, terms.principal)]
+    events += [Paid(f"{k}", *each) for k, each in enumerate(paid)]
+    received = sum(amount for on, amount in paid if on <= day)
+    if back := received * share // 100:
+        events.append(Refunded("back", day, back))
+    back = back if day <= as_of else 0
+    state = _fold(terms, events, as_of)
+    sums = balances(state.transactions)
+    charged = sum(line.amount for line in state.lines)
+    came = sum(amount for on, amount in paid if on <= as_of)
+    assert terms.principal + charged + back == came - state.credit + state.outstanding
+    assert sums.get(Account.CASH, 0) == came - back - terms.principal
+    assert sums.get(Account.CREDIT, 0) == -state.credit <= 0
+    later = max(as_of, *(event.on for event in events))
+    _, carried = replay(terms, schedule(terms), events, later)
+    if carried is not None:
+        payment = Paid("zlater", later, more)
+        now, _ = resume(carried, [payment], later)
+        whole = _fold(terms, [*events, payment], later)
+        assert (now.due, now.credit, now.dpd, now.arrears) == (whole.due, whole.credit, whole.dpd, whole.arrears)
 
 
 @settings(max_examples=200, deadline=None)

@@ -115,6 +115,8 @@ def test_a_book_has_the_figures_of_its_accounts(
                 late.grace_days,
                 order,
                 late.ceiling_ppm,
+                None,
+                None,
             )
         )
         wanted[k] = position(schedule, dated, late, as_of, order)
@@ -135,7 +137,8 @@ def test_a_book_has_the_figures_of_its_accounts(
         _table(
             accounts,
             {"account_id": whole, "principal_minor": whole, "penalty_rate_ppm": whole, "late_fee_minor": whole}
-            | {"late_fee_ppm": whole, "grace_days": small, "allocation_order": pa.string(), "ceiling_ppm": whole},
+            | {"late_fee_ppm": whole, "grace_days": small, "allocation_order": pa.string(), "ceiling_ppm": whole}
+            | {"turned_on": DAY, "before_ppm": whole},
         ),
         as_of,
     )

@@ -199,6 +199,16 @@ def test_the_night_works_a_card_by_its_minimum(
         assert asked(f"SELECT step FROM decision WHERE run_id = {run}") == [(steps[number],)], day
 
 
+def test_an_explanation_tells_a_card_s_balance_beside_its_minimum(book: Path, asked: Asked) -> None:
+    # 1,000.00 since 30 March at 0.05% a day, 31 days, with a late fee of 5.00: no more in all than 24% a year, 20.38.
+    night(asked, on(7))
+    told = typed("explain", "C1")
+    assert "balance of the card, as it is known now: CN¥1,020.38  [computed]" in told
+    assert "信用卡全部余额（按目前所知）" in typed("explain", "C1", "--lang", "zh-Hans")
+    # Of a card whose statements are not told, nobody knows it.
+    assert "balance of the card" not in typed("explain", "C2")
+
+
 # ---- posted -----------------------------------------------------------------------------------------
 
 

@@ -11,7 +11,7 @@ from tests.conftest import write_book
 from typer.testing import CliRunner
 
 from forbear.cli import app
-from forbear.intake.services import import_book
+from forbear.intake.services import import_book, mend
 from forbear.ledger.arrears import MONTHLY
 from forbear.ledger.models import Charged, Forborne, Kind, Paid, Reason, Reversed, WrittenOff
 from forbear.locale import LANGUAGES
@@ -179,6 +179,77 @@ def test_a_respite_told_in_another_book_freezes_at_once_what_the_person_owes_her
         assert import_book(folder, "forbear").bad == 0
     frozen = asked("SELECT account_id, detail ->> 'until' FROM account_event ORDER BY 1")
     assert frozen == [(1, str(LAST)), (2, str(LAST))]
+
+
+LIVE_FREEZES = (
+    "SELECT value_on, detail ->> 'until' FROM account_event e WHERE kind = 'forborne' AND NOT EXISTS (SELECT"
+    " FROM account_event r WHERE r.kind = 'reversed' AND r.detail ->> 'of' = 'event:' || e.key)"
+)
+
+
+def of_borrower(first: str, until: object = LAST) -> dict[str, str]:
+    return GB | {"borrowers": f"ref,zones,respite_from,respite_until\nB1,Europe/London,{first},{until}\n"}
+
+
+def test_a_respite_whose_first_day_is_told_freezes_from_that_day(fresh_db: str, asked: Asked, tmp_path: Path) -> None:
+    # Given a moratorium from 20 February, as its notice says, then penalty interest on the 500.00 past due since the
+    # 10th runs for nine days, and stops (SI 2020/1311 reg 7): nobody need count sixty days back.
+    taken_in(tmp_path / "gb", "gb", "other", "GBP", **of_borrower("2026-02-20"))
+    assert asked(LIVE_FREEZES) == [(date(2026, 2, 19), str(LAST))]
+    (late,) = [each.line for each in told(fresh_db, LAST).charges if each.line.kind is Kind.PENALTY]
+    assert (late.start, late.end, late.amount) == (date(2026, 2, 10), date(2026, 2, 19), 225)
+    assert "Feb 20, 2026 – Apr 10, 2026" in words(fresh_db, LAST)
+
+
+def test_a_first_day_that_is_told_later_takes_the_place_of_the_one_that_was_counted_back(
+    fresh_db: str, asked: Asked, tmp_path: Path
+) -> None:
+    taken_in(tmp_path / "gb", "gb", "other", "GBP", **GB)
+    posted(Paid("P1", date(2026, 2, 10), 1), LAST)
+    for first in ("2026-02-20", "2026-02-15", ""):  # a file that no longer tells it leaves it as it was
+        taken_in(tmp_path / "gb", "gb", "other", "GBP", **of_borrower(first))
+        begun = date.fromisoformat(first or "2026-02-15")
+        assert asked(LIVE_FREEZES) == [(begun - timedelta(days=1), str(LAST))]
+    # The journal follows: four days of penalty interest at 0.25, and four of the second period's 30 days for 7.50.
+    assert told(fresh_db, LAST).today.due == 100_000 + 1_500 - 1 + 100 + 100
+
+
+def test_a_loan_made_in_a_respite_is_no_debt_of_it(fresh_db: str, asked: Asked, tmp_path: Path) -> None:
+    # Regulation 6(b): a moratorium debt was owed when the moratorium was asked for; L1 was lent on 10 January.
+    for first, freezes in (("2026-01-11", 1), ("2026-01-10", 0)):
+        taken_in(tmp_path / "gb", "gb", "other", "GBP", **of_borrower(first))
+        assert len(asked(LIVE_FREEZES)) == freezes
+
+
+def test_another_respite_leaves_the_one_before_as_it_was(fresh_db: str, asked: Asked, tmp_path: Path) -> None:
+    # A mental health crisis moratorium may follow a breathing space: each freezes its own days.
+    for first, until in (("2026-02-20", "2026-03-01"), ("2026-04-01", "2026-04-20")):
+        taken_in(tmp_path / "gb", "gb", "other", "GBP", **of_borrower(first, until))
+    assert asked(LIVE_FREEZES) == [(date(2026, 2, 19), "2026-03-01"), (date(2026, 3, 31), "2026-04-20")]
+
+
+def test_a_mended_row_holds_what_its_own_person_owes_elsewhere_and_no_others(
+    fresh_db: str, asked: Asked, tmp_path: Path
+) -> None:
+    # Given two persons, each with a loan in two books, of whom the second book comes to tell a respite by rows that are
+    # mended one by one, then each mending freezes what its own person owes in the first.
+    keys = {"B1": "ab" * 32, "B2": "cd" * 32}
+    head = "ref,zones,respite_until,person_key\n"
+    loans = GB["loans"] + "L2,B2,instalment,open,2026-01-10,1000.00,18,18.25\n"
+    lines = GB["instalments"] + GB["instalments"].split("\n", 1)[1].replace("L1", "L2")
+    for name, until in (("one", ""), ("two", "2026-13-01")):
+        text_ = BOOK.format(place="gb", lender="other", currency="GBP").replace('"own"', f'"{name}"')
+        people = head + "".join(f"{ref},Europe/London,{until},{key}\n" for ref, key in keys.items())
+        folder = write_book(tmp_path / name, text_, {"borrowers": people, "loans": loans, "instalments": lines})
+        import_book(folder, "forbear")
+    waiting = dict(asked("SELECT borrower_ref, id FROM quarantine WHERE table_name = 'borrowers'"))
+    frozen = "SELECT a.ref FROM account_event e JOIN account a ON a.id = e.account_id WHERE a.book_id = 1 ORDER BY 1"
+    with psycopg.connect(fresh_db) as connection:  # as if nothing had looked at it yet: the night does, for all
+        connection.execute("UPDATE borrower SET respite_until = %s WHERE ref = 'B1' AND book_id = 1", (LAST,))
+    assert asked(frozen) == []
+    for ref, so_far in (("B2", ["L2"]), ("B1", ["L1", "L2"])):
+        assert mend(waiting[ref], {"respite_until": str(LAST)}) == []
+        assert asked(frozen) == [(each,) for each in so_far]
 
 
 def test_what_the_law_gives_is_reversed_by_no_sender(fresh_db: str, asked: Asked, tmp_path: Path) -> None:

@@ -160,6 +160,12 @@ class Drawer:
         if x.zones and not suits(x.zones, x.place, self.mapping.book.jurisdiction, self.last_day.year):
             reason = N_("has another clock than the borrower's place")
             raise Refused("zones", reason, N_("Give the place's own time zone too, joined by |, or mend the place."))
+        if x.respite_from is not None and x.respite_until is None:
+            reason = N_("stands without respite_until")
+            raise Refused("respite_from", reason, N_("Give the last day of the respite too, as far as it is known."))
+        if x.respite_from is not None and x.respite_until is not None and x.respite_from > x.respite_until:
+            reason = N_("lies after respite_until")
+            raise Refused("respite_from", reason, N_("Mend the first day of the respite, or its last."))
 
     def _done(self, day: date | None, field: str) -> None:
         if day is not None and day > self.last_day:
@@ -282,6 +288,7 @@ BORROWER_COLUMNS = (
     "opted_out_sms",
     "vulnerable",
     "respite_until",
+    "respite_from",
     "person_key",
 )
 ACCOUNT_COLUMNS = (

@@ -133,6 +133,7 @@ class Borrower(_Row):
     opted_out_sms: Flag = None
     vulnerable: Flag = None
     respite_until: Day = None
+    respite_from: Day = None
     person_key: Annotated[str | None, Blank, AfterValidator(_opaque)] = None
 
 

@@ -539,13 +539,15 @@ def _take_again(connection: psycopg.Connection[Any], kept: _KeptRow, row: dict[s
 
 
 def _accounts_of(connection: psycopg.Connection[Any], kept: _KeptRow, changes: Mapping[str, str]) -> list[int]:
-    """The accounts that a row is of: its loan's, or of a borrower all."""
+    """The accounts that a row is of: its loan's, or of a borrower all that the person has, in whatever book."""
     numbers = [key_of(kept.mapping, kept.table, row)[0] for row in (kept.fields, {**kept.fields, **changes})]
-    of = "b.ref" if kept.table == "borrowers" else "a.ref"
-    rows = connection.execute(
-        f"SELECT a.id FROM account a JOIN borrower b ON b.id = a.borrower_id WHERE a.book_id = %s AND {of} = ANY(%s)",
-        (kept.book_id, numbers),
-    )
+    query = "SELECT id FROM account WHERE book_id = %s AND ref = ANY(%s)"
+    if kept.table == "borrowers":
+        query = (
+            "SELECT a.id FROM account a JOIN borrower b ON b.id = a.borrower_id WHERE coalesce(b.same_as, b.id) IN"
+            " (SELECT coalesce(same_as, id) FROM borrower WHERE book_id = %s AND ref = ANY(%s))"
+        )
+    rows = connection.execute(query, (kept.book_id, numbers))
     return [id_ for (id_,) in rows]
 
 

@@ -324,8 +324,8 @@ class ReageLimits:
     at_most: tuple[tuple[int, int], ...]  # (times, within so many months)
 
 
-#: The uniform retail credit classification of US bank supervisors, open-end credit: that it limits re-ageing was read,
-#: the numbers are recalled. It binds banks there; elsewhere it is the policy of the house.
+#: The uniform retail credit classification of US bank supervisors, open-end credit: the notice's summary was read, its
+#: numbers in quotations (2026-11-29). It binds banks there; elsewhere it is the policy of the house.
 FFIEC = ReageLimits("65 FR 36903 (2000-06-12)", False, 9, 3, ((1, 12), (2, 60)))
 
 

@@ -30,7 +30,8 @@ class Book:
 
     first, paid_first: one more than there are loans; loan k has the instalments from first[k] to first[k + 1],
     in the order of their due dates, and the payments from paid_first[k] on, in the order of their days. ceiling_ppm:
-    as in Late, NEVER where there is none.
+    as in Late, NEVER where there is none. turned_on, before_ppm: from which day on it holds, in the place of which
+    ceiling; the day is -NEVER where it always held. None: it did for all.
     """
 
     first: Ints
@@ -46,6 +47,8 @@ class Book:
     late_fee_ppm: Ints
     grace_days: Ints
     ceiling_ppm: Ints
+    turned_on: Ints | None = None
+    before_ppm: Ints | None = None
 
     def part(self, lo: int, hi: int) -> "Book":
         """The loans from `lo` to `hi`."""
@@ -65,6 +68,8 @@ class Book:
             self.late_fee_ppm[lo:hi],
             self.grace_days[lo:hi],
             self.ceiling_ppm[lo:hi],
+            None if self.turned_on is None else self.turned_on[lo:hi],
+            None if self.before_ppm is None else self.before_ppm[lo:hi],
         )
 
 
@@ -231,10 +236,15 @@ class _Walk:
         }
         self.since = book.due_on[rows]
         ceiling = book.ceiling_ppm[loans][owner]
-        self.rate = np.minimum(book.penalty_rate_ppm[loans][owner], ceiling)
-        #: Under a ceiling, what comes of a late fee day by day: how fast, and how much of it has not come yet.
-        self.room = np.where(ceiling == NEVER, 0, ceiling - self.rate)
+        #: The penalty rate, and under a ceiling how fast a late fee comes day by day: in the last stretch of days with
+        #: one ceiling, and in the one before it, which ends with the day `turn`.
+        self.stretches = [_rates(book, loans, owner, ceiling)]
+        self.turn: Ints | None = None
+        if book.turned_on is not None and book.before_ppm is not None:
+            self.stretches.insert(0, _rates(book, loans, owner, book.before_ppm[loans][owner]))
+            self.turn = book.turned_on[loans][owner] - 1
         self.by_days = ceiling != NEVER
+        #: How much of a late fee that comes by days has not come yet.
         self.fee_left = np.zeros(len(rows), dtype=np.int64)
         self.fees = bool(self.by_days.any() and (book.late_fee_minor[loans] | book.late_fee_ppm[loans]).any())
         self.book, self.loans = book, loans
@@ -327,11 +337,18 @@ class _Walk:
         base = self.left[Kind.PRINCIPAL][at]
         if self.compounding:
             base = base + self.left[Kind.INTEREST][at]
-        units = units_of(self.since[at], np.maximum(to, self.since[at]), self.count)
-        if kind is Kind.PENALTY:
-            return _by_days(base, self.rate[at], units, YEAR[self.count])
-        fee: Ints = np.minimum(_by_days(base, self.room[at], units, YEAR[self.count]), self.fee_left[at])
-        return fee
+        start = self.since[at]
+        ends = [np.maximum(to, start)]
+        if self.turn is not None:
+            ends.insert(0, np.clip(self.turn[at], start, ends[0]))
+        amount: Ints = np.zeros(len(at), dtype=np.int64)
+        for (penalty, room), end in zip(self.stretches, ends, strict=True):
+            rate = penalty if kind is Kind.PENALTY else room
+            amount += _by_days(base, rate[at], units_of(start, end, self.count), YEAR[self.count])
+            if kind is Kind.LATE_FEE:
+                amount = np.minimum(amount, self.fee_left[at])
+            start = end
+        return amount
 
     def _allocate(self, who: Ints, amount: Ints, on: Ints) -> Ints:
         """Settle debts with `amount`, the order's stages one after the other; what is left over."""
@@ -392,6 +409,12 @@ class _Walk:
             self.oldest[ask] += 1
         at = self.oldest[who]
         return np.where(at < self.next_due[who], on - self.due_on[at], 0)
+
+
+def _rates(book: Book, loans: Ints, owner: Ints, ceiling: Ints) -> tuple[Ints, Ints]:
+    """Under a ceiling the penalty rate, and what it leaves for a late fee; of each instalment."""
+    penalty = np.minimum(book.penalty_rate_ppm[loans][owner], ceiling)
+    return penalty, np.where(ceiling == NEVER, 0, ceiling - penalty)
 
 
 def _running(values: Ints) -> Ints:

@@ -29,7 +29,6 @@ from forbear.ledger.models import (
     Waived,
     half_up,
 )
-from forbear.ledger.products import schedule
 from forbear.ledger.state import Debt, State, fold, frozen_days, place
 
 
@@ -70,29 +69,55 @@ def settle(key: str, terms: Terms, state: State) -> Rescheduled:
 def repay(key: str, terms: Terms, state: State, principal: int, then: Literal["shorter", "smaller"]) -> Rescheduled:
     """Makes `principal` that is not yet due fall due at the end of `state.as_of`, and the rest be due anew.
 
-    then: "smaller" instalments on the same days, or the same instalments for a "shorter" time. The interest of
-    the running period so far is due with it. Raises LedgerError unless less than the principal to come is repaid.
+    then: "smaller" instalments on the same days, or no larger ones for a "shorter" time. The interest of the running
+    period so far is due with it. What is to come bears interest and fees as before, in proportion to the principal of
+    its period, whatever shape the schedule has. Raises LedgerError unless less than the principal to come is repaid.
     """
     coming = _to_come(state)
-    left = sum(debt.owed.get(Kind.PRINCIPAL, 0) for debt in coming) - principal
+    base = sum(debt.owed.get(Kind.PRINCIPAL, 0) for debt in coming)
+    left = base - principal
     if principal <= 0 or left <= 0:
         raise LedgerError("early repayment: a part must be more than nothing and leave some principal; else settle")
-    count = len(coming)
-    share = coming[0].owed.get(Kind.PRINCIPAL, 0) + coming[0].to_come.get(Kind.INTEREST, 0)
-    made: tuple[Instalment, ...] = ()
-    # The fewest instalments that are no larger than before; "smaller" keeps their number.
-    for n in range(1, count + 1) if then == "shorter" else (count,):
-        made = schedule(replace(terms, principal=left, opened_on=state.as_of, first_due_on=coming[0].due_on, count=n))
-        if made[0].principal + made[0].interest <= share:
+    made: list[Instalment] = []
+    for debt in coming:
+        # The first new period is the rest of the running one.
+        days, whole = (1, 1) if made else ((debt.due_on - state.as_of).days, (debt.due_on - debt.begun).days)
+        charges = [debt.agreed.get(kind, 0) for kind in (Kind.INTEREST, Kind.FEE)]
+        interest, fee = (half_up(each * left * days, base * whole) for each in charges)
+        owed = debt.owed.get(Kind.PRINCIPAL, 0)
+        if debt is coming[-1]:
+            part = left
+        elif then == "smaller":
+            part = left - half_up(left * (base - owed), base)
+        else:
+            part = min(owed + sum(charges) - interest - fee, left)
+        made.append(Instalment(debt.due_on, part, interest, fee))
+        base, left = base - owed, left - part
+        if not left:
             break
-    if terms.day_count is DayCount.MONTHLY:  # the first new period is the rest of the running one, not a whole month
-        start, _ = _running_period(state)
-        rest, whole = (coming[0].due_on - state.as_of).days, (coming[0].due_on - start).days
-        first = replace(
-            made[0], interest=half_up(made[0].interest * rest, whole), fee=half_up(made[0].fee * rest, whole)
-        )
-        made = (first, *made[1:])
-    return _now(key, terms, state, principal, made)
+    return _now(key, terms, state, principal, tuple(made))
+
+
+def free(terms: Terms, state: State) -> int:
+    """What of the sum paid ahead is left to repay principal early at the end of `state.as_of`, beside what falls due
+    with it: the running period's interest and fee so far, and what a plan made to fall due next."""
+    beside = sum(amount for debt in _to_come(state) for kind, amount in debt.owed.items() if kind is not Kind.PRINCIPAL)
+    return state.credit - sum(running(terms, state)) - beside
+
+
+def lapsed(terms: Terms, schedule: Sequence[Instalment], events: Sequence[Event]) -> list[Rescheduled]:
+    """The early repayments of a part that payments cover no longer at the end of their day: nobody owes one.
+
+    A payment that was charged back covers none. Arguments and errors are those of `ended`.
+    """
+    kept, found = _standing(events), []
+    for event in sorted((e for e in kept if isinstance(e, Rescheduled)), key=place):
+        if event.reason is Reason.PREPAYMENT:
+            debts = fold(terms, schedule, kept, event.on).debts
+            if any(debt.n and debt.due_on == event.on and debt.unpaid for debt in debts):
+                kept.remove(event)
+                found.append(event)
+    return found
 
 
 def ended(terms: Terms, schedule: Sequence[Instalment], events: Sequence[Event]) -> Rescheduled | None:
@@ -102,8 +127,7 @@ def ended(terms: Terms, schedule: Sequence[Instalment], events: Sequence[Event])
     None where there is no such day, or the loan ran to its end. A payment that was charged back makes none. Arguments
     are those of `state.fold`, without an early repayment that follows of this; errors likewise.
     """
-    back = {event.of for event in events if isinstance(event, ChargedBack | Reversed)}
-    kept = [event for event in events if event.key not in back and not isinstance(event, ChargedBack | Reversed)]
+    kept = _standing(events)
     paid = sorted((event for event in kept if isinstance(event, Paid)), key=place)
     for payment in _reaching(terms, schedule, kept, paid):
         state = fold(terms, schedule, kept, payment.on)
@@ -112,6 +136,12 @@ def ended(terms: Terms, schedule: Sequence[Instalment], events: Sequence[Event])
         if payoff(terms, state) == 0:
             return replace(settle("", terms, state), by=payment.key)
     return None
+
+
+def _standing(events: Iterable[Event]) -> list[Event]:
+    """The events that nothing took back."""
+    back = {event.of for event in events if isinstance(event, ChargedBack | Reversed)}
+    return [event for event in events if event.key not in back and not isinstance(event, ChargedBack | Reversed)]
 
 
 def _reaching(

@@ -301,6 +301,13 @@ class ChargedBack(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class Refunded(Event):
+    """Money went back to the borrower, of what is held for them (`Account.CREDIT`)."""
+
+    amount: int
+
+
+@dataclass(frozen=True, slots=True)
 class Charged(Event):
     """A fee or a cost of enforcement is owed from this day."""
 

@@ -24,6 +24,7 @@ _MILDEST = "instalments_first"
 _EPOCH = date(1970, 1, 1)
 #: The columns of an account that say what being late costs, in the order of Book.
 _OF_LATE = ("penalty_rate_ppm", "late_fee_minor", "late_fee_ppm", "grace_days", "ceiling_ppm")
+_TURNED = ("turned_on", "before_ppm")
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +186,8 @@ def positions(instalments: pa.Table, payments: pa.Table, accounts: pa.Table, as_
             HORIZON_DAYS after `as_of` may be left out.
         payments: account_id, paid_on, amount_minor; those after `as_of` left out.
         accounts: account_id, principal_minor, penalty_rate_ppm, late_fee_minor, late_fee_ppm, grace_days,
-            allocation_order, ceiling_ppm (NULL: none).
+            allocation_order, ceiling_ppm (NULL: none), turned_on (from which day on, NULL: always), before_ppm (which
+            held before that day).
 
     Returns: account_id, dpd, oldest_due_on, arrears, late_fee, penalty, next_due_on; a row for each account
         that has an instalment, in the order of the ids.
@@ -200,8 +202,11 @@ def positions(instalments: pa.Table, payments: pa.Table, accounts: pa.Table, as_
 def _of_order(instalments: pa.Table, payments: pa.Table, accounts: pa.Table, id: str, as_of: date) -> pa.Table:
     """The positions of the accounts with that order of allocation."""
     accounts = accounts.filter(pc.equal(accounts["allocation_order"], id))
-    at = accounts.schema.get_field_index("ceiling_ppm")
-    accounts = accounts.set_column(at, "ceiling_ppm", pc.fill_null(accounts["ceiling_ppm"], NEVER))
+    turned = accounts["turned_on"].null_count < len(accounts)
+    for name, none, kind in (("ceiling_ppm", NEVER, pa.int64()), ("before_ppm", NEVER, pa.int64()),
+                             ("turned_on", -NEVER, pa.int32())):  # fmt: skip
+        column = pc.fill_null(accounts[name].cast(kind).cast(pa.int64()), none)
+        accounts = accounts.set_column(accounts.schema.get_field_index(name), name, column)
     known = _ints(accounts, "account_id")
     by_id = np.argsort(known, kind="stable")
     owner = _ints(instalments, "account_id")
@@ -225,7 +230,7 @@ def _of_order(instalments: pa.Table, payments: pa.Table, accounts: pa.Table, id:
         np.append(np.searchsorted(payer[kept], ids), len(kept)),
         _ints(payments, "paid_on")[kept],
         _ints(payments, "amount_minor")[kept],
-        *(_ints(accounts, name)[rows] for name in _OF_LATE),
+        *(_ints(accounts, name)[rows] for name in (*_OF_LATE, *(_TURNED if turned else ()))),
     )
     # A schedule of which not all principal is here goes on beyond the horizon.
     more = np.add.reduceat(principal, book.first[:-1]) < _ints(accounts, "principal_minor")[rows] if len(ids) else None

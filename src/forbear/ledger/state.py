@@ -16,7 +16,7 @@ from typing import NamedTuple
 from forbear.ledger import accrual
 from forbear.ledger.allocate import SCHEDULED, allocate, order_of
 from forbear.ledger.excess import Line as Cut
-from forbear.ledger.excess import held, lawful, of_schedule, room
+from forbear.ledger.excess import Part, held, lawful, of_schedule, room
 from forbear.ledger.models import (
     MAX_PPM,
     Account,
@@ -35,6 +35,7 @@ from forbear.ledger.models import (
     Purchased,
     RateChanged,
     Reason,
+    Refunded,
     Rescheduled,
     Reversed,
     Sold,
@@ -51,7 +52,20 @@ _INTEREST, _FEE, _PRINCIPAL = SCHEDULED
 _RANK: dict[type[Event], int] = {
     kind: rank
     for rank, kind in enumerate(
-        (Disbursed, Purchased, RateChanged, Rescheduled, Charged, Forborne, Waived, Paid, ChargedBack, WrittenOff, Sold)
+        (
+            Disbursed,
+            Purchased,
+            RateChanged,
+            Rescheduled,
+            Charged,
+            Forborne,
+            Waived,
+            Paid,
+            ChargedBack,
+            Refunded,
+            WrittenOff,
+            Sold,
+        )
     )
 }
 
@@ -61,7 +75,8 @@ class Debt(NamedTuple):
 
     aged_from: the day after which it is past due. due: it has fallen due; of an instalment to come only the
     principal is owed, and `to_come` is the interest and the fee that will fall due with it, which run from the end of
-    `begun` on. held_back: what the ceiling keeps from being owed of the contract's late fee on that day.
+    `begun` on; `agreed` is the same were no day of it frozen. held_back: what the ceiling keeps from being owed of the
+    contract's late fee on that day.
     """
 
     n: int
@@ -72,6 +87,7 @@ class Debt(NamedTuple):
     to_come: Mapping[Kind, int]
     held_back: int = 0
     begun: date = date.max
+    agreed: Mapping[Kind, int] = field(default_factory=dict)
 
     @property
     def unpaid(self) -> int:
@@ -101,7 +117,7 @@ class Plan:
     """A schedule that took the place of what was to come, as it is demanded; its first line has the number `first`.
 
     ppm: the yearly rate of the contract, no higher than the ceiling of that day. carried: interest and fees that were
-    unpaid, which fall due with its first line.
+    unpaid, which fall due with its first line. replaced: those that were to come of the lines it took the place of.
     """
 
     key: str
@@ -111,6 +127,12 @@ class Plan:
     lines: tuple[Instalment, ...]
     ppm: int
     carried: int
+    replaced: int = 0
+
+    @property
+    def charge(self) -> int:
+        """The interest and fees of its lines."""
+        return sum(line.interest + line.fee for line in self.lines)
 
     @property
     def principal(self) -> int:
@@ -299,6 +321,8 @@ def _timeline(events: Iterable[Event]) -> list[Event]:
 def _positive(event: Event) -> bool:
     match event:
         case Paid(amount=amount) | Charged(amount=amount) | Waived(amount=amount) | Purchased(amount=amount):
+            return amount > 0
+        case Refunded(amount=amount):
             return amount > 0
         case Disbursed(amount=amount) | Sold(price=amount):
             return amount >= 0
@@ -582,7 +606,17 @@ class Walked:
 
     @apply.register
     def _(self, event: ChargedBack) -> None:
-        amount = self.paid.pop(event.of)
+        self._give_back(event, self.paid.pop(event.of))
+
+    @apply.register
+    def _(self, event: Refunded) -> None:
+        self._give_back(event, event.amount)
+
+    def _give_back(self, event: Event, amount: int) -> None:
+        """Money leaves: of what is held for the borrower, then of what was settled, the latest first.
+
+        A refund takes no more than is held when it is posted; what comes to light later may leave less of that.
+        """
         from_credit = min(amount, self.credit)
         self.credit -= from_credit
         left, undone, bought = amount - from_credit, [], 0
@@ -590,6 +624,11 @@ class Walked:
             bought, left = left, 0
             self.sold += bought
         while left:
+            if not self.settled:
+                raise LedgerError(
+                    N_("event %(event)s: by it more would have gone back to the borrower than was ever paid"),
+                    event=event.key,
+                )
             claim, kind, part = self.settled.pop()
             taken = min(part, left)
             if taken < part:
@@ -619,23 +658,39 @@ class Walked:
     def lawful_of(self, event: Charged) -> int:
         """What of a fee is owed beside the contract's schedule: no more than the ceiling leaves room for.
 
-        Of several ceilings that followed each other the lowest. Costs of enforcement are no cost of the loan; a line of
-        credit has no schedule that would tell the room.
+        Of several ceilings that followed each other the lowest. Costs of enforcement are no cost of the loan. A line of
+        credit has no schedule that would tell the room: there it is what the days so far leave (`_so_far`).
         """
-        ends = max((event.on, *(line.due_on for line in self.schedule)))
+        daily = self.terms.product is Product.DAILY
+        ends = event.on if daily else max((event.on, *(line.due_on for line in self.schedule)))
         known = [
             ppm for since, ppm in self.terms.late.ceilings(self.terms.opened_on) if since <= ends and ppm is not None
         ]
-        if event.kind is not Kind.FEE or not known or self.terms.product is Product.DAILY:
+        if event.kind is not Kind.FEE or not known:
             return event.amount
         lent = sum(line.principal for line in self.schedule)
+        advances, lines = [(self.terms.opened_on, lent)], of_schedule(self.schedule)
         fees = [*self.fees, (event.on, event.amount)]
+        if daily:
+            advances, lines, fees = *self._so_far(event.on), fees[-1:]
         try:
-            owed = room([(self.terms.opened_on, lent)], of_schedule(self.schedule), min(known), fees)[-1]
+            owed = room(advances, lines, min(known), fees)[-1]
         except LedgerError:  # nothing was lent, or the fee is of the day itself: no time in which it could be lawful
             owed = 0
         self.fees += [(event.on, owed)] if owed else []
         return owed
+
+    def _so_far(self, on: date) -> tuple[list[tuple[date, int]], tuple[Part, ...]]:
+        """What was advanced, and what was paid with what would repay all of it on a day: all that the days so far tell.
+
+        The fees before are among what was paid or is owed.
+        """
+        moved = [
+            (t.on, entry.amount) for t in self.transactions for entry in t.entries if entry.account is Account.CASH
+        ]
+        paid = [Part(day, amount, 0) for day, amount in moved if amount > 0]
+        owed = sum(sum(self._owed(claim, on).values()) for claim in self.claims) - self.credit
+        return [(day, -amount) for day, amount in moved if amount < 0], (*paid, Part(on, max(owed, 0), 0))
 
     def charge(self, event: Charged, owed: int) -> None:
         """Let `owed` of a fee or a cost be owed from the event's day on."""
@@ -683,6 +738,7 @@ class Walked:
         whole = event.reason in (Reason.PLAN, Reason.REAGE)
         moved = [claim for claim in self.claims if claim.n and (whole or not claim.due)]
         oldest = min((claim.aged_from for claim in moved if claim.unpaid_from is not None), default=None)
+        replaced = sum(sum(claim.to_come.values()) for claim in moved)
         sums = dict.fromkeys(SCHEDULED, 0)
         overdue = bearing = 0  # of the principal: what was due already, and since then bears interest anew
         for claim in moved:
@@ -699,7 +755,9 @@ class Walked:
         lines = self._held(event, fit(event, sums[Kind.PRINCIPAL]), bearing)
         ppm = self.terms.late.held(self.terms.annual_rate_ppm, event.on)
         carried = sums[Kind.INTEREST] + sums[Kind.FEE]
-        self.plans.append(Plan(event.key, event.on, event.reason, self.numbered + 1, tuple(lines), ppm, carried))
+        self.plans.append(
+            Plan(event.key, event.on, event.reason, self.numbered + 1, tuple(lines), ppm, carried, replaced)
+        )
         made = self._schedule(lines, begun)
         for claim in made:
             if event.reason is Reason.PREPAYMENT and claim.due_on <= event.on:
@@ -785,8 +843,10 @@ class Walked:
                 if line.amount:
                     self.lines.append(line)
                     self._post_line(line)
-            coming = dict(self._to_come(claim))
-            debts.append(Debt(claim.n, claim.due_on, claim.aged_from, claim.due, owed, coming, held_back, claim.begun))
+            coming, agreed = dict(self._to_come(claim)), claim.to_come
+            debts.append(
+                Debt(claim.n, claim.due_on, claim.aged_from, claim.due, owed, coming, held_back, claim.begun, agreed)
+            )
             if claim.unpaid_from is not None:
                 self.spans.append(Span(claim.aged_from, claim.unpaid_from, None))
         return State(

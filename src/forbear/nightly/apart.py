@@ -1,5 +1,5 @@
 """Where the few accounts stand that had more than payments (fees, waivers, chargebacks, plans), or whose ceiling
-changes while they run, each by its fold.
+changes more than once while they run, each by its fold.
 
 The batch knows schedules and payments alone; for these it would differ from the journal (ledger/batch.py).
 """
@@ -19,7 +19,8 @@ _EVENTFUL = """
     SELECT account_id FROM account_event WHERE kind <> 'reversed' AND account_id >= %(lo)s AND account_id < %(hi)s
     UNION
     SELECT a.id FROM ceiling c JOIN account a USING (book_id, opened_on, product)
-    WHERE c.later <> '[]' AND a.id >= %(lo)s AND a.id < %(hi)s AND product = 'instalment'
+    WHERE c.later <> '[]' AND (jsonb_array_length(c.later) > 1 OR c.ppm IS NULL OR c.later -> 0 ->> 1 IS NULL)
+      AND a.id >= %(lo)s AND a.id < %(hi)s AND product = 'instalment'
       AND (a.penalty_rate_ppm > 0 OR a.late_fee_minor > 0 OR a.late_fee_ppm > 0)"""
 
 

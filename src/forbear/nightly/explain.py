@@ -4,7 +4,9 @@ The rules are asked again, one case at a time, with the facts that the run kept;
 from the run's bits is an error, never shown (the batch and the single case have one meaning).
 """
 
-from dataclasses import dataclass
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Literal
@@ -13,7 +15,10 @@ import sqlalchemy as sa
 from babel import Locale
 from babel.numbers import format_currency, format_decimal, format_percent, get_currency_precision
 
-from forbear.locale import N_
+from forbear.ledger import card
+from forbear.ledger.filed import CARD
+from forbear.ledger.models import CardTerms, LedgerError
+from forbear.locale import LANGUAGES, N_
 from forbear.locale.words import word
 from forbear.nightly.errors import NoDecision
 from forbear.nightly.facts import RECORDED
@@ -23,6 +28,7 @@ from forbear.rulebook.cite import cited
 from forbear.rulebook.compile import Compiled
 from forbear.rulebook.load import Rulebook
 from forbear.rulebook.models import Fact, FactValue, Hours, Rule
+from forbear.servicing.loan import read
 from forbear.store.tables import account, book, decision, derivation, run
 from forbear.strategy.ladder import permitted
 
@@ -108,6 +114,7 @@ def explain(
             account.c.ref,
             account.c.derived,
             account.c.book_id,
+            account.c.product,
             book.c.name.label("book_name"),
             book.c.synthetic,
             book.c.currency,
@@ -126,7 +133,22 @@ def explain(
         raise _no_decision(connection, account_id, run_id)
     used = kept(connection, row["rulebook_sha256"], rulebook)
     compiled = as_asked(used, row["jurisdiction"], row["as_of"], row["rule_bits"])
-    return _explained(row, compiled, lang, _how(connection, row, lang))
+    found = _explained(row, compiled, lang, _how(connection, row, lang))
+    return replace(found, facts=(*found.facts, *_of_card(connection, row, lang)))
+
+
+def _of_card(connection: sa.Connection, row: Any, lang: str) -> Iterator[FactShown]:
+    """What no rule reads and every reader of a card's minimum asks: all that is owed on it, as it is known now."""
+    if row["product"] != CARD:
+        return
+    plain = connection.connection.driver_connection
+    assert plain is not None
+    terms, events = next((loan.terms, loan.events) for loan in read(plain, [row["account_id"]]).values())
+    if isinstance(terms, CardTerms):
+        with contextlib.suppress(LedgerError):  # what is on file of it contradicts itself
+            owed = money(card.fold(terms, events, row["as_of"]).payoff, row["currency"], lang)
+            name = LANGUAGES[lang].catalogue.gettext(N_("balance of the card, as it is known now"))
+            yield FactShown("balance", name, owed, "computed", None)
 
 
 def _no_decision(connection: sa.Connection, account_id: int, run_id: int | None) -> NoDecision:

@@ -62,6 +62,9 @@ QUERIES = {
                                     SELECT (step ->> 0)::date, (step ->> 1)::bigint
                                     FROM jsonb_array_elements(c.later) step) steps
                    WHERE since <= {{as_of}} ORDER BY since DESC LIMIT 1) END AS ceiling_ppm,
+               CASE WHEN c.later = '[]' THEN NULL WHEN jsonb_array_length(c.later) = 1
+                   AND (c.later -> 0 ->> 0)::date <= {{as_of}} THEN (c.later -> 0 ->> 0)::date END AS turned_on,
+               c.ppm AS before_ppm,
                coalesce(a.allocation_order, b.allocation_order) AS allocation_order,
                cut.account_id IS NOT NULL OR card.account_id IS NOT NULL AND a.annual_rate_ppm IS NOT NULL AS cut,
                {LEFT_BOOK} AS left_book

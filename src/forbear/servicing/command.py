@@ -1,10 +1,10 @@
-"""`pay`, `reverse`, `charge`, `draw`, `waive`, `write-off`, `grant`, `reschedule`, `sell` post one event."""
+"""`pay`, `refund`, `reverse`, `charge`, `draw`, `waive`, `write-off`, `grant`, `reschedule`, `sell` post one event."""
 
 import json
 from collections.abc import Callable
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from babel import Locale
@@ -19,19 +19,22 @@ from forbear.ledger.models import (
     Paid,
     Purchased,
     Reason,
+    Refunded,
+    Rescheduled,
     Reversed,
     Waived,
     WrittenOff,
 )
 from forbear.ledger.models import minor_digits as digits
-from forbear.locale import LANGUAGES
+from forbear.locale import LANGUAGES, N_
 from forbear.servicing.amounts import minor
+from forbear.servicing.errors import ServicingError
 from forbear.servicing.find import Found, find
 from forbear.servicing.happened import Happened, happened, name_of
 from forbear.servicing.history import Day
 from forbear.servicing.history import history as days_on_record
 from forbear.servicing.post import Posting, Receipt, post_one
-from forbear.servicing.reschedule import rescheduled
+from forbear.servicing.reschedule import prepaid, rescheduled
 from forbear.servicing.sale import assign
 from forbear.store.engine import copy_connection, migrate
 from forbear.store.errors import one_line
@@ -54,6 +57,13 @@ def pay(
 ) -> None:
     """Post a payment. It is acknowledged once it is on disk; a backdated one restates what came after it."""
     _run(account, book, as_of, lang, lambda found: Paid(key, on.date(), minor(amount, found.currency)))
+
+
+def refund(
+    account: Ref, amount: Amount, on: On, key: Key, as_of: AsOf = None, book: Book = None, lang: Lang = "en"
+) -> None:
+    """Pay back what is held for the borrower, paid ahead or above what was owed; never more than that."""
+    _run(account, book, as_of, lang, lambda found: Refunded(key, on.date(), minor(amount, found.currency)))
 
 
 def reverse(
@@ -141,20 +151,52 @@ def grant(
 
 def reschedule(
     account: Ref,
-    reason: Annotated[Reason, typer.Option("--reason", help="plan: days past due go on; reage: they begin anew")],
+    reason: Annotated[
+        Reason,
+        typer.Option(
+            "--reason",
+            help="plan: days past due go on; reage: they begin anew; prepayment: what is paid ahead repays principal",
+        ),
+    ],
     on: On,
-    first_due: Annotated[datetime, typer.Option("--first-due", formats=_DAY, help="of the first new instalment")],
-    instalments: Annotated[int, typer.Option("--instalments", min=1, max=1200, help="how many, a month apart")],
     key: Key,
+    first_due: Annotated[
+        datetime | None, typer.Option("--first-due", formats=_DAY, help="of the first instalment of a plan")
+    ] = None,
+    instalments: Annotated[
+        int | None, typer.Option("--instalments", min=1, max=1200, help="of a plan, how many, a month apart")
+    ] = None,
+    then: Annotated[
+        Literal["shorter", "smaller"] | None,
+        typer.Option("--then", help="after a prepayment: no larger instalments and fewer, or smaller ones"),
+    ] = None,
     as_of: AsOf = None,
     book: Book = None,
     lang: Lang = "en",
 ) -> None:
-    """Make what is unpaid due in equal monthly instalments. A re-ageing has limits; beyond them it is refused."""
+    """Make what is unpaid due anew: by a plan, a re-ageing within its limits, or after a part repaid early."""
+    day = on.date()
+    if reason is Reason.PREPAYMENT:
+        if then is None or first_due or instalments:
+            raise ServicingError(
+                N_(
+                    "--reason prepayment: the due dates stay. Write --then shorter or --then smaller, and neither"
+                    " --first-due nor --instalments."
+                )
+            )
+        _run(account, book, as_of, lang, lambda found: prepaid(found.id, key, day, then))
+        return
     if reason not in (Reason.PLAN, Reason.REAGE):
-        raise typer.BadParameter(f"--reason: {reason} is none that is agreed with a borrower; write plan or reage")
-    first, day = first_due.date(), on.date()
-    _run(account, book, as_of, lang, lambda found: rescheduled(found.id, key, day, first, instalments, reason))
+        raise ServicingError(
+            N_("--reason %(reason)s: is none that is agreed with a borrower. Write plan, reage or prepayment."),
+            reason=reason,
+        )
+    if first_due is None or instalments is None or then:
+        raise ServicingError(
+            N_("--reason %(reason)s: write --first-due and --instalments, and no --then."), reason=reason
+        )
+    first, count = first_due.date(), instalments
+    _run(account, book, as_of, lang, lambda found: rescheduled(found.id, key, day, first, count, reason))
 
 
 def sell(
@@ -229,8 +271,25 @@ def _run(ref: str, book: str | None, as_of: datetime | None, lang: str, event: C
         lines.insert(1, _taken(receipt, made, found.currency, lang))
     if isinstance(made, Charged) and (charged := sum(minor for _, minor in receipt.entries if minor > 0)) < made.amount:
         lines.insert(1, _held(charged, made, receipt.card, found.currency, lang))
+    if isinstance(made, Rescheduled) and made.reason is Reason.PREPAYMENT:
+        lines.insert(1, _repaid(made, found.currency, lang))
     for line in lines:
         typer.echo(line)
+
+
+def _repaid(made: Rescheduled, currency: str, lang: str) -> str:
+    """What a part repaid early has repaid, and what is left to come."""
+    now, *left = made.schedule
+    return _said(
+        "repaid",
+        lang,
+        principal=_money(now.principal, currency, lang),
+        interest=_money(now.interest + now.fee, currency, lang),
+        n=len(left),
+        amount=_money(left[0].amount, currency, lang),
+        first=left[0].due_on,
+        last=left[-1].due_on,
+    )
 
 
 def _taken(receipt: Receipt, waived: Waived, currency: str, lang: str) -> str:
@@ -267,6 +326,14 @@ _WORDS = {
         "zh-Hans": "{key} 此前已入账；答复与当时相同，未写入任何内容。",
         "zh-Hant": "{key} 此前已入帳；答覆與當時相同，未寫入任何內容。",
         "en": "{key} was posted before; this is the answer given then, and nothing was written.",
+    },
+    "repaid": {
+        "zh-Hans": "提前归还本金 {principal}，另付截至当日的利息 {interest}；剩余 {n} 期，下期 {first} 应付 {amount}，"
+        "末期 {last}。",
+        "zh-Hant": "提前歸還本金 {principal}，另付截至當日的利息 {interest}；剩餘 {n} 期，下期 {first} 應付 {amount}，"
+        "末期 {last}。",
+        "en": "Repaid early: {principal} of the principal, with {interest} of interest until that day. Left: {n}"
+        " instalments, the next of {amount} on {first}, the last on {last}.",
     },
     "taken": {
         "zh-Hans": "已减免 {taken}。",

@@ -68,14 +68,14 @@ def hold_book(connection: psycopg.Connection[Any], book_id: int, rulebook: Ruleb
 def hold_loans(
     connection: psycopg.Connection[Any], book_id: int, account_ids: Sequence[int], rulebook: Rulebook
 ) -> int:
-    """As `hold_book`, for a few loans of a book whose others are as they were."""
+    """As `hold_book`, for a few loans of a book whose others are as they were, and those of their person elsewhere."""
     return _hold(connection, book_id, list(account_ids), rulebook)
 
 
 def _hold(connection: psycopg.Connection[Any], book_id: int, only: list[int] | None, rulebook: Rulebook) -> int:
     changed = _keep_ceilings(connection, book_id, only, rulebook)
     changed |= _keep_respites(connection, book_id, only, rulebook)
-    changed |= _keep_elsewhere(connection, book_id, rulebook)
+    changed |= _keep_elsewhere(connection, book_id, only, rulebook)
     ids = only
     if ids is None:
         rows = connection.execute("SELECT id FROM account WHERE book_id = %s ORDER BY id", (book_id,))
@@ -206,15 +206,15 @@ class _Given:
 
 
 _RESPITES = f"""
-    SELECT a.id, a.opened_on, p.until, p.known_on,
+    SELECT a.id, a.opened_on, p.first, p.until, p.known_on,
         (SELECT count(*) FROM account_event e WHERE e.account_id = a.id AND coalesce(e.detail ->> 'rule', '') <> ''),
         (SELECT jsonb_agg(jsonb_build_array(e.key, e.value_on, e.detail ->> 'until', e.detail ->> 'rule'))
          FROM account_event e WHERE e.account_id = a.id AND e.kind = 'forborne' AND {LIVE})
     FROM account a JOIN borrower b ON b.id = a.borrower_id,
-    LATERAL (SELECT o.respite_until AS until, min(i.taken_on) AS known_on
+    LATERAL (SELECT min(o.respite_from) AS first, o.respite_until AS until, min(i.taken_on) AS known_on
              FROM borrower o LEFT JOIN import i ON i.id = o.import_id
              WHERE coalesce(o.same_as, o.id) = coalesce(b.same_as, b.id) AND o.respite_until IS NOT NULL
-             GROUP BY 1 ORDER BY 1 DESC LIMIT 1) p
+             GROUP BY 2 ORDER BY 2 DESC LIMIT 1) p
     WHERE a.book_id = %(book)s AND a.status NOT IN ('sold', 'paid_off')
         AND (%(only)s::bigint[] IS NULL OR a.id = ANY(%(only)s))
         AND coalesce(b.same_as, b.id) IN (SELECT coalesce(same_as, id) FROM borrower WHERE respite_until IS NOT NULL)"""
@@ -223,17 +223,13 @@ _RESPITES = f"""
 def _keep_respites(
     connection: psycopg.Connection[Any], book_id: int, only: list[int] | None, rulebook: Rulebook
 ) -> set[int]:
-    """Make each statutory respite on record an event of the person's loans; the accounts that got or changed one.
-
-    The record tells a respite's last day alone. So it begins as many days before as the rule lets it last, and no later
-    than the day of the picture that tells it (a respite for a crisis lasts as long as that does), unless it is on file
-    already: one whose end was moved keeps the beginning that was taken for it first.
-    """
+    """Make each statutory respite on record an event of the person's loans; the accounts that got or changed one."""
     (place,) = connection.execute("SELECT jurisdiction FROM book WHERE id = %s", (book_id,)).fetchone() or ("",)
     if not knows_respite(rulebook, place):
         return set()
     rows = []
-    for id_, opened_on, until, known_on, known, live in connection.execute(_RESPITES, {"book": book_id, "only": only}):
+    found = connection.execute(_RESPITES, {"book": book_id, "only": only})
+    for id_, opened_on, first, until, known_on, known, live in found:
         rule = respite_rule(rulebook, place, until)
         if rule is None or until <= opened_on:
             continue
@@ -242,18 +238,16 @@ def _keep_respites(
             for key, on, end, by in live or ()
             if by == rule.id
         ]
-        # It was in force on the day of the picture that tells it, so that day is one of its days.
-        latest = max(known_on - timedelta(days=1), opened_on) if known_on else until
-        if any(each.until == until and each.on <= latest for each in given):
-            continue
-        on = max(until - timedelta(days=_days(rule, until)), opened_on)
-        moved = [each for each in given if each.until >= min(on, latest) and each.on < until]
-        on = min(min((each.on for each in moved), default=on), latest)
+        if first is not None:
+            on, moved = _told(given, first, until, opened_on)
+        else:
+            on, moved = _taken(given, until, opened_on, known_on, _days(rule, until))
         for each in moved:
             gone = Reversed(f"{each.key}/moved", each.on, event_key(each.key))
             rows.append((id_, gone.key, "reversed", gone.on, Jsonb(dict(detail(gone)))))
-        made = Forborne(f"respite/{known + 1}/{until}", on, until, freezes=True, rule=rule.id)
-        rows.append((id_, made.key, "forborne", made.on, Jsonb(dict(detail(made)))))
+        if on is not None:
+            made = Forborne(f"respite/{known + 1}/{until}", on, until, freezes=True, rule=rule.id)
+            rows.append((id_, made.key, "forborne", made.on, Jsonb(dict(detail(made)))))
     with connection.cursor() as cursor:
         cursor.executemany(
             "INSERT INTO account_event (account_id, key, kind, value_on, detail) VALUES (%s, %s, %s, %s, %s)", rows
@@ -261,13 +255,47 @@ def _keep_respites(
     return {row[0] for row in rows}
 
 
-def _keep_elsewhere(connection: psycopg.Connection[Any], book_id: int, rulebook: Rulebook) -> set[int]:
+def _told(given: list[_Given], first: date, until: date, opened_on: date) -> tuple[date | None, list[_Given]]:
+    """From the end of which day a respite whose first day is told freezes a loan, None: it does so already, or never;
+    and what of `given`, the respites that do, it takes the place of.
+
+    What was lent on its first day or later was not owed when the person asked for it, and is no debt of it.
+    """
+    on = first - timedelta(days=1) if opened_on < first else None
+    same = [each for each in given if each.until >= first]
+    if on is not None and any((each.on, each.until) == (on, until) for each in same):
+        return None, []
+    return on, same
+
+
+def _taken(
+    given: list[_Given], until: date, opened_on: date, known_on: date | None, days: int
+) -> tuple[date | None, list[_Given]]:
+    """`_told` of a respite whose last day alone is told.
+
+    It begins as many days before as the rule lets it last, and no later than the day of the picture that tells it (a
+    respite for a crisis lasts as long as that does), unless it is on file already: one whose end was moved keeps the
+    beginning that it had first.
+    """
+    # It was in force on the day of the picture that tells it, so that day is one of its days.
+    latest = max(known_on - timedelta(days=1), opened_on) if known_on else until
+    if any(each.until == until and each.on <= latest for each in given):
+        return None, []
+    on = max(until - timedelta(days=days), opened_on)
+    moved = [each for each in given if each.until >= min(on, latest) and each.on < until]
+    return min(min((each.on for each in moved), default=on), latest), moved
+
+
+def _keep_elsewhere(
+    connection: psycopg.Connection[Any], book_id: int, only: list[int] | None, rulebook: Rulebook
+) -> set[int]:
     """`_keep_respites` for what the persons with a respite in a book owe in other books, from the same day on."""
     others = connection.execute(
         "SELECT a.book_id, array_agg(a.id) FROM account a JOIN borrower b ON b.id = a.borrower_id"
         " WHERE a.book_id <> %(book)s AND coalesce(b.same_as, b.id) IN (SELECT coalesce(same_as, id) FROM borrower"
-        "  WHERE book_id = %(book)s AND respite_until IS NOT NULL) GROUP BY 1 ORDER BY 1",
-        {"book": book_id},
+        "  WHERE book_id = %(book)s AND respite_until IS NOT NULL)"
+        " AND (%(only)s::bigint[] IS NULL OR a.id = ANY(%(only)s)) GROUP BY 1 ORDER BY 1",
+        {"book": book_id, "only": only},
     ).fetchall()
     changed = set()
     for other, ids in others:

@@ -66,11 +66,13 @@ _NAMES: Mapping[str, str] = {
     "waived": N_("Waived: %(what)s"),
     "reversed": N_("Reversed: %(of)s"),
     "charged_back": N_("Charged back: %(of)s"),
+    "refunded": N_("Paid back to the borrower"),
     "written_off": N_("Written off"),
     "sold": N_("Sold"),
     "plan": N_("Repayment plan: %(n)s instalments, the first due on %(first)s"),
     "reage": N_("Re-aged: %(n)s instalments, the first due on %(first)s"),
     "repaid": N_("Repaid early, whole"),
+    "prepayment": N_("A part repaid early: %(n)s instalments are left, the next due on %(first)s"),
     "rescheduled": N_("New schedule: %(n)s instalments, the first due on %(first)s"),
     "forborne": N_("Forbearance until %(until)s"),
     "frozen": N_("Freeze until %(until)s"),
@@ -103,6 +105,8 @@ def name_of(event: Happened, gettext: Callable[[str], str], day: Callable[[date]
         case "rescheduled":
             name = kept["reason"] if kept["reason"] in _NAMES else name
             lines: Sequence[Mapping[str, Any]] = kept["schedule"]
+            if name == "prepayment":  # the first line is what was repaid
+                lines = lines[1:]
             values |= {"n": str(len(lines)), "first": day(date.fromisoformat(lines[0]["due_on"]))}
         case "forborne":
             name = "frozen" if kept["freezes"] else name

@@ -31,6 +31,7 @@ from forbear.ledger.models import (
     LedgerError,
     Paid,
     Reason,
+    Refunded,
     Rescheduled,
     Reversed,
     Sold,
@@ -42,6 +43,7 @@ from forbear.locale import N_
 from forbear.servicing import carried as kept
 from forbear.servicing.errors import KeyUsed, ServicingError
 from forbear.servicing.loan import LIVE, Loan, no_schedule, read
+from forbear.servicing.refund import refuse_unless_held
 from forbear.servicing.repaid import follows
 from forbear.store import journal
 from forbear.store.errors import one_line
@@ -336,6 +338,8 @@ def _checked(loans: Mapping[int, Loan], posting: Posting, as_of: date) -> tuple[
             ),
             event=name,
         )
+    if known is None and isinstance(event, Refunded):
+        refuse_unless_held(loan, event, max(as_of, loan.posted_to or as_of))
     if isinstance(event, Forborne) and event.until < event.on:
         raise ServicingError(
             N_("event %(event)s: its last day %(until)s lies before its first, %(on)s. Give that day or a later one."),

@@ -1,5 +1,7 @@
 """Early repayment: a payment that covers all that would end the loan ends it, in the transaction that posts it.
 
+What was agreed of a part (reschedule.py) lapses when the payment that covered it is taken back: nobody owes it.
+
 Nobody need say so: who pays what ends the loan on its day owes no interest of later days (China: Civil Code art. 677).
 The early repayment is an event of its own beside the payment (`Rescheduled.by`) and follows of what is on file: a
 payment that comes to light, is reversed or charged back makes it, or takes it back. So no sender reverses it alone.
@@ -7,7 +9,7 @@ payment that comes to light, is reversed or charged back makes it, or takes it b
 
 from dataclasses import replace
 
-from forbear.ledger.early import ended
+from forbear.ledger.early import ended, lapsed
 from forbear.ledger.filed import event_key, payment_ref
 from forbear.ledger.models import CardTerms, Event, Rescheduled, Reversed
 from forbear.servicing.loan import LIVE, Loan
@@ -39,7 +41,7 @@ MAYBE = f"""
 
 
 def follows(loan: Loan) -> list[Event]:
-    """What is to be added to a loan's events, so that they say whether its payments have ended it early.
+    """What is to be added to a loan's events, so that they say what its payments have repaid early.
 
     Keys are the ledger's. Raises LedgerError where what is on file can't be.
     """
@@ -49,11 +51,16 @@ def follows(loan: Loan) -> list[Event]:
     gone = {event.of for event in loan.events if isinstance(event, Reversed)}
     live = [event for key, event in made.items() if key not in gone]
     rest = [event for event in loan.events if event.key not in made and getattr(event, "of", "") not in made]
-    found = ended(loan.terms, loan.schedule, rest)
+    added: list[Event] = [_undone(each) for each in lapsed(loan.terms, loan.schedule, rest)]
+    found = ended(loan.terms, loan.schedule, [*rest, *added])
     if found is not None and any(replace(each, key="", by=found.by) == found for each in live):
-        return []
-    added: list[Event] = [Reversed(f"{each.key}/undone", each.on, each.key) for each in live]
+        return added
+    added += map(_undone, live)
     if found is not None:
         key = f"repaid/{len(made) + 1}/{payment_ref(found.by)}"
         added.append(replace(found, key=event_key(key)))
     return added
+
+
+def _undone(event: Event) -> Reversed:
+    return Reversed(f"{event.key}/undone", event.on, event.key)

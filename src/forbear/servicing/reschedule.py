@@ -1,9 +1,25 @@
-"""A new schedule for what is unpaid of a loan: equal instalments at the contract's rate, no higher than its ceiling."""
+"""A new schedule for a loan: a plan for what is unpaid, in equal instalments at the contract's rate, no higher than its
+ceiling; or what is left to come after a part of the principal was repaid early."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
+from typing import Literal
 
-from forbear.ledger.models import CardTerms, DayCount, Kind, LedgerError, Product, Reason, Rescheduled
+from forbear.ledger.early import free, repay
+from forbear.ledger.filed import event_key
+from forbear.ledger.models import (
+    CardTerms,
+    DayCount,
+    Event,
+    Instalment,
+    Kind,
+    LedgerError,
+    Product,
+    Reason,
+    Rescheduled,
+    Terms,
+)
 from forbear.ledger.products import schedule
 from forbear.ledger.state import fold
 from forbear.locale import N_
@@ -20,6 +36,63 @@ def rescheduled(account_id: int, key: str, on: date, first_due_on: date, count: 
 
     Raises ServicingError where nothing is unpaid, no schedule is on file, or a day can't be.
     """
+    terms, lines, events = _loan(account_id, key)
+    if first_due_on <= on:
+        raise ServicingError(
+            N_("event %(event)s: the first new instalment is due on %(due)s, which must lie after %(on)s."),
+            event=key,
+            due=first_due_on,
+            on=on,
+        )
+    try:
+        principal = fold(terms, lines, events, on).owed(Kind.PRINCIPAL)
+        if not principal:
+            raise ServicingError(
+                N_("event %(event)s: no principal is unpaid, so there is nothing to divide."), event=key
+            )
+        planned = replace(
+            terms,
+            product=Product.EQUAL_INSTALMENTS,
+            principal=principal,
+            annual_rate_ppm=terms.late.held(terms.annual_rate_ppm, on),
+            opened_on=on,
+            first_due_on=first_due_on,
+            count=count,
+            day_count=DayCount.ACT_365,
+        )
+    except LedgerError as error:
+        raise ServicingError(_REFUSED, id=account_id, why=error) from error
+    return Rescheduled(key, on, schedule(planned), reason)
+
+
+def prepaid(account_id: int, key: str, on: date, then: Literal["shorter", "smaller"]) -> Rescheduled:
+    """The event, not yet posted, by which all that is paid ahead on a day repays principal early (ledger.early.repay).
+
+    Raises ServicingError where nothing is paid ahead beyond the interest of the days so far, nothing is left to come,
+    no schedule is on file, or a day can't be.
+    """
+    terms, lines, events = _loan(account_id, key)
+    own = event_key(key)  # asked for again, it is worked out of what was there before it
+    try:
+        state = fold(terms, lines, [e for e in events if own not in (e.key, getattr(e, "of", ""))], on)
+        if not any(debt.n and not debt.due for debt in state.debts):
+            raise ServicingError(N_("event %(event)s: no instalment is to come, so none can be made less."), event=key)
+        if (part := free(terms, state)) <= 0:
+            raise ServicingError(
+                N_(
+                    "event %(event)s: beyond what is due and the interest of the days so far, nothing is paid ahead on"
+                    " %(on)s, so no principal can be repaid early. Post the payment first."
+                ),
+                event=key,
+                on=on,
+            )
+        return repay(key, terms, state, part, then)
+    except LedgerError as error:
+        raise ServicingError(_REFUSED, id=account_id, why=error) from error
+
+
+def _loan(account_id: int, key: str) -> tuple[Terms, Sequence[Instalment], Sequence[Event]]:
+    """The terms, the schedule and the events of a loan that has a schedule. Raises ServicingError."""
     with one_line(), copy_connection() as connection:
         loan = read(connection, [account_id])[account_id]
     if loan.terms is None:
@@ -33,29 +106,4 @@ def rescheduled(account_id: int, key: str, on: date, first_due_on: date, count: 
             ),
             event=key,
         )
-    if first_due_on <= on:
-        raise ServicingError(
-            N_("event %(event)s: the first new instalment is due on %(due)s, which must lie after %(on)s."),
-            event=key,
-            due=first_due_on,
-            on=on,
-        )
-    try:
-        principal = fold(loan.terms, loan.schedule, loan.events, on).owed(Kind.PRINCIPAL)
-        if not principal:
-            raise ServicingError(
-                N_("event %(event)s: no principal is unpaid, so there is nothing to divide."), event=key
-            )
-        terms = replace(
-            loan.terms,
-            product=Product.EQUAL_INSTALMENTS,
-            principal=principal,
-            annual_rate_ppm=loan.terms.late.held(loan.terms.annual_rate_ppm, on),
-            opened_on=on,
-            first_due_on=first_due_on,
-            count=count,
-            day_count=DayCount.ACT_365,
-        )
-    except LedgerError as error:
-        raise ServicingError(_REFUSED, id=account_id, why=error) from error
-    return Rescheduled(key, on, schedule(terms), reason)
+    return loan.terms, loan.schedule, loan.events

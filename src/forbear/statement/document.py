@@ -132,12 +132,26 @@ class _Writer:
                 rows.append(
                     (to.count(n), to.day(each.due_on), *map(self.money, (each.principal, each.interest, whole)))
                 )
-            title = _("Plan agreed on %(day)s") if plan.reason is Reason.PLAN else _("Re-aged on %(day)s")
+            title = {
+                Reason.PLAN: _("Plan agreed on %(day)s"),
+                Reason.REAGE: _("Re-aged on %(day)s"),
+                Reason.PREPAYMENT: _("A part repaid early on %(day)s"),
+            }[plan.reason]
             notes = [
                 _("In the place of the contract's instalments: what was unpaid is due on these days instead."),
                 _("Interest is what is then unpaid of the principal × %(rate)s × the days since the line before ÷ 365.")
                 % {"rate": self.rate(plan.ppm)},
             ]
+            if plan.reason is Reason.PREPAYMENT:
+                notes = [
+                    _(
+                        "The first line is what was repaid early, with the interest of the days until then. The others"
+                        " take the place of what was to come; their interest is that of before, in proportion to what"
+                        " is left of the principal."
+                    ),
+                    _("By it %(sum)s less of interest and fees is to be paid.")
+                    % {"sum": self.money(plan.replaced - plan.charge)},
+                ]
             if plan.carried:
                 notes.append(
                     _("The first amount holds %(sum)s of interest and fees that were unpaid before.")
@@ -245,6 +259,9 @@ class _Writer:
             if self.found.bills is None
             else _("All that is owed at the end of the day. If nothing more is drawn or paid before."),
         ]
+        if now.credit and not now.payoff:
+            words = {"sum": self.money(now.credit)}
+            notes.append(_("%(sum)s more was paid than is owed: it is the borrower's, and is paid back.") % words)
         if self.found.early:
             basis = self.basis(self.found.early)
             notes.append(_("Repaid early, interest runs for the days until then only: %(basis)s.") % {"basis": basis})
@@ -321,6 +338,10 @@ class _Writer:
             return text % words
         if of_plan and line.n:
             return _("as the plan has it")
+        if each.plan is not None and line.n:
+            if line.end == each.plan.on:
+                return _("for the days until it was repaid early")
+            return _("as the schedule after the early repayment has it")
         scheduled = line.n and self.found.bills is None
         return _("as the contract's schedule has it") if scheduled else _("a single charge")
 
@@ -350,6 +371,11 @@ class _Writer:
             (self.to.day(each.on), each.ref, self.settled(each), self.money(each.amount))
             for each in self.found.payments
         )
+        dated = [(each.on, row) for each, row in zip(self.found.payments, rows, strict=True)]
+        for back in self.found.refunds:
+            row = (self.to.day(back.on), back.ref, _("Paid back to the borrower"), self.money(-back.amount))
+            dated.append((back.on, row))
+        rows = tuple(row for _on, row in sorted(dated, key=lambda each: each[0]))
         names = {
             "cn_credit_card": _(
                 "Payments settle what is billed before the rest: interest and fees, then what was drawn; from 91 days"

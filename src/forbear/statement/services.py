@@ -20,7 +20,18 @@ from forbear.ledger.card import Statement as Bill
 from forbear.ledger.early import payoff
 from forbear.ledger.excess import Line as Cut
 from forbear.ledger.filed import CARD, event_ref, fold, payment_ref
-from forbear.ledger.models import CardTerms, DayCount, Kind, LedgerError, Line, Paid, Purchased, Reason, Waived
+from forbear.ledger.models import (
+    CardTerms,
+    DayCount,
+    Kind,
+    LedgerError,
+    Line,
+    Paid,
+    Purchased,
+    Reason,
+    Refunded,
+    Waived,
+)
 from forbear.ledger.provisions import Provision, provision
 from forbear.ledger.state import Frozen, Plan, Refused, State
 from forbear.locale import N_
@@ -95,6 +106,15 @@ class Payment:
 
 
 @dataclass(frozen=True, slots=True)
+class Refund:
+    """What was paid back to the borrower, in minor units."""
+
+    ref: str
+    on: date
+    amount: int
+
+
+@dataclass(frozen=True, slots=True)
 class Drawn:
     """A purchase of a card, or cash, in minor units."""
 
@@ -152,6 +172,7 @@ class Statement:
     charges: tuple[Charge, ...]
     waivers: tuple[Waiver, ...]
     payments: tuple[Payment, ...]
+    refunds: tuple[Refund, ...]
     order: Order
     order_basis: tuple[Provision, ...]
     early: Provision | None
@@ -249,6 +270,7 @@ def statement(
         charges=tuple(_charge(line, jurisdiction, now, excess) for line in _lines(now, as_of)),
         waivers=tuple(_waivers(loan, now)),
         payments=tuple(_payments(loan, now)),
+        refunds=tuple(_refunds(loan, now)),
         order=order_of(loan.terms.order),
         order_basis=_on(_ORDERS.get(loan.terms.order, ()), as_of),
         early=next(iter(_on(early, as_of)), None),
@@ -258,7 +280,8 @@ def statement(
         spared=now.spared,
         refused=tuple(each for each in now.refused if each.on <= as_of),
         freezes=tuple(_freezes(now.freezes, rulebook)),
-        plans=tuple(each for each in now.plans if each.reason in (Reason.PLAN, Reason.REAGE)),
+        # An early repayment of all has one line, which leaves nothing to come.
+        plans=tuple(each for each in now.plans if each.reason is not Reason.PREPAYMENT or len(each.lines) > 1),
         status=loan.status,
         late_fees=tuple(_late_fees(now)),
         ceiling_ppm=loan.terms.late.ceiling_on(as_of),
@@ -341,6 +364,8 @@ def _charge(line: Line, jurisdiction: str, state: State, excess: Mapping[int, in
     plan = next((each for each in reversed(state.plans) if each.first <= line.n < each.first + len(each.lines)), None)
     if line.kind is not Kind.INTEREST:
         return Charge(line, basis, 0, plan=plan)
+    if plan and plan.reason is Reason.PREPAYMENT and line.end == plan.on:  # for the days until it was repaid
+        basis = next(iter(_on(_EARLY.get(jurisdiction, ()), line.end)), basis)
     spared = next((cut.excess for n, cut in state.spared if n == line.n), 0)
     cut = excess.get(line.n, 0)
     worked = None if plan is None or spared else _worked(plan, line, cut)
@@ -371,6 +396,14 @@ def _drawn(loan: Loan, state: State) -> Iterator[Drawn]:
     for event in sorted((e for e in loan.events if isinstance(e, Purchased)), key=lambda e: (e.on, e.key)):
         if event.key in posted:
             yield Drawn(event_ref(event.key), event.on, event.cash, event.amount)
+
+
+def _refunds(loan: Loan, state: State) -> Iterator[Refund]:
+    """What was paid back and not taken back, the oldest first."""
+    posted = {t.key for t in state.transactions}
+    for event in sorted((e for e in loan.events if isinstance(e, Refunded)), key=lambda e: (e.on, e.key)):
+        if event.key in posted:
+            yield Refund(event_ref(event.key), event.on, event.amount)
 
 
 def _waivers(loan: Loan, state: State) -> list[Waiver]:

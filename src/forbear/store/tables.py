@@ -154,8 +154,9 @@ borrower = sa.Table(
     sa.Column("workplace_forbidden", sa.Boolean),
     sa.Column("opted_out_sms", sa.Boolean),
     sa.Column("vulnerable", sa.Boolean),
-    # A statutory respite (breathing space, moratorium), up to and including this day.
+    # A statutory respite (breathing space, moratorium), up to and including this day; its first day where it is told.
     sa.Column("respite_until", sa.Date),
+    sa.Column("respite_from", sa.Date),
     # The lender's keyed hash of who it is: borrowers with the same one are the same person.
     sa.Column("person_key", Text),
     # The first borrower with the same key; NULL: this one. All counts over a person are over these.
