@@ -1,13 +1,21 @@
 """The command as a whole: what it loads before it runs, and what it says to a mistake."""
 
+import errno
 import os
+import re
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from forbear.cli import app
+from forbear.errors import of_system
+from forbear.locale import LANGUAGES
+from forbear.telling import UserError
+from forbear.telling import told as worded
 
 #: What one command or another uses, and takes a second or more to import.
 HEAVY = {
@@ -74,6 +82,42 @@ def told(*typed: str, code: int, **env: str) -> str:
 @pytest.mark.parametrize("day", ["9999-12-31", "0001-01-01"])
 def test_a_night_that_no_clock_knows_is_refused_in_one_line(fresh_db: str, day: str) -> None:
     assert f"{day}: no clock is known of that day. Give one from 1900-01-01" in told("nightly", "--as-of", day, code=1)
+
+
+def test_a_night_of_a_day_to_come_is_refused_with_what_to_do_instead() -> None:
+    """What is done and paid until then is not known: a night by it would decide on half a record."""
+    refused = CliRunner().invoke(app, ["nightly", "--as-of", "2199-01-01"]).exception
+    assert isinstance(refused, UserError)
+    assert "2199-01-01 has not begun" in str(refused) and "forbear law preview" in str(refused)
+
+
+def test_the_version_is_that_of_the_project() -> None:
+    done = CliRunner().invoke(app, ["--version"])
+    project = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text("utf-8"))["project"]
+    assert (done.exit_code, done.output) == (0, f"forbear {project['version']}\n")
+
+
+def test_an_amount_below_nothing_is_told_as_one() -> None:
+    done = CliRunner().invoke(app, ["pay", "L1", "-5", "--on", "2026-01-01", "--key", "P1"], terminal_width=200)
+    assert done.exit_code == 2 and "-5 is less than nothing" in done.output
+
+
+@pytest.mark.parametrize(
+    ("tag", "said"), [("zh-CN", "没有规则 'x'"), ("zh-HK", "沒有規則 'x'"), ("en-GB", "There is no rule 'x'")]
+)
+def test_a_language_is_found_by_any_tag_of_it(tag: str, said: str) -> None:
+    refused = CliRunner().invoke(app, ["law", "show", "x", "--lang", tag]).exception
+    assert isinstance(refused, UserError) and said in worded(refused)
+
+
+def test_what_the_system_says_of_a_file_is_told_in_the_readers_language() -> None:
+    said = told("check-loan", "x" * 300, "--lang", "zh-Hans", code=1)
+    assert said.endswith("：名称过长。请另指定一个，或予以修正。\n")
+    for number in (errno.ENOENT, errno.EACCES, errno.EISDIR, errno.ENOTDIR, errno.EROFS, errno.ENOSPC):
+        own = of_system(OSError(number, os.strerror(number)))
+        for tag in ("zh-Hans", "zh-Hant"):
+            assert not re.search("[A-Za-z]", own.told(LANGUAGES[tag].catalogue.gettext))
+    assert str(of_system(OSError(errno.EIO, "x"))) == "the system says EIO"
 
 
 @pytest.mark.parametrize("address", ["nonsense", "mysql://root:secret@localhost/x", "postgresql://localhost:port/x"])

@@ -11,6 +11,8 @@ from typer.testing import CliRunner
 from forbear.cli import app
 from forbear.errors import ForbearError
 from forbear.nightly.run import nightly
+from forbear.nightly.why import missing_of_contact
+from forbear.rulebook.language import Const, Names, assume, parse
 from forbear.rulebook.load import load
 
 RUN = CliRunner()
@@ -53,9 +55,15 @@ def test_every_rule_prints_in_every_language(lang: str) -> None:
 
 def test_days_and_the_houses_own_source_are_written_in_the_readers_language() -> None:
     [own] = [rule.id for rule in load().rules if rule.source == "the house"][:1]
-    assert "    來源: 本機構" in said("law", "show", own, "--lang", "zh-Hant")
-    assert "2021年11月30日 起" in said("law", "show", "us.hours", "--lang", "zh-Hant")
+    assert "    來源：本機構" in said("law", "show", own, "--lang", "zh-Hant")
+    assert "2021年11月30日起" in said("law", "show", "us.hours", "--lang", "zh-Hant")
     assert said("law", "as-of", "2026-06-30", "--lang", "zh-Hant").splitlines()[-1].startswith("2026年6月30日：")
+
+
+def test_where_a_text_was_read_is_said_to_be_told_in_english() -> None:
+    read = load().by_id["us.hours"].source
+    assert f"    来源（英文说明）：{read}" in said("law", "show", "us.hours", "--lang", "zh-Hans")
+    assert f"    source: {read}" in said("law", "show", "us.hours")
 
 
 def test_the_rules_of_a_day_and_what_changes_between_two() -> None:
@@ -212,6 +220,23 @@ def test_the_gate_lists_what_to_give_numbers_its_refusal_and_tells_the_borrowers
     assert "if nothing else happens: Jul 8, 2026 08:00 (Eastern Daylight Time)" in late
     [number] = re.findall(r"^Refused \(request ([0-9a-f-]{36})\)\.$", late, re.MULTILINE)
     assert "The kept answer and its reasons agree." in said("replay", number)
+
+
+def test_only_facts_on_which_an_answer_still_hangs_are_asked_for() -> None:
+    # Given a call to the debtor, of which it is not said whether others hear of it, nor how it will be made, then
+    # whether it discloses the debt is not asked: to the debtor nothing is disclosed.
+    book = load()
+    rules = [book.by_id[name] for name in ("cn.micro.privacy", "cn.criminal.unlawful-debt", "cn.civil.data")]
+    facts = {"to_whom": "debtor", "discloses_debt": None, "public_view": None, "message_threat": None}
+    assert missing_of_contact(rules, facts, book.vocabulary) == ("message_threat", "public_view")
+    others = facts | {"to_whom": "employer", "public_view": False, "message_threat": False}
+    assert missing_of_contact(rules, others, book.vocabulary) == ("discloses_debt",)
+    # What a comparison settles is settled: a day past due is not fewer than none.
+    late = parse("dpd < 1 and message_threat", Names({"dpd": "int", "message_threat": "bool"}, {}))
+    assert assume(late, {"dpd": 1}) == Const(False)
+    # And no rule asks of a call, or of a message, what is of visits.
+    of_visits = {"visitors", "visit_appointed", "visit_identified", "enters_uninvited"}
+    assert [rule.id for rule in book.rules if rule.facts_read() & of_visits and rule.steps != {"visit"}] == []
 
 
 def _conduct(name: str) -> str:

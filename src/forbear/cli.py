@@ -7,19 +7,21 @@ Exit codes: 0 done; 1 the input was wrong (said in one line on stderr); 2 the co
 import os
 import sys
 import tempfile
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 from rich.console import Console
 
-from forbear import law_cli
-from forbear.errors import ForbearError
+from forbear import __version__, law_cli
+from forbear.errors import ForbearError, WordedError, of_system
 from forbear.home import home
 from forbear.law_cli import rulebook
 from forbear.lazy import add_later
-from forbear.telling import Lang, out, say, spoken, told
+from forbear.locale import N_
+from forbear.rulebook.hours import within_reach
+from forbear.telling import Lang, UserError, out, say, spoken, told
 
 if TYPE_CHECKING:
     from forbear.nightly.explain import Explanation
@@ -38,6 +40,23 @@ app = typer.Typer(
     ),
 )
 Day = Annotated[datetime, typer.Option("--as-of", formats=["%Y-%m-%d"], help="the local day to decide, YYYY-MM-DD")]
+#: A day has come somewhere 14 hours before it comes in UTC.
+_AHEAD = timedelta(hours=14)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        say(f"forbear {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _forbear(
+    asked: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="the version, alone")
+    ] = False,
+) -> None:
+    pass
 
 
 @app.command()
@@ -48,11 +67,19 @@ def nightly(
     ] = False,
     lang: Lang = "en",
 ) -> None:
-    """Decide the next step of every account for one day, and write the decisions."""
+    """Decide the next step of every account for one day that has begun, and write the decisions."""
     from forbear.intake_cli import say_left_out
     from forbear.nightly.run import nightly as run_night
     from forbear.store.engine import migrate
 
+    if within_reach(as_of.date()) > (datetime.now(UTC) + _AHEAD).date():
+        raise UserError(
+            N_(
+                "%(day)s has not begun: what is done and paid until then is not known. Give today or an earlier day;"
+                " what a change of law will do is told by forbear law preview."
+            ),
+            day=as_of.date(),
+        )
     migrate()
     _print_night(run_night(as_of.date(), rulebook(), real_only=not synthetic), lang, real_only=not synthetic)
     if not synthetic:
@@ -263,5 +290,13 @@ def main() -> None:
     try:
         app()
     except ForbearError as error:
-        Console(stderr=True).print(told(error), style="red", markup=False, soft_wrap=True)
-        sys.exit(error.exit_code)
+        _end(error)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        _end(WordedError(N_("%(path)s: %(why)s. Name another, or mend it."), path=error.filename, why=of_system(error)))
+
+
+def _end(error: ForbearError) -> NoReturn:
+    Console(stderr=True).print(told(error), style="red", markup=False, soft_wrap=True)
+    sys.exit(error.exit_code)

@@ -1,6 +1,9 @@
 """The root of every expected error: its text is one line that names the place and the remedy."""
 
-from collections.abc import Callable
+import errno
+from collections.abc import Callable, Mapping
+
+from forbear.locale import N_
 
 
 class ForbearError(Exception):
@@ -27,3 +30,25 @@ class WordedError(ForbearError):
 
 class CalendarUnknown(WordedError):
     """A published figure or calendar is needed for a day for which none is on file; it is never guessed."""
+
+
+#: What a system says most of a file, in our own words.
+_OF_SYSTEM: Mapping[int, str] = {
+    errno.ENOENT: N_("there is no such file or folder"),
+    errno.EACCES: N_("this user may not read or write it"),
+    errno.EPERM: N_("this user may not read or write it"),
+    errno.EISDIR: N_("it is a folder"),
+    errno.ENOTDIR: N_("what should be a folder of its path is a file"),
+    errno.ENAMETOOLONG: N_("its name is too long"),
+    errno.EROFS: N_("its disk can't be written to"),
+    errno.ENOSPC: N_("its disk is full"),
+}
+
+
+def of_system(error: OSError) -> WordedError:
+    """What the system says of a file, in words of every language; what has none, by its name in POSIX."""
+    known = _OF_SYSTEM.get(error.errno or 0)
+    if known is None:
+        name = errno.errorcode.get(error.errno or 0, type(error).__name__)
+        return WordedError(N_("the system says %(name)s"), name=name)
+    return WordedError(known)

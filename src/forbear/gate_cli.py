@@ -12,12 +12,12 @@ from pydantic import TypeAdapter, ValidationError
 from forbear.contact import services
 from forbear.contact.errors import Misasked, NotUsable
 from forbear.contact.models import Decision, Number, Outcome, Request
-from forbear.law_cli import borrowers_clock, rulebook, say_missing, say_unrecorded
+from forbear.law_cli import borrowers_clock, marks, rulebook, say_missing, say_unrecorded
 from forbear.locale import N_
 from forbear.nightly.report import unrecorded_of
 from forbear.nightly.why import missing_of_contact
 from forbear.rulebook.book import Rulebook
-from forbear.rulebook.cite import cited
+from forbear.rulebook.cite import citation
 from forbear.rulebook.models import Vocabulary
 from forbear.servicing.find import find
 from forbear.store.engine import engine, migrate
@@ -30,7 +30,7 @@ gate = typer.Typer(
 Id = Annotated[UUID, typer.Argument(metavar="PERMISSION", help="the id that `forbear gate ask` printed")]
 
 _WORDS = {
-    "granted": {"zh-Hans": "准许一次，{until} 前有效：{id}", "zh-Hant": "准許一次，{until} 前有效：{id}",
+    "granted": {"zh-Hans": "准许一次，{until}前有效：{id}", "zh-Hant": "准許一次，{until}前有效：{id}",
                 "en": "Granted, once, before {until}: {id}"},
     "forbidden": {"zh-Hans": "不准许（请求 {id}）。", "zh-Hant": "不准許（請求 {id}）。",
                   "en": "Refused (request {id})."},
@@ -100,8 +100,7 @@ def ask(
 
 def _say_refusal(book: Rulebook, answer: Decision, lang: str) -> None:
     rules = (book.by_id[rule_id] for rule_id in answer.spoke.get("unknown", ()))
-    read = ({name: answer.facts.get(name, False) for name in rule.facts_read()} for rule in rules)
-    missing = missing_of_contact(read, book.vocabulary)
+    missing = missing_of_contact(rules, answer.facts, book.vocabulary)
     untold = (
         missing and answer.verdict == "needs_human"
     )  # what the contact will be like, its maker knows: nobody lifts it
@@ -111,7 +110,8 @@ def _say_refusal(book: Rulebook, answer: Decision, lang: str) -> None:
             rule = book.by_id[rule_id]
             mark = "" if rule.verified else _word("unverified", lang)
             sign = "?" if says == "unknown" else "✗"
-            say(f"  {sign} {rule.text[lang]} ({rule.instrument.title[lang]} {cited(rule.article, lang)}{mark})")
+            source = citation(rule.instrument.title[lang], rule.article, lang)
+            say(f"  {sign} {rule.text[lang]}{marks(lang).aside.format(source + mark)}")
     if missing:
         say_missing(missing, book, lang)
     if answer.earliest is not None:

@@ -21,7 +21,9 @@ from forbear.telling import Lang, UserError, counting, say, spoken
 
 quarantine = typer.Typer(no_args_is_help=True, help="Rows that were kept aside, and how to settle them.")
 books = typer.Typer(no_args_is_help=True, help="The books on file.")
-KeptId = Annotated[int, typer.Argument(metavar="ID", help="its number in `forbear quarantine list`")]
+KeptId = Annotated[
+    int, typer.Argument(metavar="ID", help="the ID that its line in `forbear quarantine list` begins with")
+]
 Gettext = Callable[[str], str]
 
 

@@ -10,11 +10,11 @@ import typer
 from babel.dates import format_date
 
 from forbear.home import own_packs
-from forbear.locale import N_
-from forbear.rulebook.cite import cited
+from forbear.locale import LANGUAGES, N_, Marks
+from forbear.rulebook.cite import citation
 from forbear.rulebook.hours import within_reach
 from forbear.rulebook.models import Cap, Dated, Hours, Keep, Rule, Within, at
-from forbear.telling import Lang, UserError, say, told
+from forbear.telling import Lang, UserError, say, spoken, told
 
 if TYPE_CHECKING:  # each command imports what it uses when it is run
     from forbear.nightly.report import Unrecorded
@@ -34,11 +34,12 @@ def rulebook() -> "Rulebook":
 #: What the commands say: {key: {language: text}}.
 _WORDS: Mapping[str, Mapping[str, str]] = {
     "citation": {"zh-Hans": "当地引称", "zh-Hant": "當地引稱", "en": "cited there as"},
+    "in_english": {"zh-Hans": "（英文说明）", "zh-Hant": "（英文說明）", "en": ""},
     "recalled": {"zh-Hans": "凭记忆，未查阅", "zh-Hant": "憑記憶，未查閱", "en": "recalled, not read"},
     "the house": {"zh-Hans": "本机构", "zh-Hant": "本機構", "en": "the house"},
     "force": {"zh-Hans": "施行期间", "zh-Hant": "施行期間", "en": "in force"},
-    "since": {"zh-Hans": "{day} 起", "zh-Hant": "{day} 起", "en": "from {day}"},
-    "until": {"zh-Hans": "{day} 起，至 {end}（不含）", "zh-Hant": "{day} 起，至 {end}（不含）",
+    "since": {"zh-Hans": "{day}起", "zh-Hant": "{day}起", "en": "from {day}"},
+    "until": {"zh-Hans": "{day}起，至{end}（不含）", "zh-Hant": "{day}起，至{end}（不含）",
               "en": "from {day} up to, not including, {end}"},
     "governs": {"zh-Hans": "事项", "zh-Hant": "事項", "en": "governs"},
     "steps": {"zh-Hans": "方式", "zh-Hant": "方式", "en": "steps"},
@@ -50,10 +51,10 @@ _WORDS: Mapping[str, Mapping[str, str]] = {
     "cap": {"zh-Hans": "成本上限", "zh-Hant": "成本上限", "en": "cap"},
     "keep": {"zh-Hans": "留存", "zh-Hant": "留存", "en": "kept"},
     "within": {"zh-Hans": "期限", "zh-Hant": "期限", "en": "deadline"},
-    "months": {"zh-Hans": "{after} 后 {n} 个月", "zh-Hant": "{after} 後 {n} 個月", "en": "{n} months after {after}"},
-    "days": {"zh-Hans": "{after} 后 {n} 天内：{do}", "zh-Hant": "{after} 後 {n} 天內：{do}",
+    "months": {"zh-Hans": "{after}后 {n} 个月", "zh-Hant": "{after}後 {n} 個月", "en": "{n} months after {after}"},
+    "days": {"zh-Hans": "{after}后 {n} 天内：{do}", "zh-Hant": "{after}後 {n} 天內：{do}",
              "en": "{do} within {n} days of {after}"},
-    "workdays": {"zh-Hans": "{after} 后 {n} 个工作日内：{do}", "zh-Hant": "{after} 後 {n} 個工作日內：{do}",
+    "workdays": {"zh-Hans": "{after}后 {n} 个工作日内：{do}", "zh-Hant": "{after}後 {n} 個工作日內：{do}",
                  "en": "{do} within {n} working days of {after}"},
     "define": {"zh-Hans": "其中", "zh-Hant": "其中", "en": "where"},
     "tightens": {"zh-Hans": "收紧", "zh-Hant": "收緊", "en": "tightens"},
@@ -100,8 +101,8 @@ _WORDS: Mapping[str, Mapping[str, str]] = {
     "agrees": {"zh-Hans": "与当时的答复及理由一致。", "zh-Hant": "與當時的答覆及理由一致。",
                "en": "The kept answer and its reasons agree."},
     "other_file": {"zh-Hans": "，现行文件已变更", "zh-Hant": "，現行檔案已變更", "en": ", no longer the one on file"},
-    "touched": {"zh-Hans": "{day} 至 {then}：批次 {run} 的 {n} 个账户中，{k} 个会受影响。",
-                "zh-Hant": "{day} 至 {then}：批次 {run} 的 {n} 個帳戶中，{k} 個會受影響。",
+    "touched": {"zh-Hans": "{day}至{then}：批次 {run} 的 {n} 个账户中，{k} 个会受影响。",
+                "zh-Hant": "{day}至{then}：批次 {run} 的 {n} 個帳戶中，{k} 個會受影響。",
                 "en": "From {day} to {then}: of the {n} accounts of run {run}, {k} would be touched."},
     "gate_only": {"zh-Hans": "仅准入口核对，下列账户不计", "zh-Hant": "僅准入口核對，下列帳戶不計",
                   "en": "the gate alone asks it: not in the accounts below"},
@@ -111,30 +112,37 @@ _WORDS: Mapping[str, Mapping[str, str]] = {
 
 
 def word(key: str, lang: str, **values: object) -> str:
-    """A sentence of these commands; days are written as the language has them."""
+    """A sentence of these commands; days and counts are written as the language has them."""
     told = {name: day_text(value, lang) if isinstance(value, date) else value for name, value in values.items()}
+    count = spoken(lang).number
+    told |= {name: count(value) for name, value in told.items() if name in _COUNTS and isinstance(value, int)}
     return _WORDS[key][lang].format(**told)
+
+
+#: The values of these sentences that count something; others are numbers by which something is called.
+_COUNTS = frozenset({"n", "u", "k", "agree"})
+
+
+def marks(lang: str) -> Marks:
+    """The punctuation of a language."""
+    return LANGUAGES[lang].marks
 
 
 def day_text(day: date, lang: str) -> str:
     """A day as every page and command writes it (`web.format.Formats.day`, which is not waited for here)."""
-    from forbear.locale import LANGUAGES as SPOKEN
-
-    return format_date(day, "medium", SPOKEN[lang].locale)
+    return format_date(day, "medium", LANGUAGES[lang].locale)
 
 
 def say_unrecorded(each: "Unrecorded", on: date, lang: str) -> None:
     """Say why nobody of a book is contacted on a day that its record of contacts does not reach."""
-    from forbear.locale import LANGUAGES as SPOKEN
-
-    say(each.told(SPOKEN[lang].catalogue.gettext, lambda day: day_text(day, lang), on))
+    say(each.told(LANGUAGES[lang].catalogue.gettext, lambda day: day_text(day, lang), on))
 
 
 def in_words(name: str, lang: str) -> str:
     """One of the rulebook's identifiers in words."""
-    from forbear.locale.words import word as spoken
+    from forbear.locale.words import word as named
 
-    return spoken(name, lang)
+    return named(name, lang)
 
 
 _GOVERNS: Mapping[str, Mapping[str, str]] = {
@@ -204,7 +212,8 @@ def diff(
         for change in changes(found, each, _day(first), _day(last))
     }
     for change in (listed[key] for key in sorted(listed)):
-        say(f"{day_text(change.day, lang)}  {word(change.what, lang)}  {change.rule.id}  ({_cited(change.rule, lang)})")
+        cited_at = marks(lang).aside.format(_cited(change.rule, lang)).strip()
+        say(f"{day_text(change.day, lang)}  {word(change.what, lang)}  {change.rule.id}  {cited_at}")
         if change.what == "changes":
             eve = change.day - timedelta(days=1)
             before, after = (_figures(change.rule, day, lang, found) for day in (eve, change.day))
@@ -245,7 +254,7 @@ def look_ahead(
     migrate()
     found = rulebook()
     seen = preview(_day(as_of), found, most)
-    steps = found.vocabulary.steps
+    steps, colon = found.vocabulary.steps, marks(lang).colon
     for change in seen.changes:
         facts = found.vocabulary.facts
         gate = change.rule.asked == "gate" or any(facts[name].asked == "gate" for name in change.rule.facts_read())
@@ -255,11 +264,11 @@ def look_ahead(
         )
     say(word("touched", lang, day=seen.as_of, then=seen.then, run=seen.run_id, n=seen.decisions, k=seen.touched))
     for (step, then), count in sorted(seen.by_step.items(), key=lambda item: -item[1]):
-        say(f"  {steps[step].name[lang]} → {steps[then].name[lang]}: {count:,}")
+        say(f"  {steps[step].name[lang]} → {steps[then].name[lang]}{colon}{spoken(lang).number(count)}")
     for each in seen.first:
         hours = f"{_clock(each.hours)} → {_clock(each.hours_then)}" if each.hours != each.hours_then else ""
         turned = f"{steps[each.step].name[lang]} → {steps[each.step_then].name[lang]}"
-        say(f"  {each.account_ref}: {turned} {hours}".rstrip())
+        say(f"  {each.account_ref}{colon}{turned} {hours}".rstrip())
     if seen.touched > len(seen.first):
         say("  " + word("more", lang, n=seen.touched - len(seen.first)))
 
@@ -286,27 +295,35 @@ def replay_run(
         ) from None
     done = replay_request(request_id, rulebook())
     same = "" if done.on_file else word("other_file", lang)
-    verdict = word(done.anew.verdict, lang) + (f" ({word('lifted', lang)})" if done.anew.granted else "")
+    verdict = word(done.anew.verdict, lang) + (
+        marks(lang).aside.format(word("lifted", lang)) if done.anew.granted else ""
+    )
     verdict = word(done.anew.verdict, lang) if done.anew.verdict == "permitted" else verdict
     at = borrowers_clock(done.requested_at, None, lang)
     say(word("asked_again", lang, id=what, at=at, sha=done.rulebook_sha256[:12], same=same, verdict=verdict))
     for says in ("forbids", "no_hours", "unknown"):
         for rule_id in done.anew.spoke.get(says, ()):
-            say(f"  {rule_id}: {word(says, lang)}")
+            say(f"  {rule_id}{marks(lang).colon}{word(says, lang)}")
     if not done.agrees:
-        differ = sorted(_differences(done.kept.spoke, done.anew.spoke)) or [f"{done.kept.verdict}, not as asked again"]
-        raise UserError(N_("The answer that was kept differs: %(rules)s."), rules="; ".join(differ))
+        differ = _differences(done.kept.spoke, done.anew.spoke, lang) or [
+            f"{word(done.kept.verdict, lang)} → {word(done.anew.verdict, lang)}"
+        ]
+        raise UserError(N_("The answer that was kept differs: %(rules)s."), rules=marks(lang).semicolon.join(differ))
     say(word("agrees", lang))
 
 
-def _differences(then: Mapping[str, tuple[str, ...]], now: Mapping[str, tuple[str, ...]]) -> set[str]:
-    """Rules that said other things then than they say now."""
+def _differences(then: Mapping[str, tuple[str, ...]], now: Mapping[str, tuple[str, ...]], lang: str) -> list[str]:
+    """Rules that said other things then than they say now, each with both."""
     one, other = ({rule: says for says, rules in spoke.items() for rule in rules} for spoke in (then, now))
-    return {
-        f"{rule} {one.get(rule, 'silent')} then, {other.get(rule, 'silent')} now"
-        for rule in one.keys() | other.keys()
+
+    def said(says: str | None) -> str:
+        return "–" if says is None else word("hours_kept" if says == "hours" else says, lang)
+
+    return [
+        f"{rule}{marks(lang).colon}{said(one.get(rule))} → {said(other.get(rule))}"
+        for rule in sorted(one.keys() | other.keys())
         if one.get(rule) != other.get(rule)
-    }
+    ]
 
 
 def _replay_run(run_id: int, lang: str) -> None:
@@ -334,7 +351,6 @@ def why(
     lang: Lang = "en",
 ) -> None:
     """Explain one contact at one instant: what the gate would say, each rule that spoke, and when it is lawful."""
-    from forbear.locale import LANGUAGES as SPOKEN
     from forbear.nightly import why as asking
     from forbear.nightly.explain import fact_text
     from forbear.servicing.find import find
@@ -350,25 +366,25 @@ def why(
     migrate()
     account_id = find(account_ref, book_name).id
     told = asking.why(account_id, step, moment, facts, found, agency)
-    answer, to, zones = told.answer, Formats(SPOKEN[lang]), told.zones.split("|") if told.zones else []
+    answer, to, zones = told.answer, Formats(LANGUAGES[lang]), told.zones.split("|") if told.zones else []
 
     def clock(instant: datetime) -> str:
         return borrowers_clock(instant, told.zones, lang)
 
     say(f"{found.vocabulary.steps[step].name[lang]}{to.comma}{clock(told.at)}{to.colon}{word(answer.verdict, lang)}")
-    for spoken in answer.spoke:
-        if spoken.says == "permits" and not everything:
+    for each_said in answer.spoke:
+        if each_said.says == "permits" and not everything:
             continue
-        rule = spoken.rule
+        rule = each_said.rule
         mark = "" if rule.verified else to.semicolon + word("unverified", lang)
-        says = word("hours_kept" if spoken.says == "hours" else spoken.says, lang)
-        say(f"  {_SIGNS.get(spoken.says, '✓')} {says}{to.colon}{rule.text[lang]}")
+        says = word("hours_kept" if each_said.says == "hours" else each_said.says, lang)
+        say(f"  {_SIGNS.get(each_said.says, '✓')} {says}{to.colon}{rule.text[lang]}")
         say(f"      {rule.id}  {_cited(rule, lang)}{to.semicolon}{_force(rule, lang)}{mark}")
-        for name, value in spoken.read(answer.record).items():
+        for name, value in each_said.read(answer.record).items():
             fact = found.vocabulary.facts[name]
             shown = fact_text(fact, value, told.currency, lang, found.vocabulary.never)
             say(f"      {fact.name[lang]}{to.colon}{shown}")
-    silent = sum(spoken.says == "permits" for spoken in answer.spoke)
+    silent = sum(each_said.says == "permits" for each_said in answer.spoke)
     if silent and not everything:
         say("  " + word("silent", lang, n=silent))
     if answer.window is not None:
@@ -388,10 +404,9 @@ def why(
 
 def borrowers_clock(instant: datetime, zones: str | None, lang: str) -> str:
     """An instant on the clock of each zone of a borrower; in UTC, saying so, where none is known."""
-    from forbear.locale import LANGUAGES as SPOKEN
     from forbear.web.format import Formats
 
-    to = Formats(SPOKEN[lang])
+    to = Formats(LANGUAGES[lang])
     clocks = (to.on_clock(instant, zone) for zone in (zones.split("|") if zones else ()))
     return " / ".join(dict.fromkeys(clocks)) or to.instant(instant)
 
@@ -474,7 +489,7 @@ def _in_force(found: "Rulebook", place: str | None, day: date) -> list[Rule]:
 
 
 def _cited(rule: Rule, lang: str) -> str:
-    return f"{rule.instrument.title[lang]} {cited(rule.article, lang)}"
+    return citation(rule.instrument.title[lang], rule.article, lang)
 
 
 def _force(rule: Rule, lang: str) -> str:
@@ -489,47 +504,49 @@ def _clock(hours: tuple[int, int] | None) -> str:
 
 def _print_rule(rule: Rule, found: "Rulebook", day: date, lang: str) -> None:
     """A rule as a page: what the article says, then what the rulebook reads in it."""
-    steps = found.vocabulary.steps
-    say(f"{rule.id}  [{word(rule.instrument.kind, lang)}; {word('verified' if rule.verified else 'unverified', lang)}]")
+    steps, to = found.vocabulary.steps, marks(lang)
+    state = word("verified" if rule.verified else "unverified", lang)
+    say(f"{rule.id}  [{word(rule.instrument.kind, lang)}{to.semicolon}{state}]")
     say(f"  {_cited(rule, lang)}")
     say(f"  {rule.text[lang]}")
     if rule.note:
         say(f"  {rule.note[lang]}")
-    lines = {"force": _force(rule, lang) + (f" ({word('now', lang)})" if rule.in_force(day) else "")}
+    lines = {"force": _force(rule, lang) + (to.aside.format(word("now", lang)) if rule.in_force(day) else "")}
     lines["governs"] = _GOVERNS[rule.governs][lang]
     if rule.steps:
-        lines["steps"] = ", ".join(step.name[lang] for step in steps.values() if step.id in rule.steps)
+        lines["steps"] = to.pause.join(step.name[lang] for step in steps.values() if step.id in rule.steps)
     if rule.lenders:
-        lines["lenders"] = ", ".join(in_words(each, lang) for each in rule.lenders)
+        lines["lenders"] = to.pause.join(in_words(each, lang) for each in rule.lenders)
     lines |= rule.conditions
     for key, text in lines.items():
-        say(f"    {word(key, lang)}: {text}")
+        say(f"    {word(key, lang)}{to.colon}{text}")
     for define in rule.defines:
-        say(f"    {word('define', lang)} {define.id} = {define.condition}: {define.text[lang]}")
+        say(f"    {word('define', lang)} {define.id} = {define.condition}{to.colon}{define.text[lang]}")
     for line in _dated(rule, lang):
         say(f"    {line}")
     if rule.tightens:
-        say(f"    {word('tightens', lang)}: {rule.tightens}")
-    say(f"    {word('citation', lang)}: {rule.instrument.citation}")
-    source = word(rule.source, lang) if rule.source in ("recalled", "the house") else rule.source
-    say(f"    {word('source', lang)}: {source}")
+        say(f"    {word('tightens', lang)}{to.colon}{rule.tightens}")
+    say(f"    {word('citation', lang)}{to.colon}{rule.instrument.citation}")
+    # Where a text was read is told in the packs' own language alone: said so to a reader of another.
+    own = rule.source in ("recalled", "the house")
+    name = word("source", lang) + ("" if own else word("in_english", lang))
+    say(f"    {name}{to.colon}{word(rule.source, lang) if own else rule.source}")
 
 
 def _dated(rule: Rule, lang: str) -> list[str]:
     """Each dated figure of a rule, a line each."""
-    lines = []
+    lines, to = [], marks(lang)
     for key in ("hours", "cap", "keep", "within"):
         entry: Dated[object]
         for entry in getattr(rule, key):
-            lines.append(f"{word(key, lang)}, {word('since', lang, day=entry.since)}: {_figure(entry.value, lang)}")
+            since = word("since", lang, day=entry.since)
+            lines.append(f"{word(key, lang)}{to.comma}{since}{to.colon}{_figure(entry.value, lang)}")
     for name, value in rule.values.items():
         for each in value.general:
-            lines.append(f"{name}, {word('since', lang, day=each.since)}: {each.value}")
+            lines.append(f"{name}{to.comma}{word('since', lang, day=each.since)}{to.colon}{each.value}")
         for lender, own in value.by_lender.items():
-            lines += [
-                f"{name} ({in_words(lender, lang)}), {word('since', lang, day=each.since)}: {each.value}"
-                for each in own
-            ]
+            whose = name + to.aside.format(in_words(lender, lang))
+            lines += [f"{whose}{to.comma}{word('since', lang, day=each.since)}{to.colon}{each.value}" for each in own]
     return lines
 
 
@@ -540,11 +557,15 @@ def _figures(rule: Rule, day: date, lang: str, found: "Rulebook") -> str:
     cap = at(rule.cap, day)
     if cap is not None and cap.series is not None and (rate := at(found.series[cap.series].values, day)) is not None:
         known = day <= found.series[cap.series].known_through
-        shown[0] += f" = {(cap.times or 0) * rate / 10_000:g}%" if known else f" ({word('unpublished', lang)})"
+        rated = f" = {(cap.times or 0) * rate / 10_000:g}%"
+        shown[0] += rated if known else marks(lang).aside.format(word("unpublished", lang))
     for name, value in rule.values.items():
         shown.append(f"{name} = {value.on(day)}")
-        shown += [f"{name} ({in_words(lender, lang)}) = {value.on(day, lender)}" for lender in value.by_lender]
-    return ", ".join(shown) or "–"
+        shown += [
+            f"{name}{marks(lang).aside.format(in_words(lender, lang))} = {value.on(day, lender)}"
+            for lender in value.by_lender
+        ]
+    return marks(lang).pause.join(shown) or "–"
 
 
 def _figure(value: object, lang: str) -> str:

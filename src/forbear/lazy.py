@@ -3,6 +3,8 @@
 import ast
 import importlib
 import importlib.util
+import itertools
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,8 @@ import typer
 
 #: Everything after the command's name is the command's own to read, its --help too.
 _AS_TYPED = {"allow_extra_args": True, "ignore_unknown_options": True, "allow_interspersed_args": False}
+#: An amount below nothing, which would be read as an option.
+_NEGATIVE = re.compile(r"-[0-9]+(\.[0-9]+)?")
 
 
 def add_later(app: typer.Typer, name: str, place: str) -> None:
@@ -17,6 +21,9 @@ def add_later(app: typer.Typer, name: str, place: str) -> None:
 
     @app.command(name, help=_help(place), add_help_option=False, context_settings=_AS_TYPED)
     def run(ctx: typer.Context) -> None:
+        for before, word in itertools.pairwise(["", *ctx.args]):
+            if _NEGATIVE.fullmatch(word) and not before.startswith("-"):
+                raise typer.BadParameter(f"{word} is less than nothing. What was paid by mistake is reversed.")
         module, _, attribute = place.partition(":")
         found: Any = getattr(importlib.import_module(module), attribute)
         if not isinstance(found, typer.Typer):

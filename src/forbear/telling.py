@@ -10,7 +10,7 @@ from babel.numbers import format_decimal
 from rich.console import Console
 
 from forbear.errors import ForbearError, WordedError
-from forbear.locale import LANGUAGES
+from forbear.locale import LANGUAGES, spoken_as
 
 out = Console()
 
@@ -23,14 +23,20 @@ class UserError(WordedError):
 
 
 def language(given: str) -> str:
-    """One of the languages that every text has. Raises typer.BadParameter."""
-    if given not in LANGUAGES:
+    """The tag of the language that every text has and that is asked for (zh-TW: zh-Hant). Raises typer.BadParameter."""
+    found = spoken_as(given)
+    if found is None:
         raise typer.BadParameter(f"there is no text in {given!r}; the languages are {', '.join(LANGUAGES)}")
-    _asked_in.set(given)
-    return given
+    _asked_in.set(found.tag)
+    return found.tag
 
 
-Lang = Annotated[str, typer.Option("--lang", envvar="FORBEAR_LANG", callback=language, help="zh-Hans, zh-Hant or en")]
+Lang = Annotated[
+    str,
+    typer.Option(
+        "--lang", envvar="FORBEAR_LANG", callback=language, help="zh-Hans, zh-Hant or en; zh-CN, zh-TW, zh-HK, too"
+    ),
+]
 
 
 def say(text: str = "") -> None:

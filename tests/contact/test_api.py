@@ -90,6 +90,17 @@ def test_a_field_that_can_t_be_taken_is_named_and_its_value_never_repeated(
     assert store.sql("SELECT count(*) FROM gate_request") == [(0,)]
 
 
+def test_every_field_that_can_t_be_read_is_named_at_once(dialer: TestClient, body: Body) -> None:
+    # Given a request with three faults, then each is told with its remedy, in words.
+    wanted = body(1) | {"requested_by": "a b", "text_sha256": "x", "facts": {"to_whom": []}}
+    refused = dialer.post("/gate/permissions", json=wanted).json()
+    told = {each["field"]: each["message"] for each in refused["fields"]}
+    assert told.keys() == {"requested_by", "text_sha256", "facts.to_whom"}
+    assert (refused["field"], refused["message"]) == next(iter(told.items()))
+    assert "letters, digits and ._:-, at most 64; never a name" in told["requested_by"]
+    assert "Give 64 hexadecimal digits in small letters" in told["text_sha256"]
+
+
 def test_a_use_that_ceased_to_be_lawful_says_by_what(store: Any, dialer: TestClient, body: Body) -> None:
     loan = store.lend(store.book("us"), zones="America/New_York")
     store.clock("2026-06-30T12:00:00-04:00")

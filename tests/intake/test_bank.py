@@ -267,8 +267,12 @@ def test_a_file_that_is_none_keeps_nothing(book: Path, asked: Asked, text: str, 
 def test_the_command_says_what_became_of_the_rows(book: Path) -> None:
     path = written(book, "L1,A,2026-04-12,100.00\nL99,B,2026-04-12,1.00\n")
     for lang, said, why in (
-        ("en", "Rows: 2. Posted: 1. On file before: 0. Kept aside: 1.\n", "is the number of no loan"),
-        ("zh-Hans", "文件共 2 行：新入账 0 笔，此前已入账 1 笔，搁置 1 行。\n", "没有该编号的贷款"),
+        (
+            "en",
+            "Rows: 2. Posted: 1. Counted before (on file or in this file): 0. Kept aside: 1.\n",
+            "is the number of no loan",
+        ),
+        ("zh-Hans", "文件共 2 行：新入账 0 笔，先前（或在本文件中）已计 1 笔，隔离 1 行。\n", "没有该编号的贷款"),
     ):
         command = [sys.executable, "-m", "forbear", "pay-file", str(path), "--as-of", "2026-04-12", "--lang", lang]
         ended = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -125,7 +125,7 @@ def test_utf8_with_and_without_bom_and_gb18030_are_read(fresh_db: str, tmp_path:
         ("borrowers", "Asia/Shanghai", "Asia/Nowhere", "zones", "no such time zone"),
         ("instalments", "L1,2,", "L9,2,", "loan_ref", "belongs to no loan"),
         ("instalments", "2026-03-10", "2026-02-10", "due_on", "Number the instalments by date"),
-        ("instalments", "L1,2,", "L1,1,", "ref", "stands in this file twice"),
+        ("instalments", "L1,2,", "L1,1,", "n", "stands in this file twice"),
         ("payments", "515.00", "-515.00", "amount", "reversal"),
         ("payments", "515.00", "5,15.00", "row", "Quote commas"),
         ("contacts", "+08:00", "", "at", "no offset from UTC"),

@@ -11,6 +11,7 @@ from tests.intake.test_newer import asked, sent, waiting
 from forbear.intake.errors import IntakeError
 from forbear.intake.place import suits
 from forbear.intake.services import drop, import_book, mend
+from forbear.locale import LANGUAGES
 from forbear.nightly.run import nightly
 from forbear.rulebook.load import load
 
@@ -105,8 +106,9 @@ def test_a_missing_instalment_is_one_refusal_and_can_not_be_dropped_away(fresh_d
     sent(tmp_path / "b", DAY, **(WORKED | {"instalments": lines}))
     [kept] = waiting(fresh_db)
     assert (kept.table, kept.field) == ("instalments", "due_on")
-    with pytest.raises(IntakeError, match="can't be dropped"):
+    with pytest.raises(IntakeError, match="whose principal is not the sum of the principal of its instalments") as held:
         drop(kept.id)
+    assert "其 principal 不等于" in held.value.told(LANGUAGES["zh-Hans"].catalogue.gettext)
     assert step(fresh_db) == "none"
     assert mend(kept.id, {"due_on": "2026-03-10", "principal": "5.00"})[0].refused.field == "principal"
     assert mend(kept.id, {"due_on": "2026-03-10"}) == []

@@ -231,7 +231,10 @@ def test_interest_and_late_fee_together_cost_no_more_than_the_ceiling() -> None:
 def test_a_rate_above_the_ceiling_is_charged_at_the_ceiling_and_leaves_no_room_for_a_late_fee() -> None:
     terms = replace(TERMS, annual_rate_ppm=300_000, late=replace(TERMS.late, ceiling_ppm=240_000))
     second = fold(MAY, paid(DUE, 4_000), terms=terms).statements[1]
-    assert [(line.rate_ppm, line.amount) for line in second.lines] == [(240_000, 1_578), (240_000, 757)]
+    *interest, late = second.lines
+    assert [(line.rate_ppm, line.amount) for line in interest] == [(240_000, 1_578), (240_000, 757)]
+    # The fee of 3.00 stands there all the same, so that the statement can say that nothing of it is owed.
+    assert (late.kind, late.base, late.amount) == (Kind.LATE_FEE, 300, 0)
     assert second.contracted == 1_973 + 947 + 300
 
 

@@ -136,7 +136,7 @@ def test_a_sound_pack_has_no_fault(tmp_path: Path) -> None:
         (RULE.replace("[[rule]]", "[[rules]]"), "has the table 'rules'. The tables are [instrument]"),
         (CAP.replace("verified", 'when = "dpd > 1"\nverified'), "when does not narrow a cap"),
         (WITHIN.replace("true", '"false"'), "workdays is 'false'. Write true or false, without quotes"),
-        (RULE.replace("from = 2025-03-01", "from = 2025-03-01T00:00:00"), "from is datetime.datetime(2025, 3, 1"),
+        (RULE.replace("from = 2025-03-01", "from = 2025-03-01T00:00:00"), "from is 2025-03-01T00:00:00. Write a day"),
         (RULE.replace('article = "1"', "article = []"), "article is []. Write it as text, in quotes."),
         (RULE.replace('["call"]', '"call"'), "steps is 'call'. Write a list of one or more, in brackets."),
         (
@@ -287,6 +287,30 @@ def test_several_faults_are_told_at_once_and_load_says_how_many_more(tmp_path: P
         load(tmp_path)
 
 
+def test_what_is_independent_is_told_at_once(tmp_path: Path) -> None:
+    # Given a file with a table that there is none of, and a rule with two strange keys, a value of another kind and a
+    # key too few, then all of it is told, as TOML writes it.
+    rule = RULE.replace('article = "1"', "article = { a = [true] }").replace(
+        'source = "s"\n', "colour = 1\nsmell = 2\n"
+    )
+    told = faults(tmp_path, rule + "[weather]\n")
+    parts = (
+        "has the table 'weather'",
+        "article is { a = [true] }",
+        "has the key 'colour', 'smell'",
+        "source is missing",
+    )
+    assert len(told) == len(parts) and all(part in fault for part, fault in zip(parts, told, strict=True)), told
+
+
+def test_a_pack_tightens_a_rule_of_its_own_jurisdiction(tmp_path: Path) -> None:
+    own = RULE.replace('forbid = "dpd < 3"', 'tightens = "policy.letter-due"').replace('steps = ["call"]\n', "")
+    [fault] = faults(
+        tmp_path, own.replace('governs = "contact"\n', "values.from_day = [{ from = 2025-03-01, is = 99 }]\n")
+    )
+    assert "tightens a rule of jurisdiction '*'. Put it in a pack of that jurisdiction." in fault
+
+
 def test_a_file_that_is_no_pack_is_told(tmp_path: Path) -> None:
     (tmp_path / "torn.toml").write_bytes(b"[instrument\n")
     (tmp_path / "bare.toml").write_text(RULE, "utf-8")
@@ -343,7 +367,10 @@ def test_a_stricter_form_binds_beside_the_rule_that_it_tightens(tmp_path: Path) 
         ),
         (tightened("cn.call.daily", 'forbid = "dpd < 1"'), "has forbid, which comes from the rule that it tightens"),
         (tightened("cn.nothing", "values.most = [{ from = 2025-03-01, is = 4 }]"), "is no rule on file"),
-        (tightened("us.hours", STRICT.splitlines()[4]), "tightens a rule of us. Put it in a pack of that place"),
+        (
+            tightened("us.hours", STRICT.splitlines()[4]),
+            "tightens a rule of jurisdiction 'us'. Put it in a pack of that jurisdiction",
+        ),
         (
             STRICT.replace("cn.hours", "own.2") + STRICT.replace("own.1", "own.2").replace("cn.hours", "own.1"),
             "a cycle. Tighten a law's rule",

@@ -10,6 +10,7 @@ import pytest
 from forbear.calendars import add_working_days, public_holiday, working_day
 from forbear.errors import CalendarUnknown
 from forbear.rulebook.cap import find_cap, published
+from forbear.rulebook.cite import citation, cited
 from forbear.rulebook.compile import Compiled, compile_for
 from forbear.rulebook.errors import PackError
 from forbear.rulebook.examples import disagreement, due_on, example_facts, keep_until, plain_facts
@@ -40,6 +41,21 @@ def in_a_batch(compiled: Compiled, facts: Facts) -> tuple[int, int]:
     forbids, unknown = compiled.masks(table)
     row = ibis.duckdb.connect().to_pyarrow(table.select(forbids=forbids, unknown=unknown)).to_pylist()[0]
     return row["forbids"], row["unknown"]
+
+
+@pytest.mark.parametrize(
+    ("article", "hans"),
+    [
+        ("arts. 14(1)(1)-(2), 14(3) as numbered in 2019", "第14(1)(1)-(2)、14(3)条（2019年条号）"),
+        ("art. 205, with art. 10-1 of its Enforcement Act (民法債編施行法)", "第205条，并民法债编施行法第10-1条"),
+        ("paras. 454Z(1), (3), (5)-(7)", "第454Z(1)、(3)、(5)-(7)段"),
+        ("as para. 410(2) of the banks' Directions", "同银行指令第410(2)段"),
+        ("1006.22(f)(1)-(2), (4)", "1006.22(f)(1)-(2)、(4)"),
+    ],
+)
+def test_an_article_is_written_as_its_reader_writes_it(article: str, hans: str) -> None:
+    assert (cited(article, "zh-Hans"), cited(article, "en")) == (hans, article)
+    assert citation("标题", article, "zh-Hans") == f"标题{hans}" and citation("Act", article, "en") == f"Act {article}"
 
 
 def test_every_rule_on_contacts_has_examples_on_both_sides() -> None:

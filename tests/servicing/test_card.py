@@ -395,16 +395,17 @@ def test_the_life_of_a_card_by_the_commands(book: Path, tmp_path: Path, asked: A
     assert "0 days past due (current)" in typed("pay", "C1", "60.00", *dated(DUE, "P1"))
     typed("charge", "C1", "3.00", "--kind", "fee", *dated(on(1), "F1"))
     paid = typed("pay", "C1", "0.01", *dated(on(7), "P2"))
-    assert "7 days past due (1-30), special mention; CN¥39.99 in arrears" in paid
+    assert "7 days past due (1–30), special mention; CN¥39.99 in arrears" in paid
     file = tmp_path / "bank.csv"
     file.write_text(f"loan_ref,ref,paid_on,amount\nC1,P3,{on(9)},39.99\n", "utf-8")
     typed("pay-file", str(file), "--as-of", str(on(9)))
     assert asked(STATE)[0][0] == 0
     # The bank takes it back, and a waiver gives up the interest of the statement.
     assert "12 days past due" in typed("reverse", "C1", "P3", "--chargeback", *dated(MAY, "R1"))
-    assert "Given up: CN¥" in typed("waive", "C1", "500.00", "--kind", "interest", *dated(on(14), "W1"))
+    assert "Given up (Interest): CN¥" in typed("waive", "C1", "500.00", "--kind", "interest", *dated(on(14), "W1"))
     told = typed("history", "C1")
     assert told.splitlines()[0].startswith(str(on(14))) and "past due" in told
+    assert f"{on(1)} · Charged: Fee, as asked (the statement tells what of it is owed) · CN¥3.00 · no. F1" in told
     for tag, word in (("en", "Every statement"), ("zh-Hans", "最低还款额"), ("zh-Hant", "最低還款額")):
         assert word in typed("statement", "C1", "--as-of", str(on(14)), "--pay-on", str(on(20)), "--lang", tag)
     typed("grant", "C1", "--until", str(on(60)), "--freeze", *dated(on(15), "H1"))

@@ -8,9 +8,11 @@ from datetime import date
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from forbear.cli import app
 from forbear.intake.services import import_book
-from forbear.ledger.models import Paid, Reason
+from forbear.ledger.models import Paid, Reason, Sold
 from forbear.locale import LANGUAGES
 from forbear.servicing.errors import ServicingError
 from forbear.servicing.post import Posting, post_one
@@ -30,15 +32,34 @@ def test_a_payment_is_acknowledged_with_where_the_account_stands(book: Path) -> 
     assert (ended.returncode, ended.stdout) == (
         0,
         "Posted: P1, counting from 2026-02-15.\n"
-        "2026-02-15: 5 days past due (1-30), special mention; CN¥115.00 in arrears, CN¥116.85 owed now.\n",
+        "2026-02-15: 5 days past due (1–30), special mention; CN¥115.00 in arrears, CN¥116.85 owed now.\n",
     )
     again = forbear(*PAY, "--lang", "zh-Hans")
     assert again.stdout.splitlines() == [
         "P1 此前已入账；答复与当时相同，未写入任何内容。",
-        "2026-02-15：逾期 5 天（1-30），关注类；逾期金额 ¥115.00，现应付 ¥116.85。",
+        "2026-02-15：逾期 5 天（1–30），关注类；逾期金额 ¥115.00，现应付 ¥116.85。",
     ]
     back = forbear("reverse", "L1", "P1", "--on", "2026-02-16", "--key", "R1", "--as-of", "2026-02-16")
     assert "6 days past due" in back.stdout and "CN¥515.00 in arrears" in back.stdout
+
+
+def test_what_is_paid_ahead_is_told_and_what_is_left_when_the_loan_ends(book: Path) -> None:
+    # Given an instalment of 515.00 due on 10 February, when 600.00 is paid on the 9th, all of it is held for it.
+    def paid(amount: str, key: str, lang: str) -> str:
+        typed = ["pay", "L1", amount, "--on", "2026-02-09", "--as-of", "2026-02-09", "--key", key, "--lang", lang]
+        return CliRunner().invoke(app, typed).output.splitlines()[-1]
+
+    assert paid("600.00", "P1", "en") == "Paid ahead: CN¥600.00, held for what falls due next."
+    # 1,000.00 and 30 days at 18% end the loan (14.79; Civil Code art. 677): what is over is the borrower's.
+    assert paid("500.00", "P2", "zh-HK") == "多付 CN¥85.21：貸款已還清，應退還借款人。"
+
+
+@pytest.mark.parametrize("on", [date(2026, 3, 20), date(2026, 3, 21)])
+def test_a_debt_is_sold_once(book: Path, on: date) -> None:
+    first = date(2026, 3, 20)
+    post_one(Posting(1, Sold("S1", first, 40_000, "A-1")), first)
+    with pytest.raises(ServicingError, match=r"^event S2: .*reverse it first\. Nothing of it was kept\.$"):
+        post_one(Posting(1, Sold("S2", on, 40_000, "A-1")), on)
 
 
 @pytest.mark.parametrize(
@@ -80,7 +101,10 @@ def test_fee_waiver_and_write_off_are_commands(book: Path) -> None:
     day = ("--on", "2026-03-20", "--as-of", "2026-03-20")
     assert "owed now" in forbear("charge", "L1", "80", "--kind", "cost", "--key", "F1", *day).stdout
     waived = forbear("waive", "L1", "5000", "--kind", "cost", "--key", "W1", *day).stdout
-    assert "Given up: CN¥80.00, not CN¥5,000.00: no more was owed of it." in waived and "owed now" in waived
+    assert (
+        "Given up (Cost of enforcement): CN¥80.00, not CN¥5,000.00: no more was owed of it." in waived
+        and "owed now" in waived
+    )
     assert "owed now" in forbear("write-off", "L1", "--key", "X1", *day).stdout
 
 

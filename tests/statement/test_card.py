@@ -77,8 +77,18 @@ def test_what_the_ceiling_removes_is_shown_for_each_statement_and_not_demanded(b
     assert (late.line.amount, late.excess) == (559, 441)
     # A rate above it is charged at the ceiling, and no late fee beside it.
     other = told(fresh_db, account_id=2)
-    assert {each.line.rate_ppm for each in other.charges} == {240_000}
+    assert {each.line.rate_ppm for each in other.charges if each.line.year} == {240_000}
     assert other.removed[1].excess == (1_973 + 947 + 1_000) - (1_578 + 757)
+
+
+def test_a_late_fee_of_which_the_ceiling_leaves_nothing_is_told_as_removed(book: None, fresh_db: str) -> None:
+    # Given a card at 30% under a ceiling of 24%, then its late fee of 10.00 is named, and nothing of it is owed.
+    found = told(fresh_db, account_id=2)
+    [late] = [each for each in found.charges if each.line.kind is Kind.LATE_FEE]
+    assert (late.line.amount, late.excess) == (0, 1_000)
+    assert "CN¥10.00 by the contract − CN¥10.00 removed by the ceiling = CN¥0.00" in render.text(
+        document(found, LANGUAGES["en"])
+    )
 
 
 def test_every_charge_is_its_formula_to_the_cent_and_names_its_article(book: None, fresh_db: str) -> None:

@@ -193,9 +193,9 @@ def test_the_history_of_what_was_past_due_stands_on_the_statement_and_on_the_acc
     words = document(told(fresh_db), LANGUAGES["en"])
     table = next(table for table in words.tables if table.id == "arrears")
     assert [(row[1], row[3]) for row in table.rows] == [
-        ("1-30 days", "rolled on"),
+        ("1–30 days", "rolled on"),
         ("nothing past due", "all arrears paid"),
-        ("1-30 days", "rolled on"),
+        ("1–30 days", "rolled on"),
         ("nothing past due", "–"),
     ]
     page = reader.get("/accounts/1", headers={"Accept-Language": "en"}).text

@@ -11,6 +11,7 @@ from tests.servicing.conftest import book  # noqa: F401
 from typer.testing import CliRunner
 
 from forbear.cli import app
+from forbear.ledger.filed import KINDS
 from forbear.ledger.models import (
     Charged,
     ChargedBack,
@@ -24,6 +25,8 @@ from forbear.ledger.models import (
     Waived,
     WrittenOff,
 )
+from forbear.ledger.state import _RANK
+from forbear.servicing.happened import _ORDER, Happened, name_of
 from forbear.servicing.post import Posting, post_one
 from forbear.servicing.reschedule import rescheduled
 
@@ -82,6 +85,36 @@ def test_the_page_and_the_history_tell_each_event_with_amount_and_number(book: P
         assert line.startswith(f"{day} · {name.format(**typed)}") and f" · no. {key}" in line and amount in line
         assert ("taken back" in entry) == ("taken back" in line) == (key in ("P1", "P2"))
         assert re.findall(r"CN¥[\d.,]+", entry) == re.findall(r"CN¥[\d.,]+", line)
+
+
+def test_of_one_day_page_and_history_have_what_happened_last_first(book: Path, reader: TestClient) -> None:  # noqa: F811
+    """Given a cost, its waiver and a payment of one day, then both tell them in the ledger's order, the last first."""
+    on = date(2026, 2, 15)
+    for event in (Paid("P1", on, 4_000), Waived("W1", on, Kind.COST, 8_000), Charged("F1", on, Kind.COST, 8_000)):
+        post_one(Posting(1, event), on)
+
+    page = entries(reader.get("/accounts/1", headers={"Accept-Language": "en"}).text)
+    lines = CliRunner().invoke(app, ["history", "L1"]).output.splitlines()
+
+    keys = [re.findall(r"no\. (\w+)", each) for each in (*page, *(line for line in lines if " · no. " in line))]
+    assert keys == [["P1"], ["W1"], ["F1"]] * 2
+    assert sorted(KINDS.keys() - {"reversed"}, key=lambda kind: _RANK[KINDS[kind]]) == [
+        kind for kind in _ORDER if kind not in ("payment", "reversed")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("owed", "as_asked", "told"),
+    [
+        (1_000, False, "Charged: Fee"),
+        (833, False, "Charged: Fee, as far as it is owed"),
+        (1_000, True, "Charged: Fee, as asked (the statement tells what of it is owed)"),
+    ],
+)
+def test_a_fee_says_whether_it_is_told_as_asked_or_as_owed(owed: int, as_asked: bool, told: str) -> None:
+    """Of a fee of 10.00 the ceiling may leave less; of a card's the next statement says how much."""
+    fee = Happened(date(2026, 2, 15), "F1", "charged", owed, False, {"kind": Kind.FEE, "amount": 1_000}, as_asked)
+    assert name_of(fee, str, str) == told
 
 
 def test_what_is_written_off_is_told_by_its_amount(book: Path, reader: TestClient) -> None:  # noqa: F811

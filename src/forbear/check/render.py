@@ -11,6 +11,7 @@ from forbear.check.words import say, table
 from forbear.ledger.excess import Capped
 from forbear.ledger.models import PPM, LedgerError, minor_digits
 from forbear.ledger.provisions import Provision, provision
+from forbear.locale import LANGUAGES as SPOKEN
 from forbear.rulebook.cite import cited, in_script
 from forbear.rulebook.models import LANGUAGES
 
@@ -121,6 +122,7 @@ class _Words:
     def __init__(self, report: Report, language: str) -> None:
         self.report = report
         self.language = language
+        self.marks = SPOKEN[language].marks
         self.currency = report.loan.currency
 
     def say(self, key: str, **values: object) -> str:
@@ -169,7 +171,7 @@ class _Words:
             ceiling = held.ceiling
             figure = self.say("ppm_unknown") if ceiling.ppm is None else f"{percent(ceiling.ppm)}%"
             multiple = "" if ceiling.multiple is None else f" = {self.multiple(*ceiling.multiple)}"
-            yield f"  {figure}{multiple}: {self.standing(held)}"
+            yield f"  {figure}{multiple}{self.marks.colon}{self.standing(held)}"
             yield f"      {self.rule(ceiling)}"
             if ceiling.note is not None:
                 yield f"      {ceiling.note[self.language]}"
@@ -195,14 +197,14 @@ class _Words:
         if not ceiling.binds:
             return self.say("other_lender", lender=lender, lenders=self.lenders(ceiling))
         bound = self.say("binds", lender=lender) if ceiling.lenders else self.say("binds_all")
-        return bound if held.capped or ceiling.ppm is None else f"{bound}; {self.say('within')}"
+        return bound if held.capped or ceiling.ppm is None else f"{bound}{self.marks.semicolon}{self.say('within')}"
 
     def lender(self, lender_type: str) -> str:
         """The name of a type of lender; a type that has none here is its own name."""
         return self.say(f"lender.{lender_type}") if lender_type in table()["lender"] else lender_type
 
     def lenders(self, ceiling: Ceiling) -> str:
-        return (", " if self.language == "en" else "、").join(map(self.lender, ceiling.lenders))
+        return self.marks.pause.join(map(self.lender, ceiling.lenders))
 
     def multiple(self, times: int, series: Any) -> str:
         return self.say("multiple", times=times, series=series[self.language])
@@ -310,7 +312,7 @@ class _Words:
             "cites": self.say(
                 "article" if found.verified else "article_unverified",
                 instrument=found.title["en"] if self.language == "en" else in_script(found.instrument, self.language),
-                articles=", ".join(found.articles),
+                articles=self.marks.pause.join(found.articles),
             ),
             "concept": found.name[self.language],
         }

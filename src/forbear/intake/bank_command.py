@@ -45,9 +45,9 @@ def pay_file(
 SHOWN = 100
 
 _SAID = {
-    "zh-Hans": "文件共 {rows} 行：新入账 {posted} 笔，此前已入账 {again} 笔，搁置 {refused} 行。",
-    "zh-Hant": "檔案共 {rows} 列：新入帳 {posted} 筆，此前已入帳 {again} 筆，擱置 {refused} 列。",
-    "en": "Rows: {rows}. Posted: {posted}. On file before: {again}. Kept aside: {refused}.",
+    "zh-Hans": "文件共 {rows} 行：新入账 {posted} 笔，先前（或在本文件中）已计 {again} 笔，隔离 {refused} 行。",
+    "zh-Hant": "檔案共 {rows} 列：新入帳 {posted} 筆，先前（或在本檔案中）已計 {again} 筆，隔離 {refused} 列。",
+    "en": "Rows: {rows}. Posted: {posted}. Counted before (on file or in this file): {again}. Kept aside: {refused}.",
 }
 _ROW = {
     "zh-Hans": "第 {number} 行：{reason}",

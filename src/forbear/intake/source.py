@@ -65,6 +65,8 @@ def _text(value: object) -> str:
 
 def open_source(path: Path) -> Source:
     """Check a file from end to end. Raises IntakeError; nothing is written here."""
+    if path.is_dir():
+        raise IntakeError(N_("%(path)s: is a folder. Name one file."), path=path)
     if not path.is_file():
         raise IntakeError(N_("%(path)s: there is no such file."), path=path)
     with path.open("rb") as raw:

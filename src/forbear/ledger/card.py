@@ -282,7 +282,10 @@ class _Card(Walked):
                 kept = accrual.at_once(fine.kind, fine.n, fine.start, room)._replace(base=fine.amount)
             room = None if room is None else room - kept.amount
             lawful.append(kept)
-        return [line for line in lawful if line.amount], sum(line.amount for line in (*ran, *self.fines))
+        # A fee of which the ceiling leaves nothing is told of all the same.
+        return [line for line in lawful if line.amount or (line.base and not line.year)], sum(
+            line.amount for line in (*ran, *self.fines)
+        )
 
     def _most(self, line: Line) -> int:
         """The highest lawful rate for the days of a line."""

@@ -264,7 +264,10 @@ def walk(
         loan.advance(event.on)
         if loan.sold_on and not isinstance(event, Paid | ChargedBack):
             raise LedgerError(
-                N_("event %(event)s: the debt was sold on %(sold)s; what follows is the assignee's"),
+                N_(
+                    "event %(event)s: the debt was sold on %(sold)s; what follows is the assignee's. If the sale was"
+                    " booked by mistake, reverse it first"
+                ),
                 event=event.key,
                 sold=loan.sold_on,
             )
@@ -313,7 +316,12 @@ def _timeline(events: Iterable[Event]) -> list[Event]:
     for event in kept:
         what = event.of if isinstance(event, ChargedBack) else type(event)
         if isinstance(event, ChargedBack | WrittenOff | Sold) and what in once:
-            raise LedgerError(N_("event %(event)s: that has happened already; reverse one of the two"), event=event.key)
+            raise LedgerError(
+                N_(
+                    "event %(event)s: that happens once, and has happened; if the first was a mistake, reverse it first"
+                ),
+                event=event.key,
+            )
         once.add(what)
     return kept
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
+from typing import NamedTuple
 
 from babel import Locale
 from babel.core import get_global, parse_locale
@@ -26,6 +27,16 @@ def N_(text: str) -> str:
     return text
 
 
+class Marks(NamedTuple):
+    """What a language sets between words: pause is between the items of a list; aside holds what stands beside."""
+
+    colon: str
+    comma: str
+    semicolon: str
+    pause: str
+    aside: str
+
+
 @dataclass(frozen=True, eq=False)
 class Language:
     """One language that text is given in."""
@@ -34,6 +45,15 @@ class Language:
     name: str  # in the language itself
     locale: Locale
     catalogue: NullTranslations
+
+    @property
+    def marks(self) -> Marks:
+        """Its punctuation: wide in Chinese, where nothing is set apart by a space."""
+        return (
+            Marks("：", "，", "；", "、", "（{}）")
+            if self.locale.language == "zh"
+            else Marks(": ", ", ", "; ", ", ", " ({})")
+        )
 
 
 def catalogue_file(tag: str) -> Path:
@@ -71,11 +91,13 @@ def negotiate(accept_language: str) -> Language:
 
     Languages are matched with their script, so that zh-TW finds zh-Hant and zh-CN finds zh-Hans.
     """
-    offered = {_written(tag): language for tag, language in LANGUAGES.items()}
-    for tag in _wanted(accept_language):
-        if found := offered.get(_written(tag)):
-            return found
-    return LANGUAGES[SOURCE]
+    return next(filter(None, map(spoken_as, _wanted(accept_language))), LANGUAGES[SOURCE])
+
+
+def spoken_as(tag: str) -> Language | None:
+    """The language offered that a tag means, by its language and script; None where none is."""
+    written = _written(tag)
+    return next((language for offered, language in LANGUAGES.items() if written and _written(offered) == written), None)
 
 
 def _wanted(accept_language: str) -> list[str]:

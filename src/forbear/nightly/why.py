@@ -14,8 +14,9 @@ from forbear.locale import N_
 from forbear.nightly.errors import NoDecision
 from forbear.nightly.report import Unrecorded, unrecorded_of
 from forbear.rulebook.answer import Answer
+from forbear.rulebook.language import assume, facts_read
 from forbear.rulebook.load import Rulebook
-from forbear.rulebook.models import Facts, FactValue, Vocabulary
+from forbear.rulebook.models import Facts, FactValue, Rule, Vocabulary
 from forbear.store.engine import engine
 from forbear.store.errors import one_line
 from forbear.store.tables import account, book
@@ -80,9 +81,8 @@ def why(
         raise NoDecision(
             N_("The loan was not yet open on %(day)s. Ask about a day from its opening on."), day=answer.compiled.day
         )
-    missing = missing_of_contact(
-        (each.read(answer.record) for each in answer.spoke if each.says == "unknown"), rulebook.vocabulary
-    )
+    unknown = (each.rule for each in answer.spoke if each.says == "unknown")
+    missing = missing_of_contact(unknown, answer.record, rulebook.vocabulary)
     earliest = record.at if decision.granted else None if missing else decision.earliest
     with one_line(), engine().connect() as connection:
         behind = unrecorded_of(connection, account_id, answer.compiled.day)
@@ -97,8 +97,9 @@ def _as_of(record: Record) -> Record:
     return record._replace(asked=asked, loans=loans)
 
 
-def missing_of_contact(read: Iterable[Facts], vocabulary: Vocabulary) -> tuple[str, ...]:
-    """The facts of the contact itself, in order, that rules without an answer read and were not given."""
-    found = tuple(read)
-    gate = (fact.id for fact in vocabulary.facts.values() if fact.asked == "gate")
-    return tuple(name for name in gate if any(facts.get(name, False) is None for facts in found))
+def missing_of_contact(unknown: Iterable[Rule], facts: Facts, vocabulary: Vocabulary) -> tuple[str, ...]:
+    """The facts of the contact itself, in order, on which the answer of rules that have none still hangs."""
+    known = {name: value for name, value in facts.items() if value is not None}
+    parts = (part for rule in unknown for part in (rule.scope, rule.forbid, rule.unless) if part)
+    hangs = frozenset[str]().union(*(facts_read(assume(part, known)) for part in parts))
+    return tuple(fact.id for fact in vocabulary.facts.values() if fact.asked == "gate" and fact.id in hangs)

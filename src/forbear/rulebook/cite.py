@@ -2,6 +2,8 @@
 
 import re
 
+#: A list of numbers: each a figure with what follows it in brackets, or the brackets alone, of the figure before.
+_LIST = r"(\d[\dA-Z-]*(?:-?\(\w+\))*(?:, (?:\d[\dA-Z-]*|(?=\())(?:-?\(\w+\))*)*)"
 #: Each English form of the packs, and what a reader of Chinese (simplified, traditional) sees in its place, in this
 #: order. A test reads every pack, so that none is forgotten.
 _FORMS = (
@@ -19,7 +21,8 @@ _FORMS = (
     (r"; Limitation Act 1980, ss\. (\S+), (\S+)", r"；1980年时效法第\1、\2条", r"；1980年時效法第\1、\2條"),
     (r"; Cap\. (\d+) s\. (\d+)", r"；第\1章第\2条", r"；第\1章第\2條"),
     (r"^1，", "第1条，", "第1條，"),
-    (r"arts?\. (\d[\d-]*(?:\(\d+\))*(?:, \d[\d-]*(?:\(\d+\))*)*)", r"第\1条", r"第\1條"),
+    (rf"arts?\. {_LIST}", r"第\1条", r"第\1條"),
+    (rf"paras?\. {_LIST}", r"第\1段", r"第\1段"),
     (r" since (\S+)", r"（\1起）", r"（\1起）"),
     (r" as numbered in (\d+)", r"（\1年条号）", r"（\1年條號）"),
     (r"^as (.+) of the banks' Directions", r"同银行指令\1", r"同銀行指令\1"),
@@ -32,7 +35,7 @@ _FORMS = (
     (r" \(conduct of debt collectors\)", "（收债人行为）", "（收債人行為）"),
     (r" +(?=[，（])", "", ""),
     (r"(?<=[条條章）]) (?=\()", "", ""),
-    (r"(?<=[条條章）]), ", "，", "，"),
+    (r", ", "、", "、"),
 )
 
 #: The characters of mainland citations in the traditional script. A test reads every pack, so that none is forgotten.
@@ -54,3 +57,8 @@ def cited(article: str, lang: str) -> str:
     for form, hans, hant in _FORMS:
         article = re.sub(form, hans if lang == "zh-Hans" else hant, article, flags=re.IGNORECASE)
     return article
+
+
+def citation(title: str, article: str, lang: str) -> str:
+    """An instrument's title with an article of it, for a reader of a language."""
+    return f"{title} {cited(article, lang)}" if lang == "en" else f"{title}{cited(article, lang)}"

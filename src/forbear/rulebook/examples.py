@@ -51,7 +51,8 @@ def disagreement(book: Rulebook, rule: Rule, example: Example) -> WordedError | 
     wanted, got = _compared(book, rule, example)
     if wanted == got:
         return None
-    return WordedError(N_("says %(given)s, where its example says %(wanted)s"), given=got, wanted=wanted)
+    said, should = (WordedError(N_("nothing")) if each is None else each for each in (got, wanted))
+    return WordedError(N_("says %(given)s, where its example says %(wanted)s"), given=said, wanted=should)
 
 
 def _compared(book: Rulebook, rule: Rule, example: Example) -> tuple[object, object]:

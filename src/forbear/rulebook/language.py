@@ -7,9 +7,10 @@ these nodes comes out. It has three values: what needs an unknown fact is unknow
 """
 
 import ast
+import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from forbear.errors import WordedError
 from forbear.locale import N_
@@ -96,6 +97,16 @@ _COMPARE: dict[type[ast.cmpop], Literal["==", "!=", "<", "<=", ">", ">="]] = {
     ast.LtE: "<=",
     ast.Gt: ">",
     ast.GtE: ">=",
+}
+
+
+_HOLDS: Mapping[str, Callable[[Any, Any], bool]] = {
+    "==": operator.eq,
+    "!=": operator.ne,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
 }
 
 
@@ -249,10 +260,10 @@ def assume(node: Node, known: Mapping[str, bool | int | str]) -> Node:
             if settled in left:
                 return settled
             return Logic(op, left) if len(left) > 1 else left[0] if left else neutral
-        case Compare(op="==" | "!=" as op, left=left, right=right):
+        case Compare(op=op, left=left, right=right):
             one, other = assume(left, known), assume(right, known)
             if isinstance(one, Const) and isinstance(other, Const):
-                return Const((one.value == other.value) == (op == "=="))
+                return Const(_HOLDS[op](one.value, other.value))
             return Compare(op, one, other)
         case _:
             return node

@@ -61,6 +61,8 @@ _CAP_KEYS = {"products", "binds_by"}
 #: The products of an account (store/tables.py).
 PRODUCTS = {"instalment", "card"}
 _RULE_KEYS |= _CAP_KEYS
+#: What every rule has; one that tightens no other says what it governs, too.
+_NEEDED = ("id", "article", "text", "verified", "source")
 _INSTRUMENT_KEYS = {"id", "jurisdiction", "kind", "citation", "title", "from", "to", "written_for"}
 _TABLES = {"instrument", "define", "rule", "series"}
 _EXAMPLE_KEYS = {"facts", "says", "on", "at", "ppm", "after", "until"}
@@ -161,7 +163,7 @@ class _Reader:
         self.fault(
             where,
             N_("has the key %(given)s. The keys are %(known)s."),
-            given=repr(sorted(unknown)[0]),
+            given=_all(unknown),
             known=", ".join(sorted(known)),
         )
 
@@ -185,27 +187,29 @@ class _Reader:
             self.fault(
                 source.name,
                 N_("has the table %(given)s. The tables are [instrument], [[define]], [[rule]], [[series]]."),
-                given=repr(sorted(unknown)[0]),
+                given=_all(unknown),
             )
-            return
-        if not self._shaped(source.name, data, PACK):
-            return
         if not data:
             self.fault(
                 source.name, N_("is no pack: it is empty. A pack has an [instrument] and rules, or a [[series]].")
             )
+        named = "instrument" in data
+        data = {
+            name: data[name] for name in data if name in _TABLES and self._shaped(source.name, {name: data[name]}, PACK)
+        }
         for entry in data.get("series", ()):
             self._series(entry, source.name)
         if "instrument" in data and (instrument := self._instrument(data["instrument"], source.name)) is not None:
             defined = self._defines(data.get("define", ()), source.name)
             for entry in data.get("rule", ()):
-                if not self._shaped(f"{source.name}: {entry.get('id', '[[rule]]')}", entry, RULE):
-                    continue
-                if "tightens" in entry:
+                where = f"{source.name}: {entry.get('id', '[[rule]]')}"
+                if not self._shaped(where, entry, RULE):
+                    self._keys(where, entry)
+                elif "tightens" in entry:
                     self.tightening.append((instrument, entry))
                 else:
                     self._keep(self._rule(instrument, entry, defined), entry)
-        elif ("rule" in data or "define" in data) and "instrument" not in data:
+        elif ("rule" in data or "define" in data) and not named:
             self.fault(source.name, N_("has rules but no [instrument]. Say which instrument they come from."))
 
     def finish(self) -> None:
@@ -228,7 +232,7 @@ class _Reader:
         for rule in tuple(self.found.rules.values()):
             if rule.binds_by == "accrual" and any(dated.value.series for dated in rule.cap):
                 where = f"{rule.instrument.file}: {rule.id}"
-                self.fault(where, "a cap by accrual follows no series: give figures in ppm, each from its day.")
+                self.fault(where, N_("a cap by accrual follows no series: give figures in ppm, each from its day."))
             for dated in rule.cap:
                 if dated.value.series and dated.value.series not in self.found.series:
                     self.fault(
@@ -400,7 +404,7 @@ class _Reader:
 
     def _rule(self, instrument: Instrument, entry: Mapping[str, Any], defined: Mapping[str, Define]) -> Rule | None:
         where, before = f"{instrument.file}: {entry.get('id', '[[rule]]')}", len(self.found.faults)
-        self._keys(where, entry, ("id", "governs", "article", "text", "verified", "source"))
+        self._keys(where, entry)
         kinds = [key for key in _KINDS if key in entry]
         if len(kinds) != 1:
             self.fault(where, N_("needs exactly one of %(known)s."), known=", ".join(_KINDS))
@@ -438,7 +442,7 @@ class _Reader:
             self.fault(
                 where,
                 N_("names the product %(given)s. It is one of %(known)s."),
-                given=repr(min(odd_products)),
+                given=_all(odd_products),
                 known=", ".join(sorted(PRODUCTS)),
             )
         asked = entry.get("asked", "night")
@@ -500,7 +504,7 @@ class _Reader:
     def _tighten(self, instrument: Instrument, entry: Mapping[str, Any]) -> None:
         """A lender's stricter form of a rule: what it does not say is as the rule has it."""
         where, before = f"{instrument.file}: {entry.get('id', '[[rule]]')}", len(self.found.faults)
-        self._keys(where, entry, ("id", "article", "text", "verified", "source"))
+        self._keys(where, entry)
         base = self.found.rules.get(entry["tightens"])
         if base is None:
             self.fault(
@@ -522,8 +526,8 @@ class _Reader:
         if instrument.jurisdiction != base.instrument.jurisdiction:
             self.fault(
                 where,
-                N_("tightens a rule of %(place)s. Put it in a pack of that place."),
-                place=base.instrument.jurisdiction,
+                N_("tightens a rule of jurisdiction %(place)s. Put it in a pack of that jurisdiction."),
+                place=repr(base.instrument.jurisdiction),
             )
         since, until = self._days(where, instrument, entry)
         values = self._values(where, entry)
@@ -559,10 +563,10 @@ class _Reader:
 
     # ---- parts of a rule -------------------------------------------------------------------------
 
-    def _keys(self, where: str, entry: Mapping[str, Any], needed: Iterable[str]) -> None:
+    def _keys(self, where: str, entry: Mapping[str, Any]) -> None:
         if unknown := entry.keys() - _RULE_KEYS:
             self._unknown(where, unknown, _RULE_KEYS)
-        for key in needed:
+        for key in _NEEDED if "tightens" in entry else ("governs", *_NEEDED):
             if entry.get(key) in (None, ""):
                 self.fault(
                     where,
@@ -578,7 +582,7 @@ class _Reader:
             self.fault(
                 where,
                 N_("names the step %(given)s, which vocabulary.toml does not have. Mend it."),
-                given=repr(sorted(unknown)[0]),
+                given=_all(unknown),
             )
         if kinds and (kinds[0] in ("forbid", "hours")) != bool(steps):
             self.fault(where, N_("steps go with forbid and hours, and only with them."))
@@ -599,7 +603,7 @@ class _Reader:
             self.fault(
                 where,
                 N_("names the lender type %(given)s, which vocabulary.toml does not have. Mend it."),
-                given=repr(sorted(wrong)[0]),
+                given=_all(wrong),
             )
 
     def _values(self, where: str, entry: Mapping[str, Any]) -> dict[str, Value]:
@@ -631,7 +635,7 @@ class _Reader:
             self.fault(
                 where,
                 N_("values_stricter names %(given)s, which is no value of the rule. Mend it."),
-                given=repr(sorted(odd)[0]),
+                given=_all(odd),
             )
         return values
 
@@ -656,16 +660,14 @@ class _Reader:
     def _examples(self, where: str, entry: Mapping[str, Any]) -> Iterable[Example]:
         for given in entry.get("examples", ()):
             if unknown := given.keys() - _EXAMPLE_KEYS:
-                self.fault(
-                    where, N_("an example has the key %(given)s. See docs/rulebook.md."), given=repr(sorted(unknown)[0])
-                )
+                self.fault(where, N_("an example has the key %(given)s. See docs/rulebook.md."), given=_all(unknown))
                 continue
             facts = given.get("facts", {})
             if wrong := facts.keys() - self.vocabulary.facts.keys():
                 self.fault(
                     where,
                     N_("an example names the fact %(given)s, which vocabulary.toml lacks. Mend it."),
-                    given=repr(sorted(wrong)[0]),
+                    given=_all(wrong),
                 )
                 continue
             if given.get("says") not in (None, "forbids", "permits", "unknown"):
@@ -696,6 +698,11 @@ class _Reader:
         except _Faulty as error:
             self.fault(f"{where}: {key}", error)
             return text
+
+
+def _all(names: Iterable[str]) -> str:
+    """The names that are wrong, in order."""
+    return ", ".join(map(repr, sorted(names)))
 
 
 def _way(base: Rule, name: str) -> Any:

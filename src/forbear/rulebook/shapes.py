@@ -1,7 +1,7 @@
 """The shape of a pack's tables: what kind of value each key takes. Told before anything of a table is read. Pure."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import date
+from datetime import date, time
 from typing import Any, NamedTuple
 
 from forbear.errors import WordedError
@@ -79,5 +79,20 @@ def _wrong(key: str, given: Any, remedy: str) -> WordedError:
 
 
 def _short(given: Any) -> str:
-    told = repr(given)
+    told = _written(given)
     return told if len(told) <= 40 else told[:40] + "…"
+
+
+def _written(given: Any) -> str:
+    """A value as TOML writes it."""
+    match given:
+        case bool():
+            return str(given).lower()
+        case date() | time():
+            return given.isoformat()
+        case Mapping():
+            return f"{{ {', '.join(f'{key} = {_written(value)}' for key, value in given.items())} }}" if given else "{}"
+        case list():
+            return f"[{', '.join(map(_written, given))}]"
+        case _:
+            return repr(given)

@@ -11,6 +11,7 @@ from babel import Locale
 from babel.numbers import format_currency
 
 from forbear.ledger.models import (
+    Account,
     Charged,
     ChargedBack,
     Event,
@@ -30,7 +31,7 @@ from forbear.locale import LANGUAGES, N_
 from forbear.servicing.amounts import minor
 from forbear.servicing.errors import ServicingError
 from forbear.servicing.find import Found, find
-from forbear.servicing.happened import Happened, happened, name_of
+from forbear.servicing.happened import NAMES_OF_KINDS, Happened, happened, name_of
 from forbear.servicing.history import Day
 from forbear.servicing.history import history as days_on_record
 from forbear.servicing.post import Posting, Receipt, post_one
@@ -38,6 +39,7 @@ from forbear.servicing.reschedule import prepaid, rescheduled
 from forbear.servicing.sale import assign
 from forbear.store.engine import copy_connection, migrate
 from forbear.store.errors import one_line
+from forbear.store.journal import balances
 from forbear.telling import Lang
 
 _DAY = ["%Y-%m-%d"]
@@ -267,6 +269,8 @@ def _run(ref: str, book: str | None, as_of: datetime | None, lang: str, event: C
     made = event(found)
     receipt = post_one(Posting(found.id, made), day)
     lines = told(receipt, found.currency, lang)
+    if isinstance(made, Paid) and Account.CREDIT in dict(receipt.entries):
+        lines += _ahead(found, lang)
     if isinstance(made, Waived):
         lines.insert(1, _taken(receipt, made, found.currency, lang))
     if isinstance(made, Charged) and (charged := sum(minor for _, minor in receipt.entries if minor > 0)) < made.amount:
@@ -292,12 +296,22 @@ def _repaid(made: Rescheduled, currency: str, lang: str) -> str:
     )
 
 
+def _ahead(found: Found, lang: str) -> list[str]:
+    """What is held for an account beyond what has fallen due, if anything: for what falls due next, or to give back."""
+    with one_line(), copy_connection() as connection:
+        credit = -balances(connection, found.id).get((Account.CREDIT, found.currency), 0)
+        row = connection.execute("SELECT status = 'paid_off' FROM account WHERE id = %s", (found.id,)).fetchone()
+    name = "overpaid" if row == (True,) else "credit"
+    return [_said(name, lang, credit=_money(credit, found.currency, lang))] if credit > 0 else []
+
+
 def _taken(receipt: Receipt, waived: Waived, currency: str, lang: str) -> str:
     """What a waiver has really given up, which is at most what was owed of its kind."""
     taken = sum(minor for _, minor in receipt.entries if minor > 0)
     name = "taken" if taken == waived.amount else "taken_less"
     sums = {"taken": taken, "asked": waived.amount}
-    return _said(name, lang, **{key: _money(amount, currency, lang) for key, amount in sums.items()})
+    kind = LANGUAGES[lang].catalogue.gettext(NAMES_OF_KINDS[waived.kind])
+    return _said(name, lang, kind=kind, **{key: _money(amount, currency, lang) for key, amount in sums.items()})
 
 
 def _held(charged: int, made: Charged, card: bool, currency: str, lang: str) -> str:
@@ -336,14 +350,14 @@ _WORDS = {
         " instalments, the next of {amount} on {first}, the last on {last}.",
     },
     "taken": {
-        "zh-Hans": "已减免 {taken}。",
-        "zh-Hant": "已減免 {taken}。",
-        "en": "Given up: {taken}.",
+        "zh-Hans": "已减免{kind} {taken}。",
+        "zh-Hant": "已減免{kind} {taken}。",
+        "en": "Given up ({kind}): {taken}.",
     },
     "taken_less": {
-        "zh-Hans": "已减免 {taken}，而非 {asked}：该项所欠只有这些。",
-        "zh-Hant": "已減免 {taken}，而非 {asked}：該項所欠只有這些。",
-        "en": "Given up: {taken}, not {asked}: no more was owed of it.",
+        "zh-Hans": "已减免{kind} {taken}，而非 {asked}：该项所欠只有这些。",
+        "zh-Hant": "已減免{kind} {taken}，而非 {asked}：該項所欠只有這些。",
+        "en": "Given up ({kind}): {taken}, not {asked}: no more was owed of it.",
     },
     "stands": {
         "zh-Hans": "{day}：逾期 {dpd} 天（{bucket}），{category}；逾期金额 {arrears}，现应付 {owed}。",
@@ -359,6 +373,16 @@ _WORDS = {
         "zh-Hans": "全部余额 {balance}。",
         "zh-Hant": "全部餘額 {balance}。",
         "en": "Balance in all: {balance}.",
+    },
+    "credit": {
+        "zh-Hans": "预付款 {credit}：留待抵偿此后到期的款项。",
+        "zh-Hant": "預付款 {credit}：留待抵償此後到期的款項。",
+        "en": "Paid ahead: {credit}, held for what falls due next.",
+    },
+    "overpaid": {
+        "zh-Hans": "多付 {credit}：贷款已还清，应退还借款人。",
+        "zh-Hant": "多付 {credit}：貸款已還清，應退還借款人。",
+        "en": "Overpaid: {credit}, owed back to the borrower: the loan is repaid.",
     },
     "day": {
         "zh-Hans": "{day}：逾期 {dpd} 天",
@@ -387,8 +411,8 @@ _WORDS = {
 
 
 def word(name: str, lang: str) -> str:
-    """A bucket's or a class's name in words."""
-    return _WORDS[name][lang] if name in _WORDS else name
+    """A bucket's or a class's name in words; a bucket of days by its first and last."""
+    return _WORDS[name][lang] if name in _WORDS else name.replace("-", "–")
 
 
 def _said(name: str, lang: str, **values: object) -> str:

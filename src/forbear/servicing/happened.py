@@ -19,7 +19,8 @@ class Happened:
 
     kind: "payment", or a kind of ledger.filed.KINDS. key: as its sender gave it. minor: what it moved, in minor units
     (a waiver: what was really given up; a reversal: what it took back); None where it moves nothing by itself.
-    taken_back: it counts no more. detail: as the row of account_event keeps it.
+    taken_back: it counts no more. detail: as the row of account_event keeps it. as_asked: `minor` is what was asked,
+    since it has no transaction of its own: a card's statement bills of a fee what the ceiling leaves room for.
     """
 
     on: date
@@ -28,29 +29,37 @@ class Happened:
     minor: int | None
     taken_back: bool
     detail: Mapping[str, Any]
+    as_asked: bool = False
 
 
 # A waiver or a write-off moves what was owed, which its transaction tells; a sale moves the price.
 _READ = f"""
-    SELECT paid_on, ref, 'payment', amount_minor, taken_back_on IS NOT NULL, '{{}}'::jsonb
+    SELECT paid_on, ref, 'payment', amount_minor, taken_back_on IS NOT NULL, '{{}}'::jsonb, false
     FROM payment WHERE account_id = %(id)s
     UNION ALL
     SELECT e.value_on, e.key, e.kind,
-           coalesce((e.detail ->> 'price')::bigint, moved.minor, (e.detail ->> 'amount')::bigint), NOT {LIVE}, e.detail
+           coalesce((e.detail ->> 'price')::bigint, moved.minor, (e.detail ->> 'amount')::bigint), NOT {LIVE}, e.detail,
+           e.kind = 'charged' AND moved.minor IS NULL
     FROM account_event e LEFT JOIN LATERAL (
         SELECT sum(n.amount_minor) FILTER (WHERE n.amount_minor > 0)::bigint AS minor
         FROM journal_transaction t JOIN journal_entry n ON n.transaction_id = t.id
         WHERE t.account_id = e.account_id AND t.reverses IS NULL
             AND regexp_replace(t.key, '^[0-9]+/', '') = 'event:' || e.key
         GROUP BY t.id ORDER BY t.id DESC LIMIT 1) moved ON true
-    WHERE e.account_id = %(id)s
-    ORDER BY 1 DESC, 3, 2"""
+    WHERE e.account_id = %(id)s"""
+#: The order in which the ledger takes the events of one day (ledger.state), and those that take back come after.
+_ORDER = (
+    "purchased", "rate_changed", "rescheduled", "charged", "forborne", "waived", "payment", "charged_back", "reversed",
+    "written_off", "sold",
+)  # fmt: skip
+_PLACES = {kind: place for place, kind in enumerate(_ORDER)}
 
 
 def happened(connection: psycopg.Connection[Any], account_id: int) -> tuple[Happened, ...]:
     """All that happened to an account, the newest first."""
     with connection.cursor(row_factory=psycopg.rows.tuple_row) as cursor:
         found = [Happened(*row) for row in cursor.execute(_READ, {"id": account_id})]
+    found.sort(key=lambda each: (each.on, _PLACES.get(each.kind, len(_ORDER)), each.key), reverse=True)
     moved = {(payment_key if each.kind == "payment" else event_key)(each.key): each.minor for each in found}
     return tuple(
         replace(each, minor=moved.get(each.detail["of"])) if each.kind in ("reversed", "charged_back") else each
@@ -63,6 +72,8 @@ _NAMES: Mapping[str, str] = {
     "purchased": N_("Purchase"),
     "cash": N_("Cash drawn"),
     "charged": N_("Charged: %(what)s"),
+    "as_asked": N_("Charged: %(what)s, as asked (the statement tells what of it is owed)"),
+    "held": N_("Charged: %(what)s, as far as it is owed"),
     "waived": N_("Waived: %(what)s"),
     "reversed": N_("Reversed: %(of)s"),
     "charged_back": N_("Charged back: %(of)s"),
@@ -96,6 +107,8 @@ def name_of(event: Happened, gettext: Callable[[str], str], day: Callable[[date]
         case "purchased":
             name = "cash" if kept["cash"] else name
         case "charged" | "waived":
+            if event.kind == "charged" and (event.as_asked or event.minor != kept["amount"]):
+                name = "as_asked" if event.as_asked else "held"
             what = NAMES_OF_KINDS[kept["kind"]]
             values["what"] = gettext(what)
         case "reversed" | "charged_back":

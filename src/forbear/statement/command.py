@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from forbear.errors import of_system
 from forbear.home import own_packs
 from forbear.locale import LANGUAGES, N_
 from forbear.rulebook.load import load
@@ -54,6 +55,8 @@ def _tell(
         pdf.write_bytes(made)
     except OSError as error:
         raise StatementError(
-            N_("%(path)s: can't be written (%(why)s). Name a file in a folder of yours."), path=pdf, why=error.strerror
+            N_("%(path)s: can't be written (%(why)s). Name a file in a folder of yours."),
+            path=pdf,
+            why=of_system(error),
         ) from error
     typer.echo(str(pdf))

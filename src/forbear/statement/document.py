@@ -12,7 +12,7 @@ from forbear.ledger.excess import Line as Cut
 from forbear.ledger.models import Kind, Line, Reason
 from forbear.ledger.provisions import Provision
 from forbear.locale import Language
-from forbear.rulebook.cite import cited
+from forbear.rulebook.cite import citation
 from forbear.rulebook.models import Rule
 from forbear.servicing.happened import NAMES_OF_KINDS
 from forbear.statement.services import Charge, Payment, Statement
@@ -69,7 +69,11 @@ def arrears_table(history: Sequence[Stretch], language: Language) -> Table:
     classed = any(each.category for each in history)
     rows = []
     for each in reversed(history):
-        bucket = _("nothing past due") if each.bucket == "current" else _("%(days)s days") % {"days": each.bucket}
+        bucket = (
+            _("nothing past due")
+            if each.bucket == "current"
+            else _("%(days)s days") % {"days": each.bucket.replace("-", "–")}
+        )
         category = [classes[each.category]] if each.category else ["–"] if classed else []
         change = moves[each.move] if each.move else _("class changed") if each.first != history[0].first else "–"
         days = to.day(each.first) if each.first == each.last else f"{to.day(each.first)} – {to.day(each.last)}"
@@ -178,7 +182,7 @@ class _Writer:
         if rule is None:
             return _("forbearance granted by the lender")
         mark = "" if rule.verified else " [" + _("not yet verified") + "]"
-        return f"{rule.instrument.title[tag]} {cited(rule.article, tag)}{mark}"
+        return f"{citation(rule.instrument.title[tag], rule.article, tag)}{mark}"
 
     def rate(self, ppm: int) -> str:
         return f"{Decimal(ppm).scaleb(-4).normalize():f}%"
@@ -358,9 +362,9 @@ class _Writer:
         _ = self.language.catalogue.gettext
         if basis is None:
             return _("the contract")
-        article = _("art. %(number)s") % {"number": ", ".join(basis.articles)}
         mark = "" if basis.verified else " [" + _("not yet verified") + "]"
-        return f"{basis.title[self.language.tag]} {article}{mark}"
+        tag = self.language.tag
+        return citation(basis.title[tag], f"art. {', '.join(basis.articles)}", tag) + mark
 
     def bases(self, bases: Sequence[Provision]) -> str:
         return self.to.semicolon.join(map(self.basis, bases or (None,)))
@@ -406,7 +410,7 @@ class _Writer:
             parts.append(_("Paid ahead") + f" {self.money(each.credit)}")
         if each.taken_back:
             parts.append(_("taken back"))
-        return "; ".join(parts) or "–"
+        return self.to.semicolon.join(parts) or "–"
 
     def removed(self) -> Table:
         _, found = self.language.catalogue.gettext, self.found
@@ -467,7 +471,7 @@ class _Writer:
 
     def ceiling(self, each: Ceiling) -> str:
         _, tag = self.language.catalogue.gettext, self.language.tag
-        source = f"{each.title[tag]} {cited(each.source.article, tag)}"
+        source = citation(each.title[tag], each.source.article, tag)
         if not each.source.verified:
             source += " [" + _("not yet verified") + "]"
         if each.binds is False:

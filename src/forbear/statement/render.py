@@ -7,7 +7,7 @@ from pathlib import Path
 
 import typst
 
-from forbear.locale import N_
+from forbear.locale import LANGUAGES, N_
 from forbear.statement.document import Document, Table
 from forbear.statement.errors import NoFont
 
@@ -57,7 +57,8 @@ def png(document: Document) -> list[bytes]:
 def text(document: Document) -> str:
     """The document as plain text, in columns of a terminal."""
     lines = [document.title, document.subtitle, ""]
-    lines += [f"{name}: {value}" for name, value in document.facts]
+    colon = LANGUAGES[document.language].marks.colon
+    lines += [f"{name}{colon}{value}" for name, value in document.facts]
     for table in document.tables:
         lines += ["", table.title, *_rows(table), *(f"  {note}" for note in table.notes)]
     return "\n".join([*lines, "", *document.notes])

@@ -13,7 +13,8 @@ from babel.numbers import format_decimal, format_percent
 from forbear.locale import Language
 from forbear.locale.words import word
 from forbear.nightly.explain import money
-from forbear.rulebook.cite import cited
+from forbear.rulebook.cite import citation, cited
+from forbear.rulebook.models import Rule
 
 #: CLDR's name of a place, where the time zone database has a newer one.
 _OLDER_NAMES = {new: old for old, new in get_global("zone_aliases").items() if old in get_global("meta_zones")}
@@ -31,9 +32,7 @@ class Formats:
 
     def __init__(self, language: Language) -> None:
         self._tag, self._locale = language.tag, language.locale
-        chinese = self._locale.language == "zh"
-        self.colon, self.comma, self.semicolon, self.pause = "：，；、" if chinese else (": ", ", ", "; ", ", ")
-        self._aside = "（{}）" if chinese else " ({})"
+        self.colon, self.comma, self.semicolon, self.pause, self._aside = language.marks
 
     def money(self, minor: int, currency: str) -> str:
         """An amount in minor units, with its currency."""
@@ -77,6 +76,10 @@ class Formats:
     def article(self, article: str) -> str:
         """The number of an article."""
         return cited(article, self._tag)
+
+    def cited(self, rule: Rule) -> str:
+        """A rule's instrument and article."""
+        return citation(self.text(rule.instrument.title), rule.article, self._tag)
 
     def place(self, jurisdiction: str) -> str:
         """The name of a place whose law applies."""

@@ -23,6 +23,7 @@ from forbear.contact.models import Request as Wanted
 from forbear.errors import WordedError
 from forbear.locale import N_, negotiate
 from forbear.rulebook.book import Rulebook
+from forbear.rulebook.cite import cited
 from forbear.store.errors import StoreError
 
 Says = Literal["forbids", "unknown", "no_hours", "hours", "permits"]
@@ -89,12 +90,23 @@ class OutcomeIn(BaseModel):
     reported_by: Number
 
 
+class Wrong(BaseModel):
+    """A field that can't be taken, why, and the remedy."""
+
+    field: str
+    message: str
+
+
 class Problem(BaseModel):
-    """Why nothing was done: the field or the state, and the remedy; where the contact ceased to be lawful, by what."""
+    """Why nothing was done: the field or the state, and the remedy; where the contact ceased to be lawful, by what.
+
+    fields: where a request can't be read, each field that is wrong; `field` and `message` are the first one's.
+    """
 
     problem: str
     field: str | None = None
     message: str
+    fields: list[Wrong] | None = None
     request: UUID | None = None
     reasons: list[Reason] | None = None
 
@@ -126,8 +138,11 @@ def gate_api(rulebook: Rulebook) -> FastAPI:
 
     @app.exception_handler(RequestValidationError)
     def _misread(request: Request, error: RequestValidationError) -> JSONResponse:
-        wrong = _misread_as(error.errors()[0])
-        return _problem(422, "misasked", _told(request, wrong), wrong.field)
+        wrong: dict[str, str] = {}
+        for each in map(_misread_as, error.errors()):
+            wrong.setdefault(each.field, _told(request, each))  # of a fact, each type that was tried is a fault
+        fields = [Wrong(field=field, message=message) for field, message in wrong.items()]
+        return _problem(422, "misasked", fields[0].message, fields[0].field, fields=fields)
 
     @app.exception_handler(Misasked)
     def _misasked(request: Request, error: Misasked) -> JSONResponse:
@@ -163,7 +178,8 @@ def gate_api(rulebook: Rulebook) -> FastAPI:
     return app
 
 
-#: What is wrong with a field and what to do, by the kind of the fault: pydantic's own name of it, or its first word.
+#: What is wrong with a field and what to do, by the kind of the fault: pydantic's own name of it, or its first word;
+#: where the field matters, with the field.
 _MISREAD: Mapping[str, tuple[str, str]] = {
     "missing": (N_("is missing"), N_("Give it")),
     "extra": (N_("is no field of this request"), N_("Leave it out")),
@@ -177,7 +193,14 @@ _MISREAD: Mapping[str, tuple[str, str]] = {
     "literal": (N_("is no word of the vocabulary"), N_("Give one of %(known)s")),
     "string_type": (N_("is no text"), N_("Give it as text, in quotes")),
     "string_too": (N_("is empty or too long"), N_("Give it in at least 1 and at most %(most)s characters")),
-    "string_pattern": (N_("is not written as it must be"), N_("Write it by the pattern %(pattern)s")),
+    "string_pattern_mismatch_of_text_sha256": (
+        N_("is not written as it must be"),
+        N_("Give 64 hexadecimal digits in small letters"),
+    ),
+    "string_pattern": (
+        N_("is not written as it must be"),
+        N_("Give a number of letters, digits and ._:-, at most 64; never a name"),
+    ),
     "together": (
         N_("lacks one of decided_by, reason and overrides, which belong together"),
         N_("Give all of them, or none"),
@@ -194,13 +217,12 @@ def _misread_as(fault: Mapping[str, Any]) -> Misasked:
         place = []  # pydantic gives a place in the text
     if place[:1] == ["facts"]:
         place = place[:2]  # behind the fact's name stands the type that was tried
-    kind, context = fault["type"], fault.get("ctx", {})
+    kind, context = f"{fault['type']}_of_{'.'.join(place)}", fault.get("ctx", {})
     reason, remedy = (
         found[0] if (found := [words for name, words in _MISREAD.items() if kind.startswith(name)]) else _OTHERWISE
     )
     known = ", ".join(re.findall(r"'([^']+)'", str(context.get("expected", ""))))
-    most, pattern = context.get("max_length", 64), context.get("pattern", "")
-    return Misasked(".".join(place) or "body", reason, remedy, known=known, most=most, pattern=pattern)
+    return Misasked(".".join(place) or "body", reason, remedy, known=known, most=context.get("max_length", 64))
 
 
 def _told(request: Request, error: WordedError) -> str:
@@ -243,7 +265,7 @@ def reasons(rulebook: Rulebook, spoke: Mapping[str, tuple[str, ...]], lang: str)
                     says=says,
                     text=rule.text[lang] if rule else "",
                     instrument=rule.instrument.title[lang] if rule else "",
-                    article=rule.article if rule else "",
+                    article=cited(rule.article, lang) if rule else "",
                     verified=rule.verified if rule else False,
                 )
             )

@@ -42,7 +42,7 @@ def timeline(history: History, asked: Sequence[Asked], as_of: date | None) -> Ti
     Of the requests `asked` of the gate, one of which a contact came is told by that contact alone.
     """
     entries = [Entry(due.on, "due", due) for due in history.due]
-    entries += [Entry(each.on, "happened", each) for each in reversed(history.happened)]
+    entries += [Entry(each.on, "happened", each) for each in history.happened]
     entries += [_at(each.at, "reached", each, (each.zones or "").split("|")[0]) for each in history.reached]
     entries += [_at(each.at, "asked", each, "".join(each.zones[:1])) for each in asked if each.state != "used"]
     entries += [Entry(decided.as_of, "decided", decided) for decided in history.decided]
