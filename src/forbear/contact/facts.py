@@ -31,20 +31,43 @@ from forbear.rulebook.cap import find_cap
 from forbear.rulebook.compile import Compiled, compile_for
 from forbear.rulebook.earliest import local_date
 from forbear.rulebook.hours import LocalDay, local_day
-from forbear.rulebook.models import FactValue
+from forbear.rulebook.models import Facts, FactValue
 
-#: Facts that days alone never change for the better: where only these stand against a contact, waiting does not
-#: help. An episode's counts are of contacts since the oldest unpaid due date, which stays while nothing is paid.
-STILL = frozenset(
+#: Facts of the record that stay, whatever day it is.
+_FIXED = frozenset(
     {
-        "place_known", "status", "lender_type", "collector", "all_in_ppm", "cap_exists", "cap_ppm", "can_sms",
-        "can_call", "can_write", "sms_consent", "hours_agreed", "stop_contact", "attorney", "bankrupt", "incapable",
-        "dispute_open", "unreachable", "workplace_forbidden", "opted_out_sms", "vulnerable", "sms_episode",
-        "calls_episode", "letters_episode", "plan_offers_episode", "emails_episode", "tries_made_episode",
-        "letters_made_episode", "plan_offers_made_episode", "days_since_first_contact", "rows_waiting",
-        "events_conflict", "penalty_rate_ppm", "left_book", "demand_held", "collection_ended",
+        "status", "lender_type", "collector", "all_in_ppm", "penalty_rate_ppm", "can_sms", "can_call", "can_write",
+        "sms_consent", "hours_agreed", "stop_contact", "attorney", "bankrupt", "incapable", "dispute_open",
+        "unreachable", "workplace_forbidden", "opted_out_sms", "vulnerable", "left_book",
     }
 )  # fmt: skip
+#: Facts that days alone never change for the better: where only these stand against a contact, waiting does not
+#: help. An episode's counts are of contacts since the oldest unpaid due date, which stays while nothing is paid.
+STILL = _FIXED | {
+    "place_known", "cap_exists", "cap_ppm", "sms_episode", "calls_episode", "letters_episode", "plan_offers_episode",
+    "emails_episode", "tries_made_episode", "letters_made_episode", "plan_offers_made_episode",
+    "days_since_first_contact", "rows_waiting", "events_conflict", "demand_held", "collection_ended",
+}  # fmt: skip
+#: What besides days changes a fact: a contact; also its leaving a week; or, of a loan that is past due, a payment. Of
+#: all other facts of the record that are not fixed, anything may.
+_CHANGED_BY: Mapping[str, str] = {
+    **dict.fromkeys(_FIXED, "nothing"),
+    **dict.fromkeys(
+        (
+            "connected_today", "notices_today", "days_since_contact", "days_since_sms", "days_since_letter",
+            "days_since_visit_notice", "days_since_visit", "days_since_first_contact", "history_days",
+        ),
+        "contact",
+    ),
+    **dict.fromkeys(("contacts_7d", "calls_7d", "conversations_7d", "notices_7d"), "week"),
+    **dict.fromkeys(
+        (
+            "dpd", "sms_episode", "calls_episode", "letters_episode", "plan_offers_episode", "emails_episode",
+            "tries_made_episode", "letters_made_episode", "plan_offers_made_episode", "days_since_notice_given",
+        ),
+        "payment",
+    ),
+}  # fmt: skip
 _EPOCH = date(1970, 1, 1).toordinal()
 _DAY_SECONDS = 86_400
 
@@ -225,57 +248,74 @@ def _kept_up(record: Record) -> frozenset[int]:
     return frozenset(x.account_id for x in loans if x.recorded_until is not None and x.recorded_until >= today)
 
 
-def quiet_days(record: Record, book: Rulebook, ahead: int) -> Callable[[date], int]:
-    """For how many days after a day, at most `ahead`, the facts of a record change by the passing of days alone.
+def quiet_days(record: Record, book: Rulebook, ahead: int) -> Callable[[date, Facts], Callable[[str], int]]:
+    """For how many days after a day, at most `ahead`, a fact of a record changes by the passing of days alone.
 
-    That is until the day before something falls due or is paid, a time agreed ends, a contact of before leaves a week,
-    and so on. Not foreseen (0): days where the record is not kept up, where offsets of the zones change, or where a
-    rule reads what is owed, which grows by day; where a loan had more than payments, such as a plan; and where another
-    loan may become barred, and no longer be the one to speak of.
+    That is until the day before something that it counts falls due or is paid, a time agreed ends, a contact of before
+    leaves a week, and so on. Not foreseen (0): days where the record is not kept up, where offsets of the zones change;
+    what is owed, which grows by day; where a loan had more than payments, such as a plan; and which loan is the one to
+    speak of, where another may become barred.
     """
-    asked = record.asked
-    days: set[int] = set()
-    for loan in record.loans:
-        days.add(loan.opened_on.toordinal())
-        for line in loan.schedule:
-            due = line.due_on.toordinal()
-            days |= {due + 1, due - HORIZON_DAYS}
-        for name in ("promise_due_on", "plan_until"):
-            if (until := loan.days[name]) is not None:
-                days.add(until.toordinal() + 1)
-        for on, _, back in loan.paid:
-            days.add(on.toordinal())
-            if back is not None:
-                days.add(back.toordinal())
-    for name, until in asked.days.items():
-        if until is not None:
-            days.add(until.toordinal() + (name != "validation_sent_on"))
-    places = {loan.zones: place(loan.zones, record.at.date()) for loan in record.loans}
-    for loan in record.loans:
-        local = places[loan.zones]
-        for touch in loan.touches:
-            for shift in (local.latest_date, local.earliest_date) if local else (0, 0):
-                made = (touch.second + shift * 60) // _DAY_SECONDS + _EPOCH
-                days |= {made, made + 7}
-    events = sorted(days)
-    steady = len(_kept_up(record)) == len(record.loans) and all(loan.apart is None for loan in record.loans)
+    loans, facts_of = record.loans, book.vocabulary.facts
+    steady = len(_kept_up(record)) == len(loans) and all(loan.apart is None for loan in loans)
+    places = {loan.zones: place(loan.zones, record.at.date()) for loan in loans}
+    events: dict[str, list[int]] = {"nothing": []}
 
-    def after(day: date) -> int:
-        then = day + timedelta(days=ahead)
-        if not steady or setting(book, asked.jurisdiction, day).reads_owed:
-            return 0
-        if len(record.loans) > 1 and any(_may_be_barred(book, loan.jurisdiction, day) for loan in record.loans):
-            return 0
-        if any(place(zones, day) != local or place(zones, then) != local for zones, local in places.items()):
-            return 0
-        k = bisect.bisect_right(events, day.toordinal())
-        return min(ahead, events[k] - day.toordinal() - 1) if k < len(events) else ahead
+    def after(day: date, facts: Facts) -> Callable[[str], int]:
+        today, overdue, then = day.toordinal(), facts["dpd"] != 0, day + timedelta(days=ahead)
+        if not steady or any(place(zones, each) != local for zones, local in places.items() for each in (day, then)):
+            return lambda _: 0
+
+        def quiet(name: str) -> int:
+            by = "nothing" if facts_of[name].asked == "gate" else _CHANGED_BY.get(name, "all")
+            if by == "payment" and not overdue:
+                by = "all"
+            if name == "owed" or (name == "lead_account" and len(loans) > 1 and _may_be_barred(book, record, day)):
+                return 0
+            if by not in events:
+                events[by] = _events(record, places, by)
+            k = bisect.bisect_right(events[by], today)
+            return min(ahead, events[by][k] - today - 1) if k < len(events[by]) else ahead
+
+        return quiet
 
     return after
 
 
-def _may_be_barred(book: Rulebook, jurisdiction: str, day: date) -> bool:
-    return any("days_since_payment" in rule.facts_read() for rule in setting(book, jurisdiction, day).of_loan.rules)
+def _events(record: Record, places: Mapping[str | None, LocalDay | None], by: str) -> list[int]:
+    """The days on which something else than days changes a fact that is changed by `by`, in order."""
+    days: set[int] = set()
+    for loan in record.loans:
+        days.add(loan.opened_on.toordinal())
+        local = places[loan.zones]
+        for shift in {local.latest_date, local.earliest_date} if local else (0,):
+            made = {(touch.second + shift * 60) // _DAY_SECONDS + _EPOCH for touch in loan.touches}
+            days |= made
+            if by in ("week", "all"):
+                days |= {day + 7 for day in made}
+        if by in ("payment", "all"):
+            for on, _, back in loan.paid:
+                days.add(on.toordinal())
+                if back is not None:
+                    days.add(back.toordinal())
+        if by == "all":
+            for line in loan.schedule:
+                due = line.due_on.toordinal()
+                days |= {due + 1, due - HORIZON_DAYS}
+            for name in ("promise_due_on", "plan_until"):
+                if (until := loan.days[name]) is not None:
+                    days.add(until.toordinal() + 1)
+    if by == "all":
+        for name, until in record.asked.days.items():
+            if until is not None:
+                days.add(until.toordinal() + (name != "validation_sent_on"))
+    return sorted(days)
+
+
+def _may_be_barred(book: Rulebook, record: Record, day: date) -> bool:
+    places = {loan.jurisdiction for loan in record.loans}
+    rules = (rule for each in places for rule in setting(book, each, day).of_loan.rules)
+    return any("days_since_payment" in rule.facts_read() for rule in rules)
 
 
 def _still(loan: Loan, name: str, day: date) -> bool:
