@@ -116,7 +116,7 @@ def place(zones: str | None, day: date) -> LocalDay | None:
 def facts_by_day(
     record: Record, given: Mapping[str, FactValue], agency: bool, book: Rulebook, charges: bool = False
 ) -> Callable[[date], dict[str, FactValue]]:
-    """Every fact of the vocabulary on a local day, if nothing else happens until then.
+    """Every fact of the vocabulary on a local day, if nothing else happens until then; worked out once a day.
 
     Args:
         given: the facts of the contact itself.
@@ -130,7 +130,8 @@ def facts_by_day(
     kept_up = _kept_up(record)
     sent_on = asked.days["validation_sent_on"]
     # Of a day's payments, few days have others than the day before.
-    settled_by = {x.account_id: functools.cache(functools.partial(_gone, x)) for x in record.loans}
+    gone: dict[tuple[int, _Paid], int | None] = {}
+    found: dict[date, dict[str, FactValue]] = {}
     always: dict[str, FactValue] = {
         **asked.plain,
         **_terms(asked),
@@ -139,13 +140,18 @@ def facts_by_day(
     }
 
     def on(day: date) -> dict[str, FactValue]:
+        if day not in found:
+            found[day] = anew(day)
+        return found[day]
+
+    def anew(day: date) -> dict[str, FactValue]:
         apart = _apart(record, day)
-        where = {x.account_id: _position(x, day, apart, settled_by) for x in record.loans if x.opened_on <= day}
+        where = {x.account_id: _position(x, day, apart, gone) for x in record.loans if x.opened_on <= day}
         # What was done to a person is on record as far as it is in the shortest of the books.
         kept = [x for x in record.loans if x.account_id in where or x is asked]
         begins = [x.history_from for x in kept if x.history_from is not None]
         recorded = len(begins) == len(kept) and all(x.account_id in kept_up for x in kept)
-        own = where.get(asked.account_id) or _position(asked, day, apart, settled_by)
+        own = where.get(asked.account_id) or _position(asked, day, apart, gone)
         law = setting(book, asked.jurisdiction, day)
         sent = sent_on is not None and sent_on <= day
         facts: dict[str, FactValue] = {
@@ -346,22 +352,20 @@ def _apart(record: Record, day: date) -> dict[int, Stood | None]:
 _Paid = tuple[tuple[date, int], ...]
 
 
-def _gone(loan: Loan, paid: _Paid) -> int | None:
-    """What of these payments settled instalments. Of a loan that is asked about again, it is on file."""
-    return _settled(loan.schedule, paid, loan.late, loan.order)
-
-
 def _position(
     loan: Loan,
     day: date,
     apart: Mapping[int, Stood | None],
-    settled_by: Mapping[int, Callable[[_Paid], int | None]],
+    gone: dict[tuple[int, _Paid], int | None],
 ) -> Standing:
     folded = apart.get(loan.account_id)
     if folded is not None:
         at = folded.position
         return Standing(at.dpd, at.oldest_due_on, at.arrears, at.days_to_due)
-    to_instalments = settled_by[loan.account_id](tuple(_paid(loan, day)))
+    paid = tuple(_paid(loan, day))
+    if (loan.account_id, paid) not in gone:
+        gone[loan.account_id, paid] = _settled(loan.schedule, paid, loan.late, loan.order)
+    to_instalments = gone[loan.account_id, paid]
     if to_instalments is None:
         found = _whole(loan, day, apart)
         return Standing(found.dpd, found.oldest_due_on, found.arrears, found.days_to_due)
@@ -427,7 +431,8 @@ def _counts(record: Record, episode: date | None, day: date, never: int) -> dict
                 continue
             calls_7d += call and in_week
             conversations_7d += call and in_week and touch.outcome in CONVERSED
-            newest[touch.step] = max(newest.get(touch.step, on), on)
+            kind = TEXTS[0] if touch.step in TEXTS else touch.step
+            newest[kind] = max(newest.get(kind, on), on)
             if touch.outcome in HEARD and touch.to_whom == "debtor":
                 heard = first if heard is None else min(heard, first)
             if on >= begun:
@@ -443,9 +448,8 @@ def _counts(record: Record, episode: date | None, day: date, never: int) -> dict
                 if touch.step == "visit_notice":
                     noticed = on if noticed is None else max(noticed, on)
 
-    def since(*steps: str) -> int:
-        days = [newest[step] for step in steps if step in newest]
-        return today - max(days) if days else never
+    def since(step: str) -> int:
+        return today - newest[step] if step in newest else never
 
     return {
         "connected_today": connected_today,
@@ -465,7 +469,7 @@ def _counts(record: Record, episode: date | None, day: date, never: int) -> dict
         "plan_offers_episode": offers,
         "emails_episode": emails,
         "days_since_first_contact": never if heard is None else today - heard,
-        "days_since_sms": since(*TEXTS),
+        "days_since_sms": since(TEXTS[0]),
         "days_since_letter": since("letter"),
         "days_since_visit_notice": since("visit_notice"),
         "days_since_visit": since("visit"),

@@ -244,7 +244,7 @@ def answers_of(book: Rulebook, request: Request, record: Record) -> tuple[list[A
     """What the rules say of a request on each local day that it may be now; and the facts of any later day. Pure."""
     given: dict[str, FactValue] = {**_unsaid(book), **request.facts}
     agency = request.agency is not None
-    known = functools.cache(facts_by_day(record, given, agency, book))
+    known = facts_by_day(record, given, agency, book)
     here, jurisdiction = record.asked, record.asked.jurisdiction
     zones = zones_of(record)
     # Around midnight in one of several possible zones it may be two days at once: both must permit.
