@@ -69,9 +69,11 @@ def test_entries_that_do_not_sum_to_zero_are_refused(db: psycopg.Connection[Any]
 
 
 def test_a_sum_over_two_currencies_is_no_zero(db: psycopg.Connection[Any]) -> None:
-    db.execute(f"{HEAD} (1, 'P1', 'payment', '{DAY}', NULL)")
     with pytest.raises(pg.CheckViolation, match="in each currency"):
-        db.execute(f"{LINES} (1, 1, 'cash', 500, 'CNY'), (1, 2, 'owed:principal', -500, 'USD')")
+        db.execute(
+            f"WITH head AS ({HEAD} (1, 'P1', 'payment', '{DAY}', NULL))"
+            f"{LINES} (1, 1, 'cash', 500, 'CNY'), (1, 2, 'owed:principal', -500, 'USD')"
+        )
 
 
 def test_one_unsound_transaction_among_many_is_found(db: psycopg.Connection[Any]) -> None:
@@ -81,10 +83,16 @@ def test_one_unsound_transaction_among_many_is_found(db: psycopg.Connection[Any]
         append(db, [*off, paid("P3")])
 
 
-def test_a_transaction_without_entries_is_refused_at_commit(db: psycopg.Connection[Any]) -> None:
-    db.execute(f"{HEAD} (1, 'P1', 'payment', '{DAY}', NULL)")
-    with pytest.raises(pg.ForeignKeyViolation, match="journal_transaction_has_entries"):
-        db.commit()
+def test_a_transaction_without_entries_is_refused(db: psycopg.Connection[Any]) -> None:
+    # It brings its entries in its own statement: none can come after it.
+    with pytest.raises(pg.CheckViolation, match="it has no entries"):
+        db.execute(f"{HEAD} (1, 'P1', 'payment', '{DAY}', NULL)")
+
+
+def test_entries_of_a_transaction_that_there_is_not_are_refused(db: psycopg.Connection[Any]) -> None:
+    append(db, [paid("P1")])
+    with pytest.raises(pg.ForeignKeyViolation, match="transaction 2: there is none"):
+        db.execute(f"{LINES} (2, 1, 'cash', 9, 'CNY'), (2, 2, 'owed:principal', -9, 'CNY')")
 
 
 def test_nothing_is_added_to_a_transaction_later(db: psycopg.Connection[Any]) -> None:

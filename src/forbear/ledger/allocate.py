@@ -15,9 +15,9 @@ Stage = tuple[Kind, ...]
 class Order:
     """An order of allocation: stage after stage, in each the oldest debt first.
 
-    beyond: above so many days past due, these stages hold instead. ahead: while instalments are still to come,
-    money beyond those that are due waits for the next one, and settles no charge. verified: the source's own
-    text was read.
+    beyond: above so many days past due, these stages hold instead. ahead: the stages while instalments are still to
+    come: money beyond those that are due waits for the next one, and settles no charge; empty: they are no others.
+    verified: the source's own text was read.
     """
 
     id: str
@@ -25,17 +25,18 @@ class Order:
     source: str
     verified: bool
     beyond: tuple[int, tuple[Stage, ...]] | None = None
-    ahead: bool = False
+    ahead: tuple[Stage, ...] = ()
 
     @property
     def instalments_first(self) -> bool:
         """Do instalments come before every charge, so that when money came makes no difference to the arrears?"""
-        return self.ahead and self.beyond is None and set(self.stages[0]) == set(SCHEDULED)
+        return bool(self.ahead) and self.beyond is None and set(self.stages[0]) == set(SCHEDULED)
 
     def stages_at(self, dpd: int, to_come: bool) -> tuple[Stage, ...]:
         """The stages for an account so many days past due, with instalments `to_come` or without."""
-        stages = self.beyond[1] if self.beyond and dpd > self.beyond[0] else self.stages
-        return tuple(stage for stage in stages if set(stage) <= set(SCHEDULED)) if self.ahead and to_come else stages
+        if self.ahead and to_come:
+            return self.ahead
+        return self.beyond[1] if self.beyond and dpd > self.beyond[0] else self.stages
 
 
 _INTEREST_AND_FEES = (Kind.INTEREST, Kind.PENALTY, Kind.COST, Kind.FEE, Kind.LATE_FEE)
@@ -62,9 +63,9 @@ ORDERS = {
         ),
         # An instalment that is paid is paid: no late fee may come of an earlier late fee alone. So money paid
         # ahead of an instalment must not go to a late fee either.
-        Order("us_no_pyramiding", _INSTALMENTS_FIRST, "16 CFR 444.4 (49 FR 7789)", True, ahead=True),
+        Order("us_no_pyramiding", _INSTALMENTS_FIRST, "16 CFR 444.4 (49 FR 7789)", True, ahead=(SCHEDULED,)),
         # The mildest for the borrower, where neither contract nor law names an order.
-        Order("instalments_first", _INSTALMENTS_FIRST, "policy of the house", True, ahead=True),
+        Order("instalments_first", _INSTALMENTS_FIRST, "policy of the house", True, ahead=(SCHEDULED,)),
     )
 }
 
@@ -89,12 +90,15 @@ def allocate(
     amount: int, debts: Sequence[Mapping[Kind, int]], stages: Sequence[Stage]
 ) -> tuple[list[tuple[int, Kind, int]], int]:
     """What `amount` settles of `debts`, the oldest first: [(index, kind, amount)], and what is left over."""
-    settled = []
+    settled: list[tuple[int, Kind, int]] = []
     for stage in stages:
         for k, debt in enumerate(debts):
+            if amount <= 0:
+                return settled, amount
             for kind in stage:
-                part = min(amount, debt.get(kind, 0))
-                if part > 0:
+                part = debt.get(kind, 0)
+                if part > 0 and amount > 0:
+                    part = min(amount, part)
                     settled.append((k, kind, part))
                     amount -= part
     return settled, amount

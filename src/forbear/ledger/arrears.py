@@ -145,7 +145,7 @@ def classing_of(state: State) -> Classing:
 
 def by_days(dpd: int, classing: Classing = CN_2023) -> Category:
     """The class by days past due on that day alone; a lender may class worse for other reasons, never better."""
-    return max((category for days, category in classing.over if dpd > days), default=Category.NORMAL)
+    return next((category for days, category in reversed(classing.over) if dpd > days), Category.NORMAL)
 
 
 def category_on(state: State, day: date, classing: Classing = CN_2023) -> Category:
@@ -154,28 +154,40 @@ def category_on(state: State, day: date, classing: Classing = CN_2023) -> Catego
     It follows a payment at once. But an asset that was non-performing stays SUBSTANDARD at best until all
     arrears are paid and the probation has passed without new ones.
     """
-    now = by_days(dpd_on(state.spans, day), classing)
+    dpd = dpd_on(state.spans, day)
+    now = by_days(dpd, classing)
     if now >= Category.SUBSTANDARD:
         return now
-    worst = next(days for days, category in classing.over if category >= Category.SUBSTANDARD)
-    bad_until = max((end for _, end in _beyond(state.spans, worst, day)), default=None)
-    if bad_until is None:
+    if not was_non_performing(state.spans, day, classing):
         return now
-    clean_from = max((min(span.end or day, day) for span in state.spans if span.start <= day), default=bad_until)
+    clean_from = max(min(span.end or day, day) for span in state.spans if span.start <= day)
     dues = [debt.due_on for debt in state.debts if debt.n and debt.due_on > clean_from]
     watched = clean_from + relativedelta(months=classing.probation_months)
     watched = max([watched, *sorted(dues)[: classing.probation_instalments]])
-    return now if dpd_on(state.spans, day) == 0 and day >= watched else max(now, Category.SUBSTANDARD)
+    return now if dpd == 0 and day >= watched else max(now, Category.SUBSTANDARD)
 
 
-def _beyond(spans: Iterable[Span], dpd: int, until: date) -> list[tuple[date, date]]:
-    """When, up to `until`, a span was more than `dpd` days past due: first day, first day no longer."""
-    found = []
-    for span in spans:
-        first = max(span.start, span.aged_from + timedelta(days=dpd + 1))
-        end = min(span.end or until, until)
-        if first < end:
-            found.append((first, end))
+def was_non_performing(spans: Iterable[Span], until: date, classing: Classing = CN_2023) -> bool:
+    """Whether an instalment was so long past due at the end of some day before `until`."""
+    worst = next(days for days, category in classing.over if category >= Category.SUBSTANDARD)
+    for aged_from, start, end in spans:
+        last = until if end is None or end > until else end
+        if start < last and (last - aged_from).days > worst + 1:
+            return True
+    return False
+
+
+def telling(spans: Sequence[Span]) -> list[Span]:
+    """Of spans the open ones, and those that ended and tell something of the class on a later day.
+
+    That is the one that ended last, and of earlier ones those that were more days past due than any that ended later.
+    """
+    found, most = [span for span in spans if span.end is None], -1
+    for span in sorted((span for span in spans if span.end), key=lambda span: span.end or date.max, reverse=True):
+        assert span.end is not None
+        if (dpd := (span.end - span.aged_from).days) > most:
+            found.append(span)
+            most = dpd
     return found
 
 

@@ -339,7 +339,7 @@ class _Walk:
         beyond = np.zeros(len(who), dtype=np.bool_)
         if self.order.beyond:
             beyond = self._dpd(who, on) > self.order.beyond[0]
-        waits = ((self.next_due[who] < self.end[who]) | self.more[who]) & self.order.ahead
+        waits = ((self.next_due[who] < self.end[who]) | self.more[who]) & bool(self.order.ahead)
         for stages, chosen in ((self.order.stages, ~beyond), (self.order.beyond and self.order.beyond[1], beyond)):
             for stage in stages or ():
                 these = chosen if set(stage) <= set(SCHEDULED) else chosen & ~waits

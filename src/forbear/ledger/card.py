@@ -16,7 +16,7 @@ passed at its end.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from itertools import pairwise
 
@@ -270,7 +270,7 @@ class _Card(Walked):
         """What is to be charged now, as far as it is lawful; what it would be by the contract."""
         ran = [line for lot in self.lots.values() if lot.bears for line in lot.ran]
         late, n = self.card.late, len(self.made) + 1
-        lawful = [replace(self._at(line, self._most(line)), n=n) for line in ran]
+        lawful = [self._at(line, self._most(line))._replace(n=n) for line in ran]
         room = None
         if self._capped():
             # For the days and the principal for which interest is charged, all together costs no more than the ceiling.
@@ -279,7 +279,7 @@ class _Card(Walked):
         for fine in self.fines:
             kept = fine
             if room is not None and fine.amount > room:
-                kept = replace(accrual.at_once(fine.kind, fine.n, fine.start, room), base=fine.amount)
+                kept = accrual.at_once(fine.kind, fine.n, fine.start, room)._replace(base=fine.amount)
             room = None if room is None else room - kept.amount
             lawful.append(kept)
         return [line for line in lawful if line.amount], sum(line.amount for line in (*ran, *self.fines))

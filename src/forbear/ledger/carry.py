@@ -10,31 +10,36 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
+from forbear.ledger.arrears import CN_2023, telling, was_non_performing
 from forbear.ledger.models import Event, Instalment, Kind, Paid, Product, Terms
 from forbear.ledger.state import Claim, Frozen, Span, State, Walked, place, walk
 
-#: Instalments to come that are looked at beyond those that fall due: as many as a class under probation asks for.
-_LOOKED_AT = 2
 _KINDS = tuple(Kind)
+_AT = {kind: at for at, kind in enumerate(_KINDS)}
 _INTEREST, _FEE, _PRINCIPAL = Kind.INTEREST, Kind.FEE, Kind.PRINCIPAL
+#: Instalments to come that are kept at hand, and how many of them must be: a class under probation asks for those.
+_NEAR, _LEAST = 4, CN_2023.probation_instalments
 
 
 @dataclass(frozen=True, slots=True)
 class Carried:
     """A loan after its last event, in values that JSON knows: amounts in minor units, days as proleptic ordinals.
 
-    last: the place of that event. loan: what it left: what is owed on each debt that is open, and how each became
-    overdue and was cured. ahead: instalments to come, each [n, due day, principal, interest, fee, begun]; those that
-    have not come near stay as they were read. since: the transactions that followed that event through the day
-    `as_of`, by key, each with the amount of its first entry.
+    last: the place of that event. loan: what it left: what is owed on each debt that is open, and of how each became
+    overdue and was cured what tells of the class on a later day. since: the transactions that followed that event
+    through the day `as_of`, by key, each with the amount of its first entry. near: the next instalments to come, each
+    [n, due day, principal, interest, fee, begun]. beyond: how many come after those, and their principal. far: these
+    themselves; None where they were not read, and stay as they are kept.
     """
 
     terms: Terms
     as_of: int
     last: tuple[int, int, str]
     loan: list[Any]
-    ahead: list[list[int]]
     since: dict[str, int]
+    near: list[list[int]]
+    beyond: list[int]
+    far: list[list[int]] | None = None
 
     def precedes(self, event: Event) -> bool:
         """Whether an event is a payment that comes after all that happened, so that it can go on from here."""
@@ -42,11 +47,18 @@ class Carried:
 
     def may_end(self, amount: int) -> bool:
         """Whether payments of so much in all may end the loan early (early.py): they reach its whole principal."""
-        claims, at = self.loan[-1], _KINDS.index(_PRINCIPAL)
-        if not self.ahead and all(due for _, _, _, _, _, due, *_ in claims):
+        claims = self.loan[-1]
+        number, left = self.beyond
+        if not self.near and not number and all(due for _, _, _, _, _, due, *_ in claims):
             return False
-        left = sum(each[3][at] for each in claims) + sum(principal for _, _, principal, *_ in self.ahead)
-        return bool(self.loan[0] + amount >= left)
+        left += sum([minor for each in claims for at, minor in each[3] if at == _AT[_PRINCIPAL]])
+        return bool(self.loan[0] + amount >= left + sum([principal for _, _, principal, *_ in self.near]))
+
+    def wants_far(self, as_of: date) -> bool:
+        """Whether `far` must be read to go on to that day."""
+        if self.far is not None or not self.beyond[0]:
+            return False
+        return len(self.near) < _LEAST or self.near[-_LEAST][1] <= as_of.toordinal()
 
 
 def replay(
@@ -59,20 +71,22 @@ def replay(
     loan, last, more = walk(terms, schedule, events, as_of)
     if last is None or more or terms.product is Product.DAILY:
         return _ended(loan, as_of), None
-    return _set_down(loan, last, [], as_of)
+    return _set_down(loan, last, as_of, [], None)
 
 
 def resume(carried: Carried, payments: Sequence[Paid], as_of: date) -> tuple[State, Carried]:
     """The state at the end of `as_of` after one or more payments, none later, each with `precedes` and a new key.
 
-    The state's lines, cuts and transactions are those since the loan was set down. Its debts leave out what is settled,
-    and instalments to come beyond the next; days past due, arrears, what is due and the class are those of the fold.
+    `far` has been read where the loan `wants_far`.
+    The state's lines, cuts and transactions are those since the loan was set down. Its debts and spans leave out what
+    tells nothing of the day; days past due, arrears, what is due and the class are those of the fold.
     """
-    loan, far = _take_up(carried, as_of)
+    assert not carried.wants_far(as_of), "read what comes after the next instalments"
+    loan, rest = _take_up(carried, as_of)
     for payment in (ordered := sorted(payments, key=place)):
         loan.advance(payment.on)
         loan.apply(payment)
-    return _set_down(loan, ordered[-1], far, as_of)
+    return _set_down(loan, ordered[-1], as_of, rest, carried.beyond if carried.far is None else None)
 
 
 def _ended(loan: Walked, as_of: date) -> State:
@@ -85,35 +99,46 @@ def _ordinal(at: tuple[date, int, str]) -> tuple[int, int, str]:
 
 
 def _day(day: date | None) -> int | None:
-    return None if day is None else day.toordinal()
+    return day.toordinal() if day else None
 
 
 def _date(day: int | None) -> date | None:
-    return None if day is None else date.fromordinal(day)
+    return date.fromordinal(day) if day else None
 
 
-def _set_down(loan: Walked, last: Event, far: list[list[int]], as_of: date) -> tuple[State, Carried]:
-    spans = [span for span in loan.spans if span.start != span.end]
-    cured = max((span.end for span in spans if span.end), default=date.max)
-    claims, ahead = [], []
+def _watched(loan: Walked, as_of: date) -> bool:
+    """Whether due dates may tell of the class: they do after a time in which the loan was non-performing."""
+    late = [Span(claim.aged_from, claim.unpaid_from, None) for claim in loan.claims if claim.unpaid_from]
+    return was_non_performing(loan.spans + late, as_of)
+
+
+def _set_down(
+    loan: Walked, last: Event, as_of: date, rest: list[list[int]], beyond: list[int] | None
+) -> tuple[State, Carried]:
+    """The state and the loan, of whose instalments to come `rest` was not taken up, nor what is beyond it.
+
+    beyond: as Carried has it; None where nothing is.
+    """
+    spans = telling([span for span in loan.spans if span.start != span.end])
+    watched = _watched(loan, as_of)
+    claims, near = [], []
     for claim in loan.claims:
         left = claim.left
         if claim.due:
-            # A debt that was settled before the last cure, or of a loan that never needed one, tells no more.
-            if claim.unpaid_from is None and claim.due_on <= cured and not any(left.values()):
+            if claim.unpaid_from is None and not watched and not any(left.values()):
                 continue
         elif claim.since is None and claim.unpaid_from is None and claim.aged_from == claim.due_on and len(left) == 1:
             come = claim.to_come
             sums = (left[_PRINCIPAL], come.get(_INTEREST, 0), come.get(_FEE, 0))
-            ahead.append([claim.n, claim.due_on.toordinal(), *sums, claim.begun.toordinal()])
+            near.append([claim.n, claim.due_on.toordinal(), *sums, claim.begun.toordinal()])
             continue
         claims.append(
             [
                 claim.n,
                 claim.due_on.toordinal(),
                 claim.aged_from.toordinal(),
-                [left.get(kind, 0) for kind in _KINDS],
-                [claim.to_come.get(kind, 0) for kind in _KINDS] if claim.to_come else None,
+                [[_AT[kind], amount] for kind, amount in left.items() if amount],
+                [[_AT[kind], amount] for kind, amount in claim.to_come.items() if amount],
                 claim.due,
                 _day(claim.since),
                 claim.fee_asked,
@@ -136,11 +161,15 @@ def _set_down(loan: Walked, last: Event, far: list[list[int]], as_of: date) -> t
     made = len(loan.transactions)
     state = _ended(loan, as_of)
     since = {each.key: each.entries[0].amount for each in state.transactions[made:]}
-    return state, Carried(loan.terms, as_of.toordinal(), _ordinal(place(last)), whole, ahead + far, since)
+    near, far = near + rest, None
+    if beyond is None:
+        near, far = near[:_NEAR], near[_NEAR:]
+        beyond = [len(far), sum(principal for _, _, principal, *_ in far)]
+    return state, Carried(loan.terms, as_of.toordinal(), _ordinal(place(last)), whole, since, near, beyond, far)
 
 
 def _take_up(carried: Carried, as_of: date) -> tuple[Walked, list[list[int]]]:
-    """The loan, and the instalments to come that `as_of` does not come near."""
+    """The loan, and what was read of its instalments to come that `as_of` does not come near."""
     credit, penalty_ppm, forborne, freezes, written_off, sold_on, sold, spans, claims = carried.loan
     loan = Walked(carried.terms, ())
     loan.credit, loan.penalty_ppm, loan.sold = credit, penalty_ppm, sold
@@ -152,8 +181,8 @@ def _take_up(carried: Carried, as_of: date) -> tuple[Walked, list[list[int]]]:
             n,
             date.fromordinal(due_on),
             date.fromordinal(aged),
-            {kind: amount for kind, amount in zip(_KINDS, left, strict=True) if amount},
-            {kind: amount for kind, amount in zip(_KINDS, to_come, strict=True) if amount} if to_come else {},
+            {_KINDS[at]: amount for at, amount in left},
+            {_KINDS[at]: amount for at, amount in to_come},
             due,
             _date(since),
             fee_asked,
@@ -163,17 +192,19 @@ def _take_up(carried: Carried, as_of: date) -> tuple[Walked, list[list[int]]]:
         )
         for n, due_on, aged, left, to_come, due, since, fee_asked, unpaid_from, fee_left, begun in claims
     ]
+    loan.claims = made
     for claim in made:
         claim.left.setdefault(_PRINCIPAL, 0)
+    coming = carried.near + (carried.far or [])
     today, near = as_of.toordinal(), 0
-    for _, due_on, *_ in carried.ahead:
+    for _, due_on, *_ in coming:
         if due_on > today:
             break
         near += 1
-    near += _LOOKED_AT
-    for n, due_on, principal, interest, fee, begun in carried.ahead[:near]:
+    # One tells that there are more; several, whether the due dates after a cure were met.
+    near += _LEAST if _watched(loan, as_of) else 1
+    for n, due_on, principal, interest, fee, begun in coming[:near]:
         day, come = date.fromordinal(due_on), {_INTEREST: interest, _FEE: fee}
         made.append(Claim(n, day, day, {_PRINCIPAL: principal}, come, begun=date.fromordinal(begun)))
     made.sort(key=lambda claim: (claim.due_on, claim.n))
-    loan.claims = made
-    return loan, carried.ahead[near:]
+    return loan, coming[near:]

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from enum import StrEnum
 from itertools import pairwise
+from typing import NamedTuple
 
 from babel.numbers import get_currency_precision, list_currencies
 
@@ -377,8 +378,7 @@ class Sold(Event):
 # ---- what it makes ----------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(NamedTuple):
     """One charge with its formula as data: amount = half_up(base * rate_ppm / 10^6 * days / year).
 
     A line without a rate (a fee, an instalment's interest) has `year` 0, and its amount is its base, or on a card what
@@ -423,11 +423,13 @@ class Account(StrEnum):
     @classmethod
     def owed(cls, kind: Kind) -> "Account":
         """The account of what is owed of one kind."""
-        return cls(f"owed:{kind}")
+        return _OWED[kind]
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+_OWED = {kind: Account(f"owed:{kind}") for kind in Kind}
+
+
+class Entry(NamedTuple):
     """One side of a transaction, in signed minor units."""
 
     account: Account
@@ -450,7 +452,10 @@ class Transaction:
 
     def __post_init__(self) -> None:
         """Raises LedgerError where the entries do not sum to zero."""
-        if sum(entry.amount for entry in self.entries) != 0:
+        total = 0
+        for _, amount in self.entries:
+            total += amount
+        if total != 0:
             raise LedgerError(f"transaction {self.key}: the entries do not sum to zero; nothing of it is kept")
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import singledispatchmethod
+from typing import NamedTuple
 
 from forbear.ledger import accrual
 from forbear.ledger.allocate import SCHEDULED, allocate, order_of
@@ -45,6 +46,8 @@ from forbear.ledger.models import (
 )
 from forbear.locale import N_
 
+_INTEREST, _FEE, _PRINCIPAL = SCHEDULED
+
 _RANK: dict[type[Event], int] = {
     kind: rank
     for rank, kind in enumerate(
@@ -53,8 +56,7 @@ _RANK: dict[type[Event], int] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Debt:
+class Debt(NamedTuple):
     """An instalment, or (n = 0) a charge of its own, with what is owed of it on the day asked about.
 
     aged_from: the day after which it is past due. due: it has fallen due; of an instalment to come only the
@@ -74,11 +76,10 @@ class Debt:
     @property
     def unpaid(self) -> int:
         """What is unpaid of the instalment itself, without penalty interest and late fee."""
-        return sum(self.owed.get(kind, 0) for kind in SCHEDULED)
+        return _scheduled(self.owed)
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(NamedTuple):
     """An instalment was unpaid at the end of each day from `start` on, and before `end` (None: still is)."""
 
     aged_from: date
@@ -130,6 +131,11 @@ class Refused:
     amount: int
     lawful: int
     frozen: bool
+
+
+def _scheduled(owed: Mapping[Kind, int]) -> int:
+    """What is owed of an instalment itself: of the kinds SCHEDULED, written out as it is asked for most."""
+    return owed.get(_INTEREST, 0) + owed.get(_FEE, 0) + owed.get(_PRINCIPAL, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,7 +323,7 @@ class Claim:
 
     @property
     def unpaid(self) -> int:
-        return sum(self.left.get(kind, 0) for kind in SCHEDULED)
+        return _scheduled(self.left)
 
 
 @dataclass(slots=True)

@@ -6,13 +6,14 @@ A row is made from what is on file of the account, under its lock, by whoever po
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
+from functools import lru_cache
 from typing import Any
 
+import orjson
 import psycopg
 from pydantic import TypeAdapter
-from pydantic_core import from_json, to_json
 
 from forbear.ledger.carry import Carried, resume
 from forbear.ledger.filed import payment_key
@@ -20,17 +21,18 @@ from forbear.ledger.models import Event, Paid, Terms, Transaction
 from forbear.ledger.state import State
 
 _TERMS: TypeAdapter[Terms] = TypeAdapter(Terms)
+#: Contracts that differ in nothing but the borrower are many.
+_terms = lru_cache(10_000)(_TERMS.validate_json)
 
 
 @dataclass(slots=True)
 class Going:
     """An account that goes on from where it was carried, with the payments that it has got in this batch.
 
-    terms: as text, which is written back as it was read. booked_at: the instant of the transaction.
+    booked_at: the instant of the transaction.
     """
 
     id: int
-    terms: str
     start: Carried
     booked_at: datetime
     payments: list[Paid]
@@ -55,6 +57,8 @@ _READ = """
         SELECT p.account_id FROM unnest(%(ids)s::bigint[], %(refs)s::text[]) AS s (account_id, ref)
         JOIN payment p ON p.account_id = s.account_id AND p.ref = s.ref)"""
 
+_READ_FAR = "SELECT account_id, far::text FROM account_carried WHERE account_id = ANY(%s)"
+
 
 def read(connection: psycopg.Connection[Any], sent: Sequence[tuple[int, Event]], as_of: date) -> dict[int, Going]:
     """The accounts, locked by the caller, that can go on with all that is sent to them: (account, event) each.
@@ -70,11 +74,14 @@ def read(connection: psycopg.Connection[Any], sent: Sequence[tuple[int, Event]],
     found = {}
     for id_, terms, text, booked_at in connection.execute(_READ, {"ids": ids, "refs": refs}):
         events = by_account[id_]
-        start = Carried(_TERMS.validate_json(terms), *from_json(text))
+        start = Carried(_terms(terms), *orjson.loads(text))
         keys = {event.key for event in events}
         follow = len(keys) == len(events) and all(_follows(start, event, as_of) for event in events)
         if follow and not start.may_end(sum(event.amount for event in events if isinstance(event, Paid))):
-            found[id_] = Going(id_, terms, start, booked_at, [], start)
+            found[id_] = Going(id_, start, booked_at, [], start)
+    if wanting := [id_ for id_, going in found.items() if going.start.wants_far(as_of)]:
+        for id_, far in connection.execute(_READ_FAR, (wanting,)):
+            found[id_].start = replace(found[id_].start, far=orjson.loads(far))
     return found
 
 
@@ -90,9 +97,14 @@ def terms_text(terms: Terms) -> str:
 
 
 def text(carried: Carried) -> str:
-    """A loan that was set down, as it is kept."""
-    kept = [carried.as_of, carried.last, carried.loan, carried.ahead, carried.since]
-    return to_json(kept).decode()
+    """A loan that was set down, as it is kept, without its terms and the instalments that are far."""
+    kept = [carried.as_of, carried.last, carried.loan, carried.since, carried.near, carried.beyond]
+    return orjson.dumps(kept).decode()
+
+
+def far_text(carried: Carried) -> str:
+    """The instalments that are far, as they are kept; empty where they stay as they are."""
+    return "" if carried.far is None else orjson.dumps(carried.far).decode()
 
 
 def since(going: Going) -> list[tuple[Transaction, int]]:

@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any
 
+import orjson
 import psycopg
-from psycopg.types.json import Jsonb
+from psycopg.types.json import Json, Jsonb
 
 from forbear.errors import WordedError
 from forbear.ledger import accrual
@@ -242,8 +243,7 @@ _NO_ROOM = N_(
 
 
 def _receipt(posting: Posting, event: Event, booked_at: datetime, state: State, stood: Standing) -> Receipt:
-    made = next((t.entries for t in state.transactions if t.key == event.key), ())
-    entries = tuple((entry.account.value, entry.amount) for entry in made)
+    entries: journal.Entries = next((t.entries for t in state.transactions if t.key == event.key), ())
     card = isinstance(state, CardState)
     balance = state.payoff if isinstance(state, CardState) else None
     return Receipt(posting.account_id, posting.event.key, event.on, booked_at, entries, stood, False, card, balance)
@@ -283,7 +283,9 @@ def _of_sender(error: LedgerError) -> WordedError:
 
 
 def _internal(event: Event) -> Event:
-    return replace(event, key=(payment_key if isinstance(event, Paid) else event_key)(event.key))
+    if isinstance(event, Paid):
+        return Paid(payment_key(event.key), event.on, event.amount)
+    return replace(event, key=event_key(event.key))
 
 
 def _checked(loans: Mapping[int, Loan], posting: Posting, as_of: date) -> tuple[Loan, Event]:
@@ -461,18 +463,17 @@ class _Work:
 
     def write(self) -> None:
         """Write all of it. Reads first: what stands of the accounts that were replayed."""
-        drafts: list[Draft] = []
-        carried: list[tuple[int, str, str] | tuple[int, None, None]] = []
-        if self._changed:
-            self._compare(drafts, carried)
+        drafts, carried = self._compare() if self._changed else ([], {})
         for going in self._going.values():
             drafts += _onward(going)
-            carried.append((going.id, going.terms, kept.text(going.now)))
         if drafts or self._standings or self.events:
-            self._put(drafts, carried)
+            self._put(drafts)
+            self._carry(carried)
 
-    def _compare(self, drafts: list[Draft], carried: list[tuple[int, str, str] | tuple[int, None, None]]) -> None:
-        """Work out what makes the journal of the replayed accounts say what the ledger says."""
+    def _compare(self) -> tuple[list[Draft], dict[int, Carried | None]]:
+        """What makes the journal of the replayed accounts say what the ledger says, and where each may go on."""
+        drafts: list[Draft] = []
+        carried: dict[int, Carried | None] = {}
         posted: dict[int, list[Posted]] = {id_: [] for id_ in self._changed}
         known = {id_: posted_to for id_ in self._changed if (posted_to := self._posted_to[id_]) is not None}
         if known:
@@ -487,10 +488,8 @@ class _Work:
             drafts += made
             # What was undone of the last day has a key that an account that goes on may need for another version.
             again = any(each.reverses is not None and each.value_on >= state.as_of for each in undone)
-            if going_on is None or again:
-                carried.append((id_, None, None))
-            else:
-                carried.append((id_, kept.terms_text(going_on.terms), kept.text(going_on)))
+            carried[id_] = None if again else going_on
+        return drafts, carried
 
     def _restated(self, back: Mapping[int, date]) -> list[tuple[int, str, Standing]]:
         """Days past due, bucket and class of the days on record that a backdated event has changed."""
@@ -518,10 +517,10 @@ class _Work:
             elif isinstance(event, Reversed):
                 self._connection.execute(_REOPEN, {"id": posting.account_id, "of": event_ref(event.of)})
 
-    def _put(self, drafts: Sequence[Draft], carried: Sequence[tuple[int, str, str] | tuple[int, None, None]]) -> None:
+    def _put(self, drafts: Sequence[Draft]) -> None:
         payments, others, back = [], [], []
         for posting, event in self.events:
-            row = {"account_id": posting.account_id, "key": posting.event.key, "on": str(event.on)}
+            row = {"account_id": posting.account_id, "key": posting.event.key, "on": event.on}
             if isinstance(event, Paid):
                 payments.append(row | {"amount": event.amount})
                 continue
@@ -531,10 +530,10 @@ class _Work:
         standings = [
             {
                 "account_id": account_id,
-                "as_of": str(stood.as_of),
+                "as_of": stood.as_of,
                 "cause": cause,
                 "dpd": stood.dpd,
-                "oldest_due_on": stood.oldest_due_on and str(stood.oldest_due_on),
+                "oldest_due_on": stood.oldest_due_on,
                 "bucket": stood.bucket,
                 "class": stood.category,
                 "arrears_minor": stood.arrears,
@@ -543,9 +542,9 @@ class _Work:
             for account_id, cause, stood in self._standings
         ]
         if others:
-            self._connection.execute(_WRITE_OTHERS, (Jsonb(others),))
+            self._connection.execute(_WRITE_OTHERS, (Jsonb(others, orjson.dumps),))
             self._close_or_reopen()
-        self._connection.execute(_WRITE, (Jsonb(payments), Jsonb(standings)))
+        self._connection.execute(_WRITE, (Json(payments, orjson.dumps), Json(standings, orjson.dumps)))
         for until, account_id, of in back:
             # A mistake never counted, a chargeback counted until it came.
             self._connection.execute(
@@ -553,14 +552,19 @@ class _Work:
                 (until, account_id, payment_ref(of)),
             )
         journal.append(self._connection, drafts)
-        # Last: in a session that is none of `connect`, what was written above has dropped the rows of before.
-        gone = [id_ for id_, _, text in carried if text is None]
-        if gone:
+
+    def _carry(self, replayed: Mapping[int, Carried | None]) -> None:
+        """Keep where each account goes on. Last: in a session that is none of `connect`, triggers have dropped it."""
+        if gone := [id_ for id_, carried in replayed.items() if carried is None]:
             self._connection.execute("DELETE FROM account_carried WHERE account_id = ANY(%s)", (gone,))
-        rows = [row for row in carried if row[2] is not None]
-        if rows:
-            ids, terms, texts = zip(*rows, strict=True)
-            self._connection.execute(_CARRY, (list(ids), "\n".join(terms), "\n".join(texts)))
+        if anew := [(id_, carried) for id_, carried in replayed.items() if carried]:
+            told = [(kept.terms_text(each.terms), kept.text(each), kept.far_text(each)) for _, each in anew]
+            self._connection.execute(_CARRY, ([id_ for id_, _ in anew], *map("\n".join, zip(*told, strict=True))))
+        if on := list(self._going.values()):
+            # Most payments leave alone what is far.
+            texts = "\n".join([kept.text(each.now) for each in on])
+            fars = "\n".join([kept.far_text(each.now) for each in on])
+            self._connection.execute(_CARRY_ON, ([each.id for each in on], texts, fars))
 
 
 def _closes(event: Event) -> tuple[str, tuple[str, ...]] | None:
@@ -600,27 +604,35 @@ _REOPEN = f"""
 _WRITE = """
     WITH paid AS (
         INSERT INTO payment (account_id, ref, paid_on, amount_minor) SELECT account_id, key, "on", amount
-        FROM jsonb_to_recordset(%s) AS r (account_id bigint, key text, "on" date, amount bigint))
+        FROM json_to_recordset(%s) AS r (account_id bigint, key text, "on" date, amount bigint))
     INSERT INTO account_state (account_id, as_of, cause, dpd, oldest_due_on, bucket, class, arrears_minor, owed_minor)
-    SELECT * FROM jsonb_to_recordset(%s) AS r (account_id bigint, as_of date, cause text, dpd int,
+    SELECT * FROM json_to_recordset(%s) AS r (account_id bigint, as_of date, cause text, dpd int,
         oldest_due_on date, bucket text, class text, arrears_minor bigint, owed_minor bigint)"""
 
 # JSON as a line each: as an array, the driver would quote every sign of it.
 _CARRY = """
-    INSERT INTO account_carried (account_id, terms, carried)
-    SELECT id, terms::json, carried::json
-    FROM unnest(%s::bigint[], string_to_array(%s, E'\\n'), string_to_array(%s, E'\\n')) AS c (id, terms, carried)
-    ON CONFLICT (account_id) DO UPDATE SET terms = excluded.terms, carried = excluded.carried"""
+    INSERT INTO account_carried (account_id, terms, carried, far)
+    SELECT id, terms::json, carried::json, far::json
+    FROM unnest(%s::bigint[], string_to_array(%s, E'\\n'), string_to_array(%s, E'\\n'), string_to_array(%s, E'\\n'))
+        AS n (id, terms, carried, far)
+    ON CONFLICT (account_id) DO UPDATE
+    SET terms = excluded.terms, carried = excluded.carried, far = excluded.far"""
+
+_CARRY_ON = """
+    UPDATE account_carried c SET carried = n.carried::json, far = coalesce(nullif(n.far, '')::json, c.far)
+    FROM unnest(%s::bigint[], string_to_array(%s, E'\\n'), string_to_array(%s, E'\\n')) AS n (id, carried, far)
+    WHERE c.account_id = n.id"""
 
 
 def standing(state: State) -> Standing:
     """Where a loan stands at the end of the state's day."""
-    oldest = min((span.aged_from for span in state.spans if span.end is None), default=None)
+    dpd = state.dpd
+    oldest = min((span.aged_from for span in state.spans if span.end is None), default=None) if dpd else None
     return Standing(
         state.as_of,
-        state.dpd,
-        oldest if state.dpd else None,
-        MONTHLY.of(state.dpd).id,
+        dpd,
+        oldest,
+        MONTHLY.of(dpd).id,
         Category(category_on(state, state.as_of, classing_of(state))).name.lower(),
         state.arrears,
         state.due,
@@ -638,7 +650,7 @@ def _onward(going: kept.Going) -> list[Draft]:
     drafts = []
     for t, amount in kept.since(going):
         whole = amount == t.entries[0].amount
-        entries = _entries(t) if whole else _part(t, amount)
+        entries = t.entries if whole else _part(t, amount)
         if t.key in keys:
             drafts.append(Draft(going.id, t.key, "payment", t.on, currency, entries))
         else:
@@ -649,7 +661,7 @@ def _onward(going: kept.Going) -> list[Draft]:
 def _part(t: Transaction, amount: int) -> journal.Entries:
     """A part of what accrued: of its first account, and of the other one."""
     owed, income = t.entries
-    return (owed.account.value, amount), (income.account.value, -amount)
+    return (owed.account, amount), (income.account, -amount)
 
 
 def _difference(loan: Loan, state: State, posted: Sequence[Posted]) -> list[Draft]:
@@ -684,13 +696,13 @@ def _difference(loan: Loan, state: State, posted: Sequence[Posted]) -> list[Draf
                 if each.entries == _part(by_key[stretch], part.amount - accrued[stretch]):
                     accrued[stretch] = part.amount
                     continue
-        elif base in wanted and (wanted[base].on, _entries(wanted[base])) == (each.value_on, each.entries):
+        elif base in wanted and (wanted[base].on, wanted[base].entries) == (each.value_on, each.entries):
             stands.add(base)
             continue
         undone = tuple((name, -minor) for name, minor in each.entries)
         drafts.append(Draft(loan.id, f"reversal/{each.key}", "reversal", each.value_on, each.currency, undone, each.id))
     for key, t in wanted.items():
-        entries = _entries(t)
+        entries: journal.Entries = t.entries
         if t.key in running:
             entries = _part(t, t.entries[0].amount - accrued[t.key])
         if key in stands or not any(minor for _, minor in entries):
@@ -700,10 +712,6 @@ def _difference(loan: Loan, state: State, posted: Sequence[Posted]) -> list[Draf
         kind = kinds.get(key) or key.partition(":")[0]
         drafts.append(Draft(loan.id, named, kind, t.on, loan.currency, entries))
     return drafts
-
-
-def _entries(t: Transaction) -> journal.Entries:
-    return tuple((entry.account.value, entry.amount) for entry in t.entries)
 
 
 def _told(connection: psycopg.Connection[Any], posting: Posting) -> Receipt:

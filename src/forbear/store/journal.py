@@ -7,10 +7,12 @@ its value date; `booked_at` is the instant at which the database took it in.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import partial
 from typing import Any
 
+import orjson
 import psycopg
-from psycopg.types.json import Jsonb
+from psycopg.types.json import Json
 
 Entries = tuple[tuple[str, int], ...]
 
@@ -49,18 +51,21 @@ class Posted:
     entries: Entries
 
 
+#: An entry may be a named tuple.
+_dumps = partial(orjson.dumps, default=tuple)
+
 # One value, the drafts as JSON: a tenth of the driver's time of as many arrays.
 _APPEND = """
     WITH draft AS MATERIALIZED (
-        SELECT * FROM jsonb_to_recordset(%s) AS d (account_id bigint, key text, kind text, value_on date,
-                                                   currency text, entries jsonb, reverses bigint, memo text)),
+        SELECT * FROM json_to_recordset(%s) AS d (account_id bigint, key text, kind text, value_on date,
+                                                  currency text, entries json, reverses bigint, memo text)),
     made AS (
         INSERT INTO journal_transaction (account_id, key, kind, value_on, reverses, memo)
         SELECT account_id, key, kind, value_on, reverses, memo FROM draft RETURNING id, account_id, key)
     INSERT INTO journal_entry (transaction_id, line, ledger_account, amount_minor, currency)
     SELECT made.id, e.line, e.entry ->> 0, (e.entry ->> 1)::bigint, draft.currency
     FROM made JOIN draft USING (account_id, key),
-         jsonb_array_elements(draft.entries) WITH ORDINALITY AS e (entry, line)"""
+         json_array_elements(draft.entries) WITH ORDINALITY AS e (entry, line)"""
 
 _READ = """
     SELECT t.id, t.account_id, t.key, t.kind, t.value_on, t.booked_at, t.reverses, t.memo, min(e.currency),
@@ -78,20 +83,7 @@ def append(connection: psycopg.Connection[Any], drafts: Sequence[Draft]) -> None
     """
     if not drafts:
         return
-    rows = [
-        {
-            "account_id": draft.account_id,
-            "key": draft.key,
-            "kind": draft.kind,
-            "value_on": str(draft.value_on),
-            "currency": draft.currency,
-            "entries": draft.entries,
-            "reverses": draft.reverses,
-            "memo": draft.memo,
-        }
-        for draft in drafts
-    ]
-    connection.execute(_APPEND, (Jsonb(rows),))
+    connection.execute(_APPEND, (Json(drafts, _dumps),))
 
 
 def read(connection: psycopg.Connection[Any], account_ids: Sequence[int], since: date | None = None) -> list[Posted]:
