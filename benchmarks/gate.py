@@ -224,6 +224,7 @@ def _measured(url: str, law: Any, rounds: int) -> list[dict[str, Turn]]:
                     client = time.process_time() - client
                     barrier.wait()
                     told.put((client, answers))
+                    barrier.wait()  # who has served them is still there to be counted
 
     running = [forked.Process(target=worker, args=(n,)) for n in range(PROCESSES)]
     for each in running:
@@ -251,7 +252,9 @@ def _turn(barrier: Any, told: Any, connection: Any) -> Turn:
     seconds = time.monotonic() - begun
     client, answers = zip(*(told.get() for _ in range(PROCESSES)), strict=True)
     both = sum(answers, Counter[str]())
-    return Turn(both.total(), seconds, sum(client), _server(connection) - server, dict(sorted(both.items())))
+    server = _server(connection) - server
+    barrier.wait()
+    return Turn(both.total(), seconds, sum(client), server, dict(sorted(both.items())))
 
 
 def _server(connection: Any) -> float:

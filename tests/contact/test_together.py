@@ -95,6 +95,47 @@ def test_as_many_groups_are_served_at_a_time_as_there_are_places() -> None:
         assert sorted(told.result(PATIENCE) for told in asked) == [2, 4, 6]
 
 
+def test_a_further_group_begins_as_soon_as_it_is_no_smaller_than_what_is_being_served() -> None:
+    begun: list[list[int]] = []
+    ends = [threading.Event() for _ in range(4)]
+
+    def many(asked: Sequence[int]) -> list[int | None]:
+        begun.append(list(asked))
+        assert ends[len(begun) - 1].wait(PATIENCE)
+        return list(asked)
+
+    room: Together[int, int] = Together(many, lambda n: n, places=2, most=4)
+    with ThreadPoolExecutor(8) as threads:
+        told = []
+
+        def ask(*numbers: int, waiting: int) -> None:
+            for n in numbers:
+                told.append(threads.submit(room.ask, n))
+                until(lambda n=n: n in room_of(begun, room))  # type: ignore[misc]
+            assert len(room._waiting) == waiting
+
+        # Given one who is served, who comes beside is not delayed; three wait, and get the place that is free next.
+        ask(1, waiting=0)
+        ask(2, waiting=0)
+        ask(3, 4, 5, waiting=3)
+        ends[0].set()
+        until(lambda: begun == [[1], [2], [3, 4, 5]])
+        # When that group is all that is served, two who come wait for the third, or for its end.
+        ends[1].set()
+        until(lambda: room._free == 1)
+        ask(6, 7, waiting=2)
+        ask(8, waiting=0)
+        assert begun[3:] == [[6, 7, 8]]
+        for end in ends:
+            end.set()
+        assert [each.result(PATIENCE) for each in told] == [1, 2, 3, 4, 5, 6, 7, 8]
+
+
+def room_of(begun: list[list[int]], room: "Together[int, int]") -> set[int]:
+    """Who is served or waits."""
+    return {*(n for group in begun for n in group), *(each.asked for each in list(room._waiting))}
+
+
 def test_one_that_can_t_be_served_in_a_group_is_served_alone_by_its_own_thread() -> None:
     desk = Desk()
     with queued(desk, 1, 2, 5, 10) as asked:
@@ -329,7 +370,9 @@ def _asked_together(book: Rulebook, requests: Sequence[Request]) -> Iterator[lis
             for n, request in enumerate(requests, start=1):
                 asked.append(threads.submit(ask, book, request))
                 until(lambda n=n: len(room._waiting) == n)  # type: ignore[misc]
-            room._hand_on()
+            with room._lock:
+                room._free = 1
+                room._begin()
             yield asked
     finally:
         assert room._free == 1

@@ -1,17 +1,20 @@
 """One contact at one instant, and when a forbidden one becomes lawful: clocks, leap days, changes of law."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from forbear.rulebook.compile import compile_for
+from forbear.rulebook.compile import Compiled, compile_for
 from forbear.rulebook.earliest import earliest_lawful, local_date, moved
 from forbear.rulebook.examples import plain_facts
+from forbear.rulebook.language import Names, parse
 from forbear.rulebook.load import Rulebook, load
 from forbear.rulebook.models import FactValue, Hours
 
@@ -234,6 +237,42 @@ examples = [{ at = "10:59", says = "forbids" }, { at = "11:00", says = "permits"
 """
     book = own(tmp_path, rules, "us")
     assert first("call", "2026-06-30T12:00:00-04:00", book=book) == "2026-07-02T11:00:00-04:00"
+
+
+@pytest.mark.parametrize(
+    ("forbid", "given", "further"),
+    [
+        # Days since grow by one a day, days to a due date shrink; what never happened stays so.
+        ("days_since_contact < 30", {"days_since_contact": 3}, 26),
+        ("days_since_contact >= 30", {"days_since_contact": 9999}, 40),
+        ("days_to_due > 3", {"days_to_due": 10}, 6),
+        # Days past due go on where there are any; else until something falls due, which days alone don't tell.
+        ("dpd < 5", {"dpd": 2}, 2),
+        ("dpd < 5", {"dpd": 0}, 40),
+        # What was done today is over with the day; who is counted in seven days stays until the first leaves.
+        ("connected_today > 0", {"connected_today": 1}, 0),
+        ("contacts_7d > 2", {"contacts_7d": 3}, 40),
+        # What is not known does not permit tomorrow either.
+        ("opted_out_sms", {"opted_out_sms": None}, 40),
+        # Whether a coming day is a holiday can't be told, nor what is in arrears after 8 days: then only what holds
+        # whatever it is.
+        ("public_holiday", {"public_holiday": True}, 0),
+        ("not public_holiday", {"public_holiday": None}, 0),
+        ("arrears > 0", {"arrears": 1}, 8),
+        ("public_holiday or days_since_contact < 5", {"public_holiday": True, "days_since_contact": 3}, 1),
+        ("arrears > 0 or days_since_contact < 30", {"arrears": 1, "days_since_contact": 3}, 26),
+        ("arrears > 0 and days_since_contact < 30", {"arrears": 1, "days_since_contact": 3}, 8),
+        # One of two reasons is enough.
+        ("days_since_contact < 5 or dpd < 9", {"days_since_contact": 3, "dpd": 2}, 6),
+        ("days_since_contact < 5 and dpd < 9", {"days_since_contact": 3, "dpd": 2}, 1),
+    ],
+)
+def test_a_rule_is_known_to_stand_for_days_ahead(forbid: str, given: Mapping[str, FactValue], further: int) -> None:
+    vocabulary = BOOK.vocabulary
+    types: dict[str, Any] = {fact.id: {"money": "int"}.get(fact.type, fact.type) for fact in vocabulary.facts.values()}
+    rule = replace(BOOK.by_id["policy.spacing"], forbid=parse(forbid, Names(types, {})), values={})
+    compiled = Compiled("cn", date(2026, 6, 30), vocabulary, (rule,), "gate")
+    assert compiled.stands(rule, {**CASE, **given}, 40, lambda name: 8 if name == "arrears" else 40) == further
 
 
 ZONES = ["Asia/Shanghai", "America/New_York", "America/New_York|America/Chicago", "Europe/London", "Pacific/Auckland"]

@@ -31,20 +31,43 @@ from forbear.rulebook.cap import find_cap
 from forbear.rulebook.compile import Compiled, compile_for
 from forbear.rulebook.earliest import local_date
 from forbear.rulebook.hours import LocalDay, local_day
-from forbear.rulebook.models import FactValue
+from forbear.rulebook.models import Facts, FactValue
 
-#: Facts that days alone never change for the better: where only these stand against a contact, waiting does not
-#: help. An episode's counts are of contacts since the oldest unpaid due date, which stays while nothing is paid.
-STILL = frozenset(
+#: Facts of the record that stay, whatever day it is.
+_FIXED = frozenset(
     {
-        "place_known", "status", "lender_type", "collector", "all_in_ppm", "cap_exists", "cap_ppm", "can_sms",
-        "can_call", "can_write", "sms_consent", "hours_agreed", "stop_contact", "attorney", "bankrupt", "incapable",
-        "dispute_open", "unreachable", "workplace_forbidden", "opted_out_sms", "vulnerable", "sms_episode",
-        "calls_episode", "letters_episode", "plan_offers_episode", "emails_episode", "tries_made_episode",
-        "letters_made_episode", "plan_offers_made_episode", "days_since_first_contact", "rows_waiting",
-        "events_conflict", "penalty_rate_ppm", "left_book", "demand_held", "collection_ended",
+        "status", "lender_type", "collector", "all_in_ppm", "penalty_rate_ppm", "can_sms", "can_call", "can_write",
+        "sms_consent", "hours_agreed", "stop_contact", "attorney", "bankrupt", "incapable", "dispute_open",
+        "unreachable", "workplace_forbidden", "opted_out_sms", "vulnerable", "left_book",
     }
 )  # fmt: skip
+#: Facts that days alone never change for the better: where only these stand against a contact, waiting does not
+#: help. An episode's counts are of contacts since the oldest unpaid due date, which stays while nothing is paid.
+STILL = _FIXED | {
+    "place_known", "cap_exists", "cap_ppm", "sms_episode", "calls_episode", "letters_episode", "plan_offers_episode",
+    "emails_episode", "tries_made_episode", "letters_made_episode", "plan_offers_made_episode",
+    "days_since_first_contact", "rows_waiting", "events_conflict", "demand_held", "collection_ended",
+}  # fmt: skip
+#: What besides days changes a fact: a contact; also its leaving a week; or, of a loan that is past due, a payment. Of
+#: all other facts of the record that are not fixed, anything may.
+_CHANGED_BY: Mapping[str, str] = {
+    **dict.fromkeys(_FIXED, "nothing"),
+    **dict.fromkeys(
+        (
+            "connected_today", "notices_today", "days_since_contact", "days_since_sms", "days_since_letter",
+            "days_since_visit_notice", "days_since_visit", "days_since_first_contact", "history_days",
+        ),
+        "contact",
+    ),
+    **dict.fromkeys(("contacts_7d", "calls_7d", "conversations_7d", "notices_7d"), "week"),
+    **dict.fromkeys(
+        (
+            "dpd", "sms_episode", "calls_episode", "letters_episode", "plan_offers_episode", "emails_episode",
+            "tries_made_episode", "letters_made_episode", "plan_offers_made_episode", "days_since_notice_given",
+        ),
+        "payment",
+    ),
+}  # fmt: skip
 _EPOCH = date(1970, 1, 1).toordinal()
 _DAY_SECONDS = 86_400
 
@@ -93,7 +116,7 @@ def place(zones: str | None, day: date) -> LocalDay | None:
 def facts_by_day(
     record: Record, given: Mapping[str, FactValue], agency: bool, book: Rulebook, charges: bool = False
 ) -> Callable[[date], dict[str, FactValue]]:
-    """Every fact of the vocabulary on a local day, if nothing else happens until then.
+    """Every fact of the vocabulary on a local day, if nothing else happens until then; worked out once a day.
 
     Args:
         given: the facts of the contact itself.
@@ -107,7 +130,8 @@ def facts_by_day(
     kept_up = _kept_up(record)
     sent_on = asked.days["validation_sent_on"]
     # Of a day's payments, few days have others than the day before.
-    settled_by = {x.account_id: functools.cache(functools.partial(_gone, x)) for x in record.loans}
+    gone: dict[tuple[int, _Paid], int | None] = {}
+    found: dict[date, dict[str, FactValue]] = {}
     always: dict[str, FactValue] = {
         **asked.plain,
         **_terms(asked),
@@ -116,13 +140,18 @@ def facts_by_day(
     }
 
     def on(day: date) -> dict[str, FactValue]:
+        if day not in found:
+            found[day] = anew(day)
+        return found[day]
+
+    def anew(day: date) -> dict[str, FactValue]:
         apart = _apart(record, day)
-        where = {x.account_id: _position(x, day, apart, settled_by) for x in record.loans if x.opened_on <= day}
+        where = {x.account_id: _position(x, day, apart, gone) for x in record.loans if x.opened_on <= day}
         # What was done to a person is on record as far as it is in the shortest of the books.
         kept = [x for x in record.loans if x.account_id in where or x is asked]
         begins = [x.history_from for x in kept if x.history_from is not None]
         recorded = len(begins) == len(kept) and all(x.account_id in kept_up for x in kept)
-        own = where.get(asked.account_id) or _position(asked, day, apart, settled_by)
+        own = where.get(asked.account_id) or _position(asked, day, apart, gone)
         law = setting(book, asked.jurisdiction, day)
         sent = sent_on is not None and sent_on <= day
         facts: dict[str, FactValue] = {
@@ -225,57 +254,74 @@ def _kept_up(record: Record) -> frozenset[int]:
     return frozenset(x.account_id for x in loans if x.recorded_until is not None and x.recorded_until >= today)
 
 
-def quiet_days(record: Record, book: Rulebook, ahead: int) -> Callable[[date], int]:
-    """For how many days after a day, at most `ahead`, the facts of a record change by the passing of days alone.
+def quiet_days(record: Record, book: Rulebook, ahead: int) -> Callable[[date, Facts], Callable[[str], int]]:
+    """For how many days after a day, at most `ahead`, a fact of a record changes by the passing of days alone.
 
-    That is until the day before something falls due or is paid, a time agreed ends, a contact of before leaves a week,
-    and so on. Not foreseen (0): days where the record is not kept up, where offsets of the zones change, or where a
-    rule reads what is owed, which grows by day; where a loan had more than payments, such as a plan; and where another
-    loan may become barred, and no longer be the one to speak of.
+    That is until the day before something that it counts falls due or is paid, a time agreed ends, a contact of before
+    leaves a week, and so on. Not foreseen (0): days where the record is not kept up, where offsets of the zones change;
+    what is owed, which grows by day; where a loan had more than payments, such as a plan; and which loan is the one to
+    speak of, where another may become barred.
     """
-    asked = record.asked
-    days: set[int] = set()
-    for loan in record.loans:
-        days.add(loan.opened_on.toordinal())
-        for line in loan.schedule:
-            due = line.due_on.toordinal()
-            days |= {due + 1, due - HORIZON_DAYS}
-        for name in ("promise_due_on", "plan_until"):
-            if (until := loan.days[name]) is not None:
-                days.add(until.toordinal() + 1)
-        for on, _, back in loan.paid:
-            days.add(on.toordinal())
-            if back is not None:
-                days.add(back.toordinal())
-    for name, until in asked.days.items():
-        if until is not None:
-            days.add(until.toordinal() + (name != "validation_sent_on"))
-    places = {loan.zones: place(loan.zones, record.at.date()) for loan in record.loans}
-    for loan in record.loans:
-        local = places[loan.zones]
-        for touch in loan.touches:
-            for shift in (local.latest_date, local.earliest_date) if local else (0, 0):
-                made = (touch.second + shift * 60) // _DAY_SECONDS + _EPOCH
-                days |= {made, made + 7}
-    events = sorted(days)
-    steady = len(_kept_up(record)) == len(record.loans) and all(loan.apart is None for loan in record.loans)
+    loans, facts_of = record.loans, book.vocabulary.facts
+    steady = len(_kept_up(record)) == len(loans) and all(loan.apart is None for loan in loans)
+    places = {loan.zones: place(loan.zones, record.at.date()) for loan in loans}
+    events: dict[str, list[int]] = {"nothing": []}
 
-    def after(day: date) -> int:
-        then = day + timedelta(days=ahead)
-        if not steady or setting(book, asked.jurisdiction, day).reads_owed:
-            return 0
-        if len(record.loans) > 1 and any(_may_be_barred(book, loan.jurisdiction, day) for loan in record.loans):
-            return 0
-        if any(place(zones, day) != local or place(zones, then) != local for zones, local in places.items()):
-            return 0
-        k = bisect.bisect_right(events, day.toordinal())
-        return min(ahead, events[k] - day.toordinal() - 1) if k < len(events) else ahead
+    def after(day: date, facts: Facts) -> Callable[[str], int]:
+        today, overdue, then = day.toordinal(), facts["dpd"] != 0, day + timedelta(days=ahead)
+        if not steady or any(place(zones, each) != local for zones, local in places.items() for each in (day, then)):
+            return lambda _: 0
+
+        def quiet(name: str) -> int:
+            by = "nothing" if facts_of[name].asked == "gate" else _CHANGED_BY.get(name, "all")
+            if by == "payment" and not overdue:
+                by = "all"
+            if name == "owed" or (name == "lead_account" and len(loans) > 1 and _may_be_barred(book, record, day)):
+                return 0
+            if by not in events:
+                events[by] = _events(record, places, by)
+            k = bisect.bisect_right(events[by], today)
+            return min(ahead, events[by][k] - today - 1) if k < len(events[by]) else ahead
+
+        return quiet
 
     return after
 
 
-def _may_be_barred(book: Rulebook, jurisdiction: str, day: date) -> bool:
-    return any("days_since_payment" in rule.facts_read() for rule in setting(book, jurisdiction, day).of_loan.rules)
+def _events(record: Record, places: Mapping[str | None, LocalDay | None], by: str) -> list[int]:
+    """The days on which something else than days changes a fact that is changed by `by`, in order."""
+    days: set[int] = set()
+    for loan in record.loans:
+        days.add(loan.opened_on.toordinal())
+        local = places[loan.zones]
+        for shift in {local.latest_date, local.earliest_date} if local else (0,):
+            made = {(touch.second + shift * 60) // _DAY_SECONDS + _EPOCH for touch in loan.touches}
+            days |= made
+            if by in ("week", "all"):
+                days |= {day + 7 for day in made}
+        if by in ("payment", "all"):
+            for on, _, back in loan.paid:
+                days.add(on.toordinal())
+                if back is not None:
+                    days.add(back.toordinal())
+        if by == "all":
+            for line in loan.schedule:
+                due = line.due_on.toordinal()
+                days |= {due + 1, due - HORIZON_DAYS}
+            for name in ("promise_due_on", "plan_until"):
+                if (until := loan.days[name]) is not None:
+                    days.add(until.toordinal() + 1)
+    if by == "all":
+        for name, until in record.asked.days.items():
+            if until is not None:
+                days.add(until.toordinal() + (name != "validation_sent_on"))
+    return sorted(days)
+
+
+def _may_be_barred(book: Rulebook, record: Record, day: date) -> bool:
+    places = {loan.jurisdiction for loan in record.loans}
+    rules = (rule for each in places for rule in setting(book, each, day).of_loan.rules)
+    return any("days_since_payment" in rule.facts_read() for rule in rules)
 
 
 def _still(loan: Loan, name: str, day: date) -> bool:
@@ -306,22 +352,20 @@ def _apart(record: Record, day: date) -> dict[int, Stood | None]:
 _Paid = tuple[tuple[date, int], ...]
 
 
-def _gone(loan: Loan, paid: _Paid) -> int | None:
-    """What of these payments settled instalments. Of a loan that is asked about again, it is on file."""
-    return _settled(loan.schedule, paid, loan.late, loan.order)
-
-
 def _position(
     loan: Loan,
     day: date,
     apart: Mapping[int, Stood | None],
-    settled_by: Mapping[int, Callable[[_Paid], int | None]],
+    gone: dict[tuple[int, _Paid], int | None],
 ) -> Standing:
     folded = apart.get(loan.account_id)
     if folded is not None:
         at = folded.position
         return Standing(at.dpd, at.oldest_due_on, at.arrears, at.days_to_due)
-    to_instalments = settled_by[loan.account_id](tuple(_paid(loan, day)))
+    paid = tuple(_paid(loan, day))
+    if (loan.account_id, paid) not in gone:
+        gone[loan.account_id, paid] = _settled(loan.schedule, paid, loan.late, loan.order)
+    to_instalments = gone[loan.account_id, paid]
     if to_instalments is None:
         found = _whole(loan, day, apart)
         return Standing(found.dpd, found.oldest_due_on, found.arrears, found.days_to_due)
@@ -387,7 +431,8 @@ def _counts(record: Record, episode: date | None, day: date, never: int) -> dict
                 continue
             calls_7d += call and in_week
             conversations_7d += call and in_week and touch.outcome in CONVERSED
-            newest[touch.step] = max(newest.get(touch.step, on), on)
+            kind = TEXTS[0] if touch.step in TEXTS else touch.step
+            newest[kind] = max(newest.get(kind, on), on)
             if touch.outcome in HEARD and touch.to_whom == "debtor":
                 heard = first if heard is None else min(heard, first)
             if on >= begun:
@@ -403,9 +448,8 @@ def _counts(record: Record, episode: date | None, day: date, never: int) -> dict
                 if touch.step == "visit_notice":
                     noticed = on if noticed is None else max(noticed, on)
 
-    def since(*steps: str) -> int:
-        days = [newest[step] for step in steps if step in newest]
-        return today - max(days) if days else never
+    def since(step: str) -> int:
+        return today - newest[step] if step in newest else never
 
     return {
         "connected_today": connected_today,
@@ -425,7 +469,7 @@ def _counts(record: Record, episode: date | None, day: date, never: int) -> dict
         "plan_offers_episode": offers,
         "emails_episode": emails,
         "days_since_first_contact": never if heard is None else today - heard,
-        "days_since_sms": since(*TEXTS),
+        "days_since_sms": since(TEXTS[0]),
         "days_since_letter": since("letter"),
         "days_since_visit_notice": since("visit_notice"),
         "days_since_visit": since("visit"),

@@ -38,6 +38,7 @@ from forbear.contact.together import Together
 from forbear.locale import N_
 from forbear.rulebook.answer import Answer, Verdict, bits
 from forbear.rulebook.book import Rulebook
+from forbear.rulebook.compile import Compiled
 from forbear.rulebook.earliest import earliest_lawful
 from forbear.rulebook.hours import instant
 from forbear.rulebook.models import Fact, Facts, FactValue, Vocabulary
@@ -243,7 +244,7 @@ def answers_of(book: Rulebook, request: Request, record: Record) -> tuple[list[A
     """What the rules say of a request on each local day that it may be now; and the facts of any later day. Pure."""
     given: dict[str, FactValue] = {**_unsaid(book), **request.facts}
     agency = request.agency is not None
-    known = functools.cache(facts_by_day(record, given, agency, book))
+    known = facts_by_day(record, given, agency, book)
     here, jurisdiction = record.asked, record.asked.jurisdiction
     zones = zones_of(record)
     # Around midnight in one of several possible zones it may be two days at once: both must permit.
@@ -277,7 +278,7 @@ def decide(book: Rulebook, request: Request, record: Record) -> Decision:
     permission = earliest = None
     if answer.verdict == "permitted" or overridden:
         permission = Permission(request.key, _expires(answers, record.at, days[-1], zones))
-    elif not _for_good(book, answer, days[-1]):
+    elif not _for_good(book, answer.compiled, answer.forbids | answer.unknown, days[-1]):
         earliest = _earliest(book, request.step, record, zones, days, known)
     others = {each.compiled.day.isoformat(): each.facts for each in answers if each is not answer}
     return Decision(
@@ -331,11 +332,15 @@ def _expires(answers: list[Answer], at: datetime, day: date, zones: str | None) 
     return min([at + LIFETIME, *ends] if zones else [at + LIFETIME, instant(day, 24 * 60)])
 
 
-def _for_good(book: Rulebook, answer: Answer, day: date) -> bool:
-    """Does a rule stand against the contact that neither days nor a change of law on file will move?"""
-    against = (answer.compiled.rules[bit] for bit in bits(answer.forbids | answer.unknown))
+@functools.lru_cache(maxsize=4096)
+def _for_good(book: Rulebook, compiled: Compiled, against: int, day: date) -> bool:
+    """Is one of the rules whose bits stand against a contact such that neither days nor a law on file will move it?"""
     still = STILL | _of_contact(book).keys()
-    return any(rule.facts_read() <= still and max(rule.changes()) <= day for rule in against if rule.forbid is not None)
+    return any(
+        rule.facts_read() <= still and max(rule.changes()) <= day
+        for rule in (compiled.rules[bit] for bit in bits(against))
+        if rule.forbid is not None
+    )
 
 
 def _earliest(

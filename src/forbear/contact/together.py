@@ -1,8 +1,9 @@
 """Askers who come while all places are taken are served in groups; who comes to a free place is served at once.
 
 Flat combining: whoever gets a place serves itself and those who wait with it, as one group, and hands the place on to
-the first of those who came meanwhile. So nobody waits for others to come, and no thread works for others for longer
-than one group takes. What is asked, and of whom, it does not know.
+the first of those who came meanwhile. A further group begins beside those that are being served as soon as it is no
+smaller: a crowd that was just served and comes again is not cut into many small groups. So nobody waits while nobody is
+served, and no thread works for others for longer than one group takes. What is asked, and of whom, it does not know.
 """
 
 import logging
@@ -46,7 +47,7 @@ class Together(Generic[Asked, Answer]):
         most: int,
     ) -> None:
         self._many, self._alone, self._most = many, alone, most
-        self._free = places
+        self._free, self._served = places, 0
         self._waiting: deque[_Asker[Asked, Answer]] = deque()
         self._lock = threading.Lock()
 
@@ -54,12 +55,9 @@ class Together(Generic[Asked, Answer]):
         """The answer that `alone` gives. Raises what it raises."""
         mine: _Asker[Asked, Answer] = _Asker(asked)
         with self._lock:
-            at_once = self._free > 0
-            if at_once:
-                self._free -= 1
-            else:
-                self._waiting.append(mine)
-        if group := [mine] if at_once else self._wait(mine):
+            self._waiting.append(mine)
+            self._begin()
+        if group := self._wait(mine):
             self._serve(group)
         return self._alone(asked) if mine.answer is None else mine.answer
 
@@ -82,13 +80,17 @@ class Together(Generic[Asked, Answer]):
         except Exception as error:  # one's fault is not the others': each finds its answer, or its own fault, alone
             log.warning("A group of %d is asked one by one: %s", len(group), type(error).__name__)
         finally:
-            self._hand_on()
+            with self._lock:
+                self._free += 1
+                self._served -= len(group)
+                self._begin()
             for each in group[1:]:
                 each.told.put([])
 
-    def _hand_on(self) -> None:
-        with self._lock:
+    def _begin(self) -> None:
+        """Give a free place to the first of those who wait, with a group. The lock is held."""
+        if self._free and self._waiting and len(self._waiting) >= min(self._served, self._most):
             group = [self._waiting.popleft() for _ in range(min(self._most, len(self._waiting)))]
-            self._free += not group
-        if group:
+            self._free -= 1
+            self._served += len(group)
             group[0].told.put(group)

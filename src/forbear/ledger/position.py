@@ -124,16 +124,18 @@ def standing(schedule: Sequence[Instalment], paid: int, as_of: date) -> Standing
     """
     oldest: date | None = None
     arrears = through = 0
+    days_to_due = None
     for line in schedule:
+        amount = line.principal + line.interest
+        through += amount
+        if through <= paid or not amount:
+            continue
         if line.due_on >= as_of:
+            days_to_due = _near((line.due_on - as_of).days)
             break
-        through += line.amount
-        unpaid = min(line.amount, max(0, through - paid))
-        if unpaid:
-            oldest = oldest or line.due_on
-            arrears += unpaid
-    dpd = 0 if oldest is None else (as_of - oldest).days
-    return Standing(dpd, oldest, arrears, _days_to_due(((line.due_on, line.amount) for line in schedule), paid, as_of))
+        oldest = oldest or line.due_on
+        arrears += min(amount, through - paid)
+    return Standing(0 if oldest is None else (as_of - oldest).days, oldest, arrears, days_to_due)
 
 
 def settled(
@@ -173,9 +175,12 @@ def _days_to_due(lines: Iterable[tuple[date, int]], paid: int, as_of: date) -> i
     for due_on, amount in lines:
         through += amount
         if due_on >= as_of and through > paid and amount:
-            days = (due_on - as_of).days
-            return days if days <= HORIZON_DAYS else None
+            return _near((due_on - as_of).days)
     return None
+
+
+def _near(days: int) -> int | None:
+    return days if days <= HORIZON_DAYS else None
 
 
 def positions(instalments: pa.Table, payments: pa.Table, accounts: pa.Table, as_of: date) -> pa.Table:

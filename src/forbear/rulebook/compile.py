@@ -38,7 +38,7 @@ from forbear.rulebook.language import (
     with_values,
 )
 from forbear.rulebook.models import Asked, Facts, Hours, Rule, Step, Vocabulary, at
-from forbear.rulebook.source import said
+from forbear.rulebook.source import passing, said
 
 #: Bits in a signed 64-bit column: as many rules may forbid at night.
 MAX_RULES = 63
@@ -227,6 +227,27 @@ class Compiled:
             self._made(key, [*lines, "return _opens0, _closes0"], read)
         return Hours(*self.code[key](facts, agreed))
 
+    def stands(self, rule: Rule, facts: Facts, most: int, quiet: Callable[[str], int]) -> int:
+        """For how many further days, at most `most`, a rule that stands against a case must go on to.
+
+        quiet: for how many days a fact changes by the passing of days alone, as the vocabulary's `moves` says. Of
+        later days it can't be told: then the rule must stand whatever the fact is.
+        """
+        key = f"days of {rule.id}"
+        if key not in self.code:
+            condition = self.condition(rule)
+            told, read = said(condition, self._nothing_sure), sorted(facts_read(condition))
+            moves = {name: each for name in read if (each := self.vocabulary.facts[name].moves)}
+            untold = [name for name, each in moves.items() if each.how == "unknown"]
+            lines = [f"_{name} = {0 if name in untold else f'_quiet({name!r})'}" for name in read]
+            lines += [f"_told = min(_most, {', '.join(f'_{name}' for name in read)})", "for _day in range(_most):"]
+            lines += [f"    if _day >= _told and _day == _{name}: {name} = None" for name in read]
+            lines += [f"    {passing(name, each, self.vocabulary.never)}" for name, each in moves.items()]
+            lines += [f"    if not ({told.true}) and (_day >= _told or {told.false}): return _day", "return _most"]
+            self._made(key, lines, read, "_most", "_quiet")
+        found: int = self.code[key](facts, None, most, quiet)
+        return found
+
     # A closure's own names begin with an underscore, which no fact's does.
 
     def _closure(self, step: str) -> Callable[..., Any]:
@@ -316,6 +337,12 @@ class Compiled:
     @cached_property
     def _midnight(self) -> datetime:
         return datetime.combine(self.day, time(), UTC)
+
+    @cached_property
+    def _nothing_sure(self) -> Vocabulary:
+        """The vocabulary, where any fact may be unknown."""
+        facts = {name: replace(fact, known=False) for name, fact in self.vocabulary.facts.items()}
+        return replace(self.vocabulary, facts=facts)
 
     # ---- what both share ---------------------------------------------------------------------------
 

@@ -256,6 +256,7 @@ class Rule:
         by_lender = bool(self.lenders) or any(value.by_lender for value in self.values.values())
         return read | {"lender_type"} if by_lender else read
 
+    @functools.lru_cache(maxsize=8192)  # noqa: B019
     def changes(self) -> frozenset[date]:
         """The days on which the rule begins, ends, or changes a figure."""
         dated: list[Dated[Any]] = [*self.hours, *self.cap, *self.keep, *self.within]

@@ -7,7 +7,7 @@ third value, so that the closure made of it is as fast as Python written by hand
 from dataclasses import dataclass
 
 from forbear.rulebook.language import Arith, ByLender, Compare, Const, FactRef, Known, Logic, Node, Not, facts_read
-from forbear.rulebook.models import Vocabulary
+from forbear.rulebook.models import Moves, Vocabulary
 
 _CONTRARY = {"==": "!=", "!=": "==", "<": ">=", "<=": ">", ">": "<=", ">=": "<"}
 
@@ -48,6 +48,21 @@ def said(node: Node, vocabulary: Vocabulary) -> Said:
             return Said(true, _join("and", [*known, f"{a} {_CONTRARY[op]} {b}"]), sure)
         case _:
             raise AssertionError(f"{node} is no condition")
+
+
+def passing(name: str, moves: Moves, never: int) -> str:
+    """The source of what one more day does to a fact, as long as days alone pass: no count of days is over."""
+    match moves.how:
+        case "up":
+            return f"if {name} is not None and {name} < {never}: {name} += 1"
+        case "down":
+            return f"if {name} and {name} < {never}: {name} -= 1"
+        case "after":
+            return f"if {name}: {name} += 1"
+        case "resets" if moves.days == 1:
+            return f"{name} = {name} and 0"
+        case _:
+            return "pass"
 
 
 def _join(op: str, parts: list[str]) -> str:
