@@ -262,6 +262,7 @@ examples = [{ at = "10:59", says = "forbids" }, { at = "11:00", says = "permits"
         ("public_holiday or days_since_contact < 5", {"public_holiday": True, "days_since_contact": 3}, 1),
         ("arrears > 0 or days_since_contact < 30", {"arrears": 1, "days_since_contact": 3}, 26),
         ("arrears > 0 and days_since_contact < 30", {"arrears": 1, "days_since_contact": 3}, 8),
+        ("True", {}, 40),
         # One of two reasons is enough.
         ("days_since_contact < 5 or dpd < 9", {"days_since_contact": 3, "dpd": 2}, 6),
         ("days_since_contact < 5 and dpd < 9", {"days_since_contact": 3, "dpd": 2}, 1),

@@ -48,14 +48,15 @@ STILL = _FIXED | {
     "emails_episode", "tries_made_episode", "letters_made_episode", "plan_offers_made_episode",
     "days_since_first_contact", "rows_waiting", "events_conflict", "demand_held", "collection_ended",
 }  # fmt: skip
-#: What besides days changes a fact: a contact; also its leaving a week; or, of a loan that is past due, a payment. Of
-#: all other facts of the record that are not fixed, anything may.
+#: What besides days changes a fact: a contact; also its leaving a week; or, of a loan that is past due, a payment.
+#: Nothing changes other facts of the contact asked for; and anything may, of all others of the record.
 _CHANGED_BY: Mapping[str, str] = {
     **dict.fromkeys(_FIXED, "nothing"),
     **dict.fromkeys(
         (
             "connected_today", "notices_today", "days_since_contact", "days_since_sms", "days_since_letter",
             "days_since_visit_notice", "days_since_visit", "days_since_first_contact", "history_days",
+            "third_party_before",
         ),
         "contact",
     ),
@@ -273,7 +274,7 @@ def quiet_days(record: Record, book: Rulebook, ahead: int) -> Callable[[date, Fa
             return lambda _: 0
 
         def quiet(name: str) -> int:
-            by = "nothing" if facts_of[name].asked == "gate" else _CHANGED_BY.get(name, "all")
+            by = _CHANGED_BY.get(name) or ("nothing" if facts_of[name].asked == "gate" else "all")
             if by == "payment" and not overdue:
                 by = "all"
             if name == "owed" or (name == "lead_account" and len(loans) > 1 and _may_be_barred(book, record, day)):

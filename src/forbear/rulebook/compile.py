@@ -239,9 +239,10 @@ class Compiled:
             told, read = said(condition, self._nothing_sure), sorted(facts_read(condition))
             moves = {name: each for name in read if (each := self.vocabulary.facts[name].moves)}
             untold = [name for name, each in moves.items() if each.how == "unknown"]
-            lines = [f"_{name} = {0 if name in untold else f'_quiet({name!r})'}" for name in read]
-            lines += [f"_told = min(_most, {', '.join(f'_{name}' for name in read)})", "for _day in range(_most):"]
-            lines += [f"    if _day >= _told and _day == _{name}: {name} = None" for name in read]
+            lines = [f"_of_{name} = {0 if name in untold else f'_quiet({name!r})'}" for name in read]
+            lines += [f"_told = min([{', '.join(['_most', *(f'_of_{name}' for name in read)])}])"]
+            lines += ["for _day in range(_most):"]
+            lines += [f"    if _day >= _told and _day == _of_{name}: {name} = None" for name in read]
             lines += [f"    {passing(name, each, self.vocabulary.never)}" for name, each in moves.items()]
             lines += [f"    if not ({told.true}) and (_day >= _told or {told.false}): return _day", "return _most"]
             self._made(key, lines, read, "_most", "_quiet")
