@@ -255,7 +255,7 @@ def test_a_mended_row_holds_what_its_own_person_owes_elsewhere_and_no_others(
 def test_what_the_law_gives_is_reversed_by_no_sender(fresh_db: str, asked: Asked, tmp_path: Path) -> None:
     taken_in(tmp_path / "gb", "gb", "other", "GBP", **GB)
     ((key,),) = asked("SELECT key FROM account_event")
-    with pytest.raises(ServicingError, match=r"gb\.respite\.freeze.*mend respite_until"):
+    with pytest.raises(ServicingError, match=r"gb\.respite\.freeze.*mend respite_from and respite_until"):
         posted(Reversed("R1", date(2026, 3, 1), key), date(2026, 3, 1))
     # What the lender granted it may take back.
     posted(Forborne("G1", date(2026, 4, 20), date(2026, 4, 30), freezes=True), date(2026, 4, 20))

@@ -401,7 +401,7 @@ def _of_what(loan: Loan, event: Reversed | ChargedBack, name: str) -> Event:
         raise ServicingError(
             N_(
                 "event %(event)s: %(of)s is a respite that the law gives (%(rule)s), so it can't be reversed. If its"
-                " last day is wrong, mend respite_until of the person's record and import it."
+                " days are wrong, mend respite_from and respite_until of the person's record and import it."
             ),
             event=name,
             of=event.of,
