@@ -51,7 +51,7 @@ def test_what_is_paid_ahead_is_told_and_what_is_left_when_the_loan_ends(book: Pa
 
     assert paid("600.00", "P1", "en") == "Paid ahead: CN¥600.00, held for what falls due next."
     # 1,000.00 and 30 days at 18% end the loan (14.79; Civil Code art. 677): what is over is the borrower's.
-    assert paid("500.00", "P2", "zh-HK") == "多付 CN¥85.21：貸款已還清，應退還借款人。"
+    assert paid("500.00", "P2", "zh-HK") == "多付 CN¥85.21：貸款已還清，應退還借款人（forbear refund）。"
 
 
 @pytest.mark.parametrize("on", [date(2026, 3, 20), date(2026, 3, 21)])

@@ -380,9 +380,9 @@ _WORDS = {
         "en": "Paid ahead: {credit}, held for what falls due next.",
     },
     "overpaid": {
-        "zh-Hans": "多付 {credit}：贷款已还清，应退还借款人。",
-        "zh-Hant": "多付 {credit}：貸款已還清，應退還借款人。",
-        "en": "Overpaid: {credit}, owed back to the borrower: the loan is repaid.",
+        "zh-Hans": "多付 {credit}：贷款已还清，应退还借款人（forbear refund）。",
+        "zh-Hant": "多付 {credit}：貸款已還清，應退還借款人（forbear refund）。",
+        "en": "Overpaid: {credit}. The loan is repaid, so it is owed back to the borrower: forbear refund.",
     },
     "day": {
         "zh-Hans": "{day}：逾期 {dpd} 天",

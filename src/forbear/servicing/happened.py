@@ -50,7 +50,7 @@ _READ = f"""
 #: The order in which the ledger takes the events of one day (ledger.state), and those that take back come after.
 _ORDER = (
     "purchased", "rate_changed", "rescheduled", "charged", "forborne", "waived", "payment", "charged_back", "reversed",
-    "written_off", "sold",
+    "refunded", "written_off", "sold",
 )  # fmt: skip
 _PLACES = {kind: place for place, kind in enumerate(_ORDER)}
 
