@@ -28,7 +28,7 @@ from forbear.intake.source import Row, Source, open_source
 from forbear.ledger.models import Paid
 from forbear.locale import LANGUAGES, N_, SOURCE
 from forbear.servicing.amounts import minor
-from forbear.servicing.errors import ServicingError
+from forbear.servicing.errors import KeyUsed, ServicingError
 from forbear.servicing.post import Posting, Receipt, Refusal, connect, lock, post_within
 from forbear.store.engine import copy_connection
 from forbear.store.errors import one_line
@@ -244,7 +244,7 @@ def _post(connection: psycopg.Connection[Any], job: _Job, part: int, rows: Seque
                 posted += isinstance(answer, Receipt)
                 again += answer is None
                 if isinstance(answer, Refusal):
-                    refused.append((row, answer.error.told(gettext)))
+                    refused.append((row, _of_column(answer.error).told(gettext)))
         connection.cursor().executemany(
             "INSERT INTO payment_file_refused (file_id, row_number, reason, row) VALUES (%s, %s, %s, %s)",
             [(job.file_id, row.number, said, _kept(row)) for row, said in refused],
@@ -254,6 +254,16 @@ def _post(connection: psycopg.Connection[Any], job: _Job, part: int, rows: Seque
             " WHERE file_id = %s AND part = %s",
             (len(rows), posted, again, job.file_id, part),
         )
+
+
+def _of_column(error: ServicingError) -> ServicingError:
+    """A refusal, by the file's own column where it is about one."""
+    if not isinstance(error, KeyUsed):
+        return error
+    return ServicingError(
+        N_("ref: %(ref)s is the number of a payment of this loan of another day or amount. Give each its own number."),
+        ref=error.values["event"],
+    )
 
 
 def _storable(row: Row) -> bool:
@@ -299,4 +309,10 @@ def _read(row: Row, job: _Job, accounts: Mapping[str, tuple[int, date]]) -> tupl
     except ValueError:
         raise ServicingError(N_("paid_on: '%(day)s' is no day. Write it as 2026-03-10."), day=paid_on) from None
     account_id, day = accounts[loan_ref]
+    if on > day:
+        raise ServicingError(
+            N_("paid_on: %(on)s lies after %(day)s, the day of the file. Mend it, or send the file on that day."),
+            on=on,
+            day=day,
+        )
     return day, Posting(account_id, Paid(ref, on, minor(amount, job.currency)))
