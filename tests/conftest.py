@@ -1,16 +1,18 @@
 """Fixtures: a real PostgreSQL for the whole session, and a fresh migrated database for each test."""
 
 import os
+import sys
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import psycopg
 import pytest
 import sqlalchemy as sa
 
+from forbear import cli
 from forbear.store import engine as store
 from forbear.store.server import database_url
 
@@ -90,3 +92,27 @@ def _admin(database: str, command: str) -> None:
 
 def _named(url: str, database: str) -> str:
     return sa.make_url(url).set(database=database).render_as_string(hide_password=False)
+
+
+class Ended(NamedTuple):
+    """How a command ended: its exit code, what it printed, what it said on stderr."""
+
+    code: int
+    out: str
+    err: str
+
+
+Typed = Callable[..., Ended]
+
+
+@pytest.fixture
+def forbear(fresh_db: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Typed:
+    """The command, in this process: a process of its own takes two seconds to begin."""
+
+    def run(*options: object) -> Ended:
+        monkeypatch.setattr(sys, "argv", ["forbear", *map(str, options)])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        return Ended(int(ended.value.code or 0), *capsys.readouterr())
+
+    return run

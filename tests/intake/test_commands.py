@@ -2,17 +2,15 @@
 
 import re
 import shutil
-import sys
-from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
 import psycopg
 import pytest
+from tests.conftest import Typed
 from tests.intake.test_import import OWN, own_book
 from tests.intake.test_newer import asked, waiting
 
-from forbear import cli
 from forbear.intake.errors import IntakeError
 from forbear.intake.services import import_book, mend
 from forbear.nightly.run import nightly
@@ -23,21 +21,6 @@ from forbear.synth.write import write
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "docs" / "example-book"
-Typed = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def forbear(fresh_db: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Typed:
-    """The command in this process: its exit code, what it printed, what it said on stderr."""
-
-    def run(*options: str | Path) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["forbear", *map(str, options)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        said = capsys.readouterr()
-        return int(ended.value.code or 0), said.out, said.err
-
-    return run
 
 
 # ---- the walk of the documentation ------------------------------------------------------------------

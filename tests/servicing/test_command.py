@@ -1,13 +1,11 @@
 """The commands as typed: a receipt in three languages, the same key answered, what is wrong in one line."""
 
-import os
 import re
-import subprocess
-import sys
 from datetime import date
 from pathlib import Path
 
 import pytest
+from tests.conftest import Typed
 from typer.testing import CliRunner
 
 from forbear.cli import app
@@ -18,29 +16,23 @@ from forbear.servicing.errors import ServicingError
 from forbear.servicing.post import Posting, post_one
 from forbear.servicing.reschedule import rescheduled
 
-
-def forbear(*args: str | Path, **env: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", "from forbear.cli import main; main()", *map(str, args)]
-    return subprocess.run(command, capture_output=True, text=True, env={**os.environ, **env}, check=False)
-
-
 PAY = ("pay", "L1", "400.00", "--on", "2026-02-15", "--key", "P1", "--as-of", "2026-02-15")
 
 
-def test_a_payment_is_acknowledged_with_where_the_account_stands(book: Path) -> None:
+def test_a_payment_is_acknowledged_with_where_the_account_stands(forbear: Typed, book: Path) -> None:
     ended = forbear(*PAY)
-    assert (ended.returncode, ended.stdout) == (
+    assert (ended.code, ended.out) == (
         0,
         "Posted: P1, counting from 2026-02-15.\n"
         "2026-02-15: 5 days past due (1–30), special mention; CN¥115.00 in arrears, CN¥116.85 owed now.\n",
     )
     again = forbear(*PAY, "--lang", "zh-Hans")
-    assert again.stdout.splitlines() == [
+    assert again.out.splitlines() == [
         "P1 此前已入账；答复与当时相同，未写入任何内容。",
         "2026-02-15：逾期 5 天（1–30），关注类；逾期金额 ¥115.00，现应付 ¥116.85。",
     ]
     back = forbear("reverse", "L1", "P1", "--on", "2026-02-16", "--key", "R1", "--as-of", "2026-02-16")
-    assert "6 days past due" in back.stdout and "CN¥515.00 in arrears" in back.stdout
+    assert "6 days past due" in back.out and "CN¥515.00 in arrears" in back.out
 
 
 def test_what_is_paid_ahead_is_told_and_what_is_left_when_the_loan_ends(book: Path) -> None:
@@ -75,13 +67,13 @@ def test_a_debt_is_sold_once(book: Path, on: date) -> None:
         ({1: "L3"}, "import its schedule first"),
     ],
 )
-def test_what_is_wrong_is_one_line(book: Path, changed: dict[int, str], said: str) -> None:
+def test_what_is_wrong_is_one_line(forbear: Typed, book: Path, changed: dict[int, str], said: str) -> None:
     ended = forbear(*(changed.get(k, word) for k, word in enumerate(PAY)))
-    assert (ended.returncode, said in ended.stderr, ended.stderr.strip().count("\n")) == (1, True, 0), ended.stderr
+    assert (ended.code, said in ended.err, ended.err.strip().count("\n")) == (1, True, 0), ended.err
 
 
 @pytest.mark.parametrize("tag", ["zh-Hans", "zh-Hant"])
-def test_what_is_refused_is_told_in_the_language_asked_for(book: Path, tag: str) -> None:
+def test_what_is_refused_is_told_in_the_language_asked_for(forbear: Typed, book: Path, tag: str) -> None:
     day = ("--on", "2026-02-15", "--as-of", "2026-02-15", "--lang", tag)
     for typed in (
         ("pay", "L9", "1", "--key", "P1", *day),
@@ -93,26 +85,26 @@ def test_what_is_refused_is_told_in_the_language_asked_for(book: Path, tag: str)
         ("statement", "L1", "--as-of", "2020-01-01", "--lang", tag),
     ):
         ended = forbear(*typed)
-        words = re.findall("[a-z]{2,}", ended.stderr)
-        assert (ended.returncode, words, ended.stderr.count("\n")) == (1, [], 1), (typed, ended.stderr)
+        words = re.findall("[a-z]{2,}", ended.err)
+        assert (ended.code, words, ended.err.count("\n")) == (1, [], 1), (typed, ended.err)
 
 
-def test_fee_waiver_and_write_off_are_commands(book: Path) -> None:
+def test_fee_waiver_and_write_off_are_commands(forbear: Typed, book: Path) -> None:
     day = ("--on", "2026-03-20", "--as-of", "2026-03-20")
-    assert "owed now" in forbear("charge", "L1", "80", "--kind", "cost", "--key", "F1", *day).stdout
-    waived = forbear("waive", "L1", "5000", "--kind", "cost", "--key", "W1", *day).stdout
+    assert "owed now" in forbear("charge", "L1", "80", "--kind", "cost", "--key", "F1", *day).out
+    waived = forbear("waive", "L1", "5000", "--kind", "cost", "--key", "W1", *day).out
     assert (
         "Given up (Cost of enforcement): CN¥80.00, not CN¥5,000.00: no more was owed of it." in waived
         and "owed now" in waived
     )
-    assert "owed now" in forbear("write-off", "L1", "--key", "X1", *day).stdout
+    assert "owed now" in forbear("write-off", "L1", "--key", "X1", *day).out
 
 
-def test_a_plan_is_a_command_and_leaves_the_days_past_due(book: Path) -> None:
+def test_a_plan_is_a_command_and_leaves_the_days_past_due(forbear: Typed, book: Path) -> None:
     plan = ("reschedule", "L1", "--reason", "plan", "--first-due", "2026-04-20", "--instalments", "3", "--key", "A1")
     ended = forbear(*plan, "--on", "2026-03-20", "--as-of", "2026-03-21")
-    assert ended.returncode == 0 and "39 days past due" in ended.stdout, ended.stderr
-    assert forbear(*plan, "--on", "2026-04-20", "--as-of", "2026-04-20").returncode == 1
+    assert ended.code == 0 and "39 days past due" in ended.out, ended.err
+    assert forbear(*plan, "--on", "2026-04-20", "--as-of", "2026-04-20").code == 1
 
 
 @pytest.mark.parametrize(
@@ -156,6 +148,7 @@ def test_a_re_ageing_has_limits(book: Path, paid: tuple[str, ...], on: str, said
         reage("A2")
 
 
-def test_a_database_that_is_away_is_one_line(book: Path) -> None:
-    ended = forbear(*PAY, FORBEAR_DATABASE_URL="postgresql://x@127.0.0.1:1/x")
-    assert (ended.returncode, ended.stderr.strip().count("\n"), "does not answer" in ended.stderr) == (3, 0, True)
+def test_a_database_that_is_away_is_one_line(forbear: Typed, book: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORBEAR_DATABASE_URL", "postgresql://x@127.0.0.1:1/x")
+    ended = forbear(*PAY)
+    assert (ended.code, ended.err.strip().count("\n"), "does not answer" in ended.err) == (3, 0, True)
