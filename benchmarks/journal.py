@@ -1,6 +1,6 @@
 """Payments posted durably, a second, against pgbench's simple-update on the same server in the same run.
 
-    python benchmarks/journal.py [--accounts 20000] [--seconds 6] [--clients 1,4,16] [--rounds 3]
+    python benchmarks/journal.py [--accounts 20000] [--seconds 6] [--clients 1,2,4,16] [--rounds 3]
 
 In turns, over so many connections: pgbench's simple-update; single payments, one to a commit, by so many processes;
 batches of 100 to a commit by as many; and a bank's file of one payment an account by `forbear pay-file`'s own
@@ -176,7 +176,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--accounts", type=int, default=20_000)
     parser.add_argument("--seconds", type=float, default=6)
-    parser.add_argument("--clients", default="1,4,16")
+    parser.add_argument("--clients", default="1,2,4,16")
     parser.add_argument("--rounds", type=int, default=3)
     args = parser.parse_args()
     assert shutil.which("pgbench"), "install pgbench: apt-get install postgresql-15"
