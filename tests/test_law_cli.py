@@ -184,7 +184,7 @@ def test_who_contacts_nobody_is_told_that_the_record_ends_before_the_day(fresh_d
     with psycopg.connect(fresh_db) as connection:
         connection.execute("UPDATE book SET recorded_until = '2026-06-30'")
     remedy = "Import a newer picture: forbear import."
-    line = "b: contacts are on record until Jun 30, 2026, so nobody is contacted on Jul 1, 2026. " + remedy
+    line = "b: contacts are on record until Jun 30, 2026, so nobody is contacted to collect on Jul 1, 2026. " + remedy
     assert line not in said("nightly", "--as-of", "2026-06-30")
     assert line in said("nightly", "--as-of", "2026-07-01").splitlines()
     why = ("why", "A1", "--step", "call", *CONDUCT, "--at")

@@ -121,7 +121,8 @@ def _say_refusal(book: Rulebook, answer: Decision, lang: str) -> None:
     # Where it is two days at once, the later one: a record must reach it.
     day = max(answer.requested_at.astimezone(ZoneInfo(zone)).date() for zone in (zones or "UTC").split("|"))
     with one_line(), engine().connect() as connection:
-        behind = unrecorded_of(connection, answer.account_id, day)
+        against = (book.by_id[rule_id] for says in ("forbids", "unknown") for rule_id in answer.spoke.get(says, ()))
+        behind = unrecorded_of(connection, answer.account_id, day, against)
     for each in behind:
         say_unrecorded(each, day, lang)
 

@@ -134,7 +134,7 @@ def day_text(day: date, lang: str) -> str:
 
 
 def say_unrecorded(each: "Unrecorded", on: date, lang: str) -> None:
-    """Say why nobody of a book is contacted on a day that its record of contacts does not reach."""
+    """Say why nobody of a book is contacted to collect on a day that its record of contacts does not reach."""
     say(each.told(LANGUAGES[lang].catalogue.gettext, lambda day: day_text(day, lang), on))
 
 

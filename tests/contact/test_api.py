@@ -198,7 +198,14 @@ def test_the_command_says_that_the_record_of_contacts_ended(store: Any) -> None:
     store.sql("UPDATE book SET recorded_until = '2026-06-29'")
     for command in (["gate", "ask", ref, "--by", "s1", "--step", "call"], ["why", ref, "--step", "call"]):
         done = CliRunner().invoke(app, command)
-        assert "contacts are on record until Jun 29, 2026, so nobody is contacted on Jun 30, 2026" in done.output
+        assert (
+            "contacts are on record until Jun 29, 2026, so nobody is contacted to collect on Jun 30, 2026"
+            in done.output
+        )
+    # A notice that the law demands is not held by that, so nothing of it is said.
+    notice = ("--step", "letter", "--fact", "purpose=required_notice")
+    for command in (["gate", "ask", ref, "--by", "s1", "--text-sha256", "0" * 64, *notice], ["why", ref, *notice]):
+        assert "contacts are on record until" not in CliRunner().invoke(app, command).output
 
 
 def test_other_addresses_and_ids_are_answered_in_json(dialer: TestClient) -> None:

@@ -126,6 +126,15 @@ def test_forbidden_beats_needs_human_and_what_is_unknown_never_permits() -> None
     assert unknown[0].read(answer.record)["dispute_open"] is None
 
 
+def test_each_rule_tells_the_facts_that_it_read_by_name() -> None:
+    # Then the same question has the same answer, in the same order, in every process: none hangs on how Python hashes.
+    answer = compile_for(BOOK, "cn", date(2026, 6, 30), "gate").answer(
+        "call", CASE, datetime(2026, 6, 30, 4, tzinfo=UTC), "Asia/Shanghai", None
+    )
+    read = [list(each.read(answer.record)) for each in answer.spoke]
+    assert read == [sorted(names) for names in read] and max(map(len, read)) > 3
+
+
 def test_without_a_place_no_hour_is_lawful_but_a_letter_needs_none() -> None:
     verdict, says = ask("call", "2026-06-30T10:00:00+08:00", zones=None)
     assert verdict == "needs_human" and says["cn.hours"] == "unknown"

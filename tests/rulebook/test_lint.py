@@ -79,7 +79,8 @@ def test_a_sound_pack_has_no_fault(tmp_path: Path) -> None:
     ("rules", "said"),
     [
         (RULE.replace("dpd < 3", "days_late < 3"), "forbid names 'days_late', which is neither a fact"),
-        (RULE.replace("dpd < 3", "dpd <"), "can't be read at character"),
+        (RULE.replace("dpd < 3", "dpd < 3)"), "can't be read at character 8: 'dpd < 3)'"),
+        (RULE.replace("dpd < 3", "dpd <"), "forbid ends where more must follow: 'dpd <'. Mend the condition."),
         (RULE.replace("dpd < 3", "dpd + 3"), "is not a condition"),
         (RULE.replace("dpd < 3", "status < 'open'"), "orders what has no order"),
         (RULE.replace("dpd < 3", "status == 'late'"), "it may be open, paid_off, charged_off, sold"),
@@ -299,6 +300,25 @@ def test_what_is_independent_is_told_at_once(tmp_path: Path) -> None:
         "article is { a = [true] }",
         "has the key 'colour', 'smell'",
         "source is missing",
+    )
+    assert len(told) == len(parts) and all(part in fault for part, fault in zip(parts, told, strict=True)), told
+
+
+def test_a_fault_of_the_instrument_hides_none_of_its_rules(tmp_path: Path) -> None:
+    # Given an instrument whose place and day can't be read, and rules with a fault each, one of them in its examples.
+    head = HEAD.replace('"cn"', '"china"') + 'from = "soon"\n'
+    text = 'text = { zh-Hans = "a", zh-Hant = "b", en = "c" }\n'
+    untold = RULE.replace('"x.1"', '"x.2"').replace("from = 2025-03-01\n", "").replace(text, "")
+    unlike = RULE.replace('"x.1"', '"x.3"').replace("dpd = 2", "dpd = 9")
+    rules = RULE.replace("dpd < 3", "dpd <") + untold + unlike
+    told = faults(tmp_path, rules, head)
+    # Then each is told once, and none of a rule is told that only the instrument is to blame for.
+    parts = (
+        "from is 'soon'",
+        "jurisdiction is 'china'",
+        "x.1: forbid ends where",
+        "x.2: text is missing",
+        "x.3: example",
     )
     assert len(told) == len(parts) and all(part in fault for part, fault in zip(parts, told, strict=True)), told
 

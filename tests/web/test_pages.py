@@ -107,7 +107,7 @@ def test_a_book_whose_record_of_contacts_ends_before_the_night_is_named(
 
     for address in ("/", f"/?book={real}"):
         page = in_english(reader, address)
-        assert "contacts are on record until Jun 29, 2026, so nobody is contacted on Jun 30, 2026" in page
+        assert "contacts are on record until Jun 29, 2026, so nobody is contacted to collect on Jun 30, 2026" in page
 
     assert "contacts are on record until" not in in_english(reader, f"/?run={nights[0]}"), "that night is within it"
 

@@ -1,6 +1,6 @@
 """The figures of a run: how many accounts at each step, by arrears bucket. The command and the console read it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 
@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from forbear.ledger import arrears
 from forbear.locale import N_
-from forbear.rulebook.models import LANGUAGES, Text
+from forbear.rulebook.models import LANGUAGES, Rule, Text
 from forbear.store.tables import book, decision, run
 
 #: The order in which runs count: the newest day first, of one day the newest run. The first is tonight's.
@@ -58,16 +58,16 @@ class Unrecorded:
     until: date | None
 
     def told(self, gettext: Callable[[str], str], day: Callable[[date], str], on: date) -> str:
-        """In words: why nobody of the book is contacted on a day, and what to do."""
+        """In words: why nobody of the book is contacted to collect on a day, and what to do."""
         if self.until is None:
             text = N_(
-                "%(book)s: borrowers, loans, payments and contacts were not all taken in, so nobody is contacted on"
-                " %(day)s. Import them: forbear import."
+                "%(book)s: borrowers, loans, payments and contacts were not all taken in, so nobody is contacted to"
+                " collect on %(day)s. Import them: forbear import."
             )
             return gettext(text) % {"book": self.book, "day": day(on)}
         text = N_(
-            "%(book)s: contacts are on record until %(until)s, so nobody is contacted on %(day)s. Import a newer"
-            " picture: forbear import."
+            "%(book)s: contacts are on record until %(until)s, so nobody is contacted to collect on %(day)s."
+            " Import a newer picture: forbear import."
         )
         return gettext(text) % {"book": self.book, "until": day(self.until), "day": day(on)}
 
@@ -80,8 +80,20 @@ _OF_PERSON = """
     WHERE asked.id = :id AND (b.recorded_until IS NULL OR b.recorded_until < :day) ORDER BY b.name"""
 
 
-def unrecorded_of(connection: sa.Connection, account_id: int, on: date) -> tuple[Unrecorded, ...]:
-    """The books of all loans of an account's person whose record of contacts does not reach a day."""
+#: Facts that a record which does not reach the day can't tell: a rule that reads one may stand for that alone.
+_OF_RECORD = frozenset(("history_days", "days_since_first_contact"))
+
+
+def unrecorded_of(
+    connection: sa.Connection, account_id: int, on: date, against: Iterable[Rule]
+) -> tuple[Unrecorded, ...]:
+    """The books of all loans of an account's person whose record of contacts does not reach a day.
+
+    None where no rule that stands `against` the contact asks how far the record reaches: a notice that the law demands
+    is not held by that.
+    """
+    if not any(_OF_RECORD & rule.facts_read() for rule in against):
+        return ()
     rows = connection.execute(sa.text(_OF_PERSON), {"id": account_id, "day": on})
     return tuple(Unrecorded(*row) for row in rows)
 
@@ -106,7 +118,7 @@ def summary(connection: sa.Connection, run_id: int) -> Summary:
 
 
 def unrecorded(connection: sa.Connection, on: date, real_only: bool = False) -> list[Unrecorded]:
-    """The books, by name, whose record of contacts does not reach a day: none of their borrowers is contacted on it.
+    """The books, by name, whose record of contacts does not reach a day: nobody of them is collected from on it.
 
     real_only: without synthetic books, where another is on file, as a night leaves them out.
     """

@@ -30,8 +30,8 @@ class Why:
     """The answer to one contact at an instant, and the first lawful one from then on; None where none was found.
 
     missing: facts of the contact itself that were not given and without which a rule can't answer. No other day
-    would tell them, so none is then looked for. zones: the borrower's, joined by "|". unrecorded: the books of the
-    person's loans whose record of contacts does not reach the day.
+    would tell them, so none is then looked for. zones: the borrower's, joined by "|". unrecorded: where that
+    stands against it, the books of the person's loans whose record of contacts does not reach the day.
     """
 
     at: datetime
@@ -85,7 +85,8 @@ def why(
     missing = missing_of_contact(unknown, answer.record, rulebook.vocabulary)
     earliest = record.at if decision.granted else None if missing else decision.earliest
     with one_line(), engine().connect() as connection:
-        behind = unrecorded_of(connection, account_id, answer.compiled.day)
+        against = (each.rule for each in answer.spoke if each.says in ("forbids", "unknown"))
+        behind = unrecorded_of(connection, account_id, answer.compiled.day, against)
     return Why(record.at, answer, earliest, currency, zones_of(record), missing, behind)
 
 

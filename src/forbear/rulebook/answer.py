@@ -25,8 +25,8 @@ class Spoken(NamedTuple):
     says: Says
 
     def read(self, record: Facts) -> dict[str, FactValue]:
-        """The facts that the rule read of a record (`Answer.record`); None is unknown."""
-        return {name: record.get(name) for name in self.rule.facts_read()}
+        """The facts that the rule read of a record (`Answer.record`), by name; None is unknown."""
+        return {name: record.get(name) for name in sorted(self.rule.facts_read())}
 
 
 class Said:

@@ -129,6 +129,8 @@ def parse(source: str, names: Names) -> Node:
     try:
         tree = ast.parse(source, mode="eval").body
     except SyntaxError as error:
+        if not error.offset:  # Python has no place for what is missing at the end
+            raise ConditionError(N_("ends where more must follow: %(given)s"), given=repr(source)) from None
         raise ConditionError(
             N_("can't be read at character %(at)s: %(given)s"), at=error.offset, given=repr(source)
         ) from None

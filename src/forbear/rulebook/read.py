@@ -199,7 +199,8 @@ class _Reader:
         }
         for entry in data.get("series", ()):
             self._series(entry, source.name)
-        if "instrument" in data and (instrument := self._instrument(data["instrument"], source.name)) is not None:
+        if "instrument" in data:
+            instrument = self._instrument(data["instrument"], source.name)
             defined = self._defines(data.get("define", ()), source.name)
             for entry in data.get("rule", ()):
                 where = f"{source.name}: {entry.get('id', '[[rule]]')}"
@@ -308,30 +309,40 @@ class _Reader:
                     return
             self.found.series[new.id] = new
 
-    def _instrument(self, head: Mapping[str, Any], file: str) -> Instrument | None:
-        where, before = f"{file}: instrument", len(self.found.faults)
-        if not self._shaped(where, head, INSTRUMENT):
-            return None
+    def _instrument(self, head: Mapping[str, Any], file: str) -> Instrument:
+        """The instrument of a file; one with a fault stands in, so that the faults of its rules are told with its own.
+
+        It is of no place ("") where its own can't be read, and a policy where its kind can't.
+        """
+        where = f"{file}: instrument"
+        self._shaped(where, head, INSTRUMENT)
+        sound = {key: value for key, value in head.items() if not any(misshapen({key: value}, INSTRUMENT))}
         for key in ("id", "jurisdiction", "kind", "citation", "title"):
-            if not head.get(key):
+            if not sound.get(key) and (key in sound or key not in head):
                 self.fault(where, N_("%(key)s is missing. Add it."), key=key)
-        if head.get("kind") not in ("law", "policy", None):
-            self.fault(where, N_("kind is %(given)s. It is law or policy."), given=repr(head["kind"]))
+        if (kind := sound.get("kind", "policy")) not in ("law", "policy", ""):
+            self.fault(where, N_("kind is %(given)s. It is law or policy."), given=repr(kind))
         if unknown := head.keys() - _INSTRUMENT_KEYS:
             self._unknown(where, unknown, _INSTRUMENT_KEYS)
-        if (place := head.get("jurisdiction")) and not _PLACE.match(str(place)):
+        if (place := sound.get("jurisdiction", "")) and not _PLACE.match(place):
             self.fault(
                 where,
                 N_("jurisdiction is %(given)s. It is two small letters, as 'cn', or '*' for every place."),
                 given=repr(place),
             )
-        title = self._told(where, "title", head.get("title", {}))
+            place = ""
+        title = self._told(where, "title", sound["title"]) if sound.get("title") else {}
         written_for = self._written_for(where, head["written_for"]) if "written_for" in head else frozenset()
-        if len(self.found.faults) > before:
-            return None
-        since, until = head.get("from"), head.get("to")
         return Instrument(
-            head["id"], head["jurisdiction"], head["kind"], title, head["citation"], file, since, until, written_for
+            id=sound.get("id", ""),
+            jurisdiction=place,
+            kind="law" if kind == "law" else "policy",
+            title=title,
+            citation=sound.get("citation", ""),
+            file=file,
+            since=sound.get("from", date.min if "from" in head else None),
+            until=sound.get("to"),
+            written_for=written_for,
         )
 
     def _written_for(self, where: str, given: Any) -> frozenset[tuple[str, str]]:
@@ -462,7 +473,7 @@ class _Reader:
         conditions = {key: entry[key] for key in ("when", "forbid", "unless") if key in entry}
         trees = {key: self._condition(where, key, source, names) for key, source in conditions.items()}
         examples = tuple(self._examples(where, entry))
-        text = self._told(where, "text", entry.get("text", {}))
+        text = self._told(where, "text", entry["text"]) if "text" in entry else {}
         note = self._told(where, "note", entry["note"]) if "note" in entry else None
         hours = self._entries(where, "hours", entry, _hours)
         cap = self._entries(where, "cap", entry, _cap)
@@ -523,7 +534,7 @@ class _Reader:
             )
         if not given:
             self.fault(where, N_("tightens nothing. Give stricter values, hours, cap or within."))
-        if instrument.jurisdiction != base.instrument.jurisdiction:
+        if instrument.jurisdiction not in ("", base.instrument.jurisdiction):
             self.fault(
                 where,
                 N_("tightens a rule of jurisdiction %(place)s. Put it in a pack of that jurisdiction."),
@@ -531,7 +542,7 @@ class _Reader:
             )
         since, until = self._days(where, instrument, entry)
         values = self._values(where, entry)
-        text = self._told(where, "text", entry.get("text", {}))
+        text = self._told(where, "text", entry["text"]) if "text" in entry else {}
         hours, cap = self._entries(where, "hours", entry, _hours), self._entries(where, "cap", entry, _cap)
         within = self._entries(where, "within", entry, _within)
         examples = tuple(self._examples(where, entry))
