@@ -21,7 +21,7 @@ from forbear.law_cli import rulebook
 from forbear.lazy import add_later
 from forbear.locale import N_
 from forbear.rulebook.hours import within_reach
-from forbear.telling import Lang, UserError, out, say, spoken, told
+from forbear.telling import Lang, UserError, out, say, spoken, told, typed_day
 
 if TYPE_CHECKING:
     from forbear.nightly.explain import Explanation
@@ -39,7 +39,10 @@ app = typer.Typer(
         "3 the database is away or full; 4 the import ended with rows in quarantine."
     ),
 )
-Day = Annotated[datetime, typer.Option("--as-of", formats=["%Y-%m-%d"], help="the local day to decide, YYYY-MM-DD")]
+Day = Annotated[
+    datetime,
+    typer.Option("--as-of", parser=typed_day, metavar="YYYY-MM-DD", help="the local day to decide, YYYY-MM-DD"),
+]
 #: A day has come somewhere 14 hours before it comes in UTC.
 _AHEAD = timedelta(hours=14)
 

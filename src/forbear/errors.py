@@ -1,7 +1,7 @@
 """The root of every expected error: its text is one line that names the place and the remedy."""
 
 import errno
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from forbear.locale import N_
 
@@ -26,6 +26,24 @@ class WordedError(ForbearError):
         """The line in the reader's language."""
         values = {n: v.told(gettext) if isinstance(v, WordedError) else v for n, v in self.values.items()}
         return gettext(self.text) % values if values else gettext(self.text)
+
+
+class Several(WordedError):
+    """Errors that are told together, a line each."""
+
+    def __init__(self, errors: Iterable[WordedError]) -> None:
+        self.errors = tuple(errors)
+        super().__init__("\n".join(map(str, self.errors)))
+
+    def told(self, gettext: Callable[[str], str]) -> str:
+        """The lines in the reader's language."""
+        return "\n".join(error.told(gettext) for error in self.errors)
+
+
+def raise_all(errors: Sequence[WordedError]) -> None:
+    """Raise what is there: one as it is, several together."""
+    if errors:
+        raise errors[0] if len(errors) == 1 else Several(errors)
 
 
 class CalendarUnknown(WordedError):

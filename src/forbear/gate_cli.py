@@ -11,14 +11,15 @@ from pydantic import TypeAdapter, ValidationError
 
 from forbear.contact import services
 from forbear.contact.errors import Misasked, NotUsable
+from forbear.contact.misread import misread
 from forbear.contact.models import Decision, Number, Outcome, Request
-from forbear.law_cli import borrowers_clock, marks, rulebook, say_missing, say_unrecorded
+from forbear.errors import WordedError, raise_all
+from forbear.law_cli import borrowers_clock, marks, rulebook, say_missing, say_unrecorded, typed_facts
 from forbear.locale import N_
 from forbear.nightly.report import unrecorded_of
 from forbear.nightly.why import missing_of_contact
 from forbear.rulebook.book import Rulebook
 from forbear.rulebook.cite import citation
-from forbear.rulebook.models import Vocabulary
 from forbear.servicing.find import find
 from forbear.store.engine import engine, migrate
 from forbear.store.errors import one_line
@@ -67,27 +68,23 @@ def ask(
     migrate()
     book = rulebook()
     account_id = find(account_ref, book_name).id
-    given = {"to_whom": to, **_facts(book.vocabulary, fact or [])}
+    wrong: list[WordedError] = []
+    given: dict[str, bool | int | str] = {"to_whom": to}
+    try:
+        given |= typed_facts(book, fact or ())
+    except WordedError as error:
+        wrong.append(error)
+    misasked: dict[str, Misasked] = {}
     try:
         request = Request(
             key=uuid4(), account_id=account_id, step=step, requested_by=by, agency=agency, facts=given,
             text_sha256=text_sha256, decided_by=decided_by, reason=reason, overrides=overrides,
         )  # fmt: skip
     except ValidationError as error:
-        first = error.errors(include_input=False)[0]
-        name = str(first["loc"][0]) if first["loc"] else ""
-        if name in ("requested_by", "agency", "decided_by"):
-            field = "--by" if name == "requested_by" else f"--{name.replace('_', '-')}"
-            raise UserError(
-                N_("%(field)s: give a number of letters, digits and ._:-, at most 64; never a name."), field=field
-            ) from None
-        if name == "text_sha256":
-            raise UserError(N_("--text-sha256: give the 64 hexadecimal digits of the text's SHA-256.")) from None
-        if name:
-            raise UserError(N_("%(field)s: can't be used as it is written: docs/gate.md"), field=_typed(name)) from None
-        raise UserError(
-            N_("Give --decided-by, --reason and --overrides together, by another than --by, or none of them.")
-        ) from None
+        misasked |= {each.field: each for each in map(misread, error.errors(include_input=False))}
+    for each in services.misworded(book, step, given, text_sha256):
+        misasked.setdefault(each.field, each)
+    raise_all([each.of(_typed(each.field)) for each in misasked.values()] + wrong)
     with _as_typed():
         answer = services.ask(book, request)
     if answer.permission is not None:
@@ -132,7 +129,10 @@ def _zones(answer: Decision) -> str | None:
 
 
 #: What a field of a request is called where it is typed, if not by an option of its own name.
-_TYPED = {"account_id": "ACCOUNT", "outcome": "OUTCOME", "facts.to_whom": "--to", "facts": "--fact"}
+_TYPED = {
+    "account_id": "ACCOUNT", "outcome": "OUTCOME", "requested_by": "--by", "facts.to_whom": "--to", "facts": "--fact",
+    "body": "--decided-by --reason --overrides",
+}  # fmt: skip
 
 
 def _typed(field: str) -> str:
@@ -148,7 +148,7 @@ def _as_typed() -> Iterator[None]:
     try:
         yield
     except Misasked as error:
-        raise error.of(_typed(error.field)) from None
+        raise_all([each.of(_typed(each.field)) for each in error.all])
 
 
 @gate.command()
@@ -198,30 +198,3 @@ def outcome(
 
 def _word(key: str, lang: str, **values: object) -> str:
     return _WORDS[key][lang].format(**values)
-
-
-_YES = {"true": True, "yes": True, "false": False, "no": False}
-
-
-def _facts(vocabulary: Vocabulary, given: list[str]) -> dict[str, bool | int | str]:
-    """name=value pairs by the types of the vocabulary. Raises UserError."""
-    found: dict[str, bool | int | str] = {}
-    for pair in given:
-        name, sign, text = pair.partition("=")
-        fact = vocabulary.facts.get(name)
-        if not sign or fact is None:
-            raise UserError(
-                N_("%(field)s: write it as name=value, with a fact of the contact: docs/gate.md"),
-                field=f"--fact {name}",
-            )
-        if fact.type == "bool":
-            if text not in _YES:
-                raise UserError(N_("%(field)s: write true or false."), field=f"--fact {name}")
-            found[name] = _YES[text]
-        elif fact.type in ("int", "money"):
-            if not text.isdecimal():
-                raise UserError(N_("%(field)s: write a whole number."), field=f"--fact {name}")
-            found[name] = int(text)
-        else:
-            found[name] = text
-    return found

@@ -17,10 +17,12 @@ from forbear.store.errors import one_line
 from forbear.synth.draw import DEFAULT_AS_OF, MAX_ACCOUNTS, Request
 from forbear.synth.parameters import jurisdictions, parameters
 from forbear.synth.write import write as write_synthetic
-from forbear.telling import Lang, UserError, counting, say, spoken
+from forbear.telling import Lang, UserError, counting, say, spoken, typed_day
 
-quarantine = typer.Typer(no_args_is_help=True, help="Rows that were kept aside, and how to settle them.")
-books = typer.Typer(no_args_is_help=True, help="The books on file.")
+quarantine = typer.Typer(
+    no_args_is_help=True, add_completion=False, help="Rows that were kept aside, and how to settle them."
+)
+books = typer.Typer(no_args_is_help=True, add_completion=False, help="The books on file.")
 KeptId = Annotated[
     int, typer.Argument(metavar="ID", help="the ID that its line in `forbear quarantine list` begins with")
 ]
@@ -226,7 +228,10 @@ def synth(
     jurisdiction: Annotated[str, typer.Option("--jurisdiction", help=f"one of {', '.join(jurisdictions())}")],
     seed: Annotated[int, typer.Option("--seed", min=0, help="the same seed gives the same rows")],
     as_of: Annotated[
-        datetime, typer.Option("--as-of", formats=["%Y-%m-%d"], help="the book as it stands at the start of this day")
+        datetime,
+        typer.Option(
+            "--as-of", parser=typed_day, metavar="YYYY-MM-DD", help="the book as it stands at the start of this day"
+        ),
     ] = _SYNTH_DAY,
     name: Annotated[str | None, typer.Option("--name", help="the book's name; 'synthetic-' goes before it")] = None,
     lender_type: Annotated[str | None, typer.Option("--lender-type", help="who lends; else the place's usual")] = None,

@@ -9,18 +9,22 @@ from uuid import UUID
 import typer
 from babel.dates import format_date
 
+from forbear.errors import WordedError, raise_all
 from forbear.home import own_packs
 from forbear.locale import LANGUAGES, N_, Marks
 from forbear.rulebook.cite import citation
 from forbear.rulebook.hours import within_reach
 from forbear.rulebook.models import Cap, Dated, Hours, Keep, Rule, Within, at
-from forbear.telling import Lang, UserError, say, spoken, told
+from forbear.telling import Lang, UserError, say, spoken, told, typed_day
 
 if TYPE_CHECKING:  # each command imports what it uses when it is run
     from forbear.nightly.report import Unrecorded
     from forbear.rulebook.book import Rulebook
 
-Day = Annotated[datetime | None, typer.Option("--as-of", formats=["%Y-%m-%d"], help="the day, YYYY-MM-DD; else today")]
+Day = Annotated[
+    datetime | None,
+    typer.Option("--as-of", parser=typed_day, metavar="YYYY-MM-DD", help="the day, YYYY-MM-DD; else today"),
+]
 Place = Annotated[str | None, typer.Option("--place", help="a place's code, such as cn; else all")]
 
 
@@ -155,7 +159,9 @@ _GOVERNS: Mapping[str, Mapping[str, str]] = {
     "deadline": {"zh-Hans": "期限", "zh-Hant": "期限", "en": "deadline"},
 }
 
-law = typer.Typer(no_args_is_help=True, help="The law on file: show, compare and check it, and look ahead.")
+law = typer.Typer(
+    no_args_is_help=True, add_completion=False, help="The law on file: show, compare and check it, and look ahead."
+)
 
 
 @law.command("show")
@@ -180,7 +186,7 @@ def show(
 
 @law.command("as-of")
 def as_of_day(
-    day: Annotated[datetime, typer.Argument(formats=["%Y-%m-%d"], help="YYYY-MM-DD")],
+    day: Annotated[datetime, typer.Argument(parser=typed_day, metavar="YYYY-MM-DD", help="YYYY-MM-DD")],
     place: Place = None,
     lang: Lang = "en",
 ) -> None:
@@ -195,8 +201,8 @@ def as_of_day(
 
 @law.command("diff")
 def diff(
-    first: Annotated[datetime, typer.Argument(formats=["%Y-%m-%d"], help="YYYY-MM-DD")],
-    last: Annotated[datetime, typer.Argument(formats=["%Y-%m-%d"], help="YYYY-MM-DD")],
+    first: Annotated[datetime, typer.Argument(parser=typed_day, metavar="YYYY-MM-DD", help="YYYY-MM-DD")],
+    last: Annotated[datetime, typer.Argument(parser=typed_day, metavar="YYYY-MM-DD", help="YYYY-MM-DD")],
     place: Place = None,
     lang: Lang = "en",
 ) -> None:
@@ -243,7 +249,9 @@ def lint_packs(
 
 @law.command("preview")
 def look_ahead(
-    as_of: Annotated[datetime, typer.Option("--as-of", formats=["%Y-%m-%d"], help="a day after the newest run's")],
+    as_of: Annotated[
+        datetime, typer.Option("--as-of", parser=typed_day, metavar="YYYY-MM-DD", help="a day after the newest run's")
+    ],
     most: Annotated[int, typer.Option("--list", min=0, help="how many accounts to list")] = 20,
     lang: Lang = "en",
 ) -> None:
@@ -362,7 +370,7 @@ def why(
     if step not in found.vocabulary.steps or not found.vocabulary.steps[step].contact:
         names = ", ".join(s.id for s in found.vocabulary.steps.values() if s.contact)
         raise UserError(N_("%(step)s is no contact. It is one of %(known)s."), step=repr(step), known=names)
-    facts = _facts(found, given or [])
+    facts = typed_facts(found, given or [])
     migrate()
     account_id = find(account_ref, book_name).id
     told = asking.why(account_id, step, moment, facts, found, agency)
@@ -447,28 +455,30 @@ def _instant(given: str | None) -> datetime | None:
     return moment
 
 
-def _facts(found: "Rulebook", given: list[str]) -> dict[str, bool | int | str | None]:
-    """Facts of the contact as they were typed. Raises UserError."""
-    facts: dict[str, bool | int | str | None] = {}
+_YES: Mapping[str, bool] = {"true": True, "yes": True, "false": False, "no": False}
+
+
+def typed_facts(found: "Rulebook", given: Sequence[str]) -> dict[str, bool | int | str]:
+    """Facts of the contact as they were typed. Raises a line for each that can't be taken."""
+    facts: dict[str, bool | int | str] = {}
+    of_contact = {fact.id: fact for fact in found.vocabulary.facts.values() if fact.asked == "gate"}
+    wrong: list[WordedError] = []
     for each in given:
         name, sign, value = each.partition("=")
-        fact = found.vocabulary.facts.get(name)
-        if not sign or fact is None or fact.asked != "gate":
-            names = ", ".join(f.id for f in found.vocabulary.facts.values() if f.asked == "gate")
-            raise UserError(
-                N_("%(given)s is no fact of a contact. Write NAME=VALUE, with one of %(known)s."),
-                given=repr(each),
-                known=names,
-            )
-        if fact.type == "bool" and value in ("true", "false"):
-            facts[name] = value == "true"
+        fact = of_contact.get(name)
+        if not sign or fact is None:
+            text = N_("%(given)s is no fact of a contact. Write NAME=VALUE, with one of %(known)s.")
+            wrong.append(UserError(text, given=repr(each), known=", ".join(of_contact)))
+        elif fact.type == "bool" and value in _YES:
+            facts[name] = _YES[value]
         elif fact.type == "enum" and value in fact.values:
             facts[name] = value
-        elif fact.type == "int" and value.isdigit():
+        elif fact.type == "int" and value.isdecimal():
             facts[name] = int(value)
         else:
             may = "true, false" if fact.type == "bool" else ", ".join(fact.values) or "0, 1, 2 …"
-            raise UserError(N_("%(given)s: the value is %(known)s."), given=repr(each), known=may)
+            wrong.append(UserError(N_("%(given)s: the value is %(known)s."), given=repr(each), known=may))
+    raise_all(wrong)
     return facts
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from datetime import date, datetime, time
 from typing import Annotated, NamedTuple
 
 import typer
@@ -10,7 +11,7 @@ from babel.numbers import format_decimal
 from rich.console import Console
 
 from forbear.errors import ForbearError, WordedError
-from forbear.locale import LANGUAGES, spoken_as
+from forbear.locale import LANGUAGES, N_, spoken_as
 
 out = Console()
 
@@ -20,6 +21,16 @@ _asked_in: ContextVar[str] = ContextVar("asked_in", default="en")
 
 class UserError(WordedError):
     """A mistake in what the user gave; the message is one line that names the place and the remedy."""
+
+
+def typed_day(given: str | datetime) -> datetime:
+    """A day as it is typed, YYYY-MM-DD; one that stands in for none typed is as it is. Raises UserError."""
+    if isinstance(given, datetime):
+        return given
+    try:
+        return datetime.combine(date.fromisoformat(given), time())
+    except ValueError:
+        raise UserError(N_("%(given)s is no day. Write one as 2026-01-31."), given=repr(given)) from None
 
 
 def language(given: str) -> str:
@@ -34,7 +45,11 @@ def language(given: str) -> str:
 Lang = Annotated[
     str,
     typer.Option(
-        "--lang", envvar="FORBEAR_LANG", callback=language, help="zh-Hans, zh-Hant or en; zh-CN, zh-TW, zh-HK, too"
+        "--lang",
+        envvar="FORBEAR_LANG",
+        callback=language,
+        is_eager=True,
+        help="zh-Hans, zh-Hant or en; zh-CN, zh-TW, zh-HK, too",
     ),
 ]
 

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from forbear.cli import app
 from forbear.contact.errors import Misasked, NotUsable
 from forbear.contact.models import Request
+from forbear.errors import WordedError
 from forbear.rulebook.book import Rulebook
 from forbear.telling import told
 from forbear.web.app import console
@@ -189,6 +190,28 @@ def test_the_command_names_its_own_options(store: Any, typed: tuple[str, ...], s
     [(ref,)] = store.sql("SELECT ref FROM account WHERE id = %s", store.lend())
     done = CliRunner().invoke(app, ["gate", "ask", ref, "--by", "staff-7", *typed])
     assert isinstance(done.exception, Misasked) and told(done.exception).startswith(said)
+
+
+def test_all_that_is_wrong_with_a_request_is_told_at_once(store: Any, dialer: TestClient, body: Body) -> None:
+    # Given a request whose number can't be read, whose step there is none of, and with two facts that can't be taken.
+    loan = store.lend()
+    facts = {"to_whom": "nobody", "recorded": 7}
+    refused = dialer.post("/gate/permissions", json=body(loan) | {"key": "7", "step": "smoke", "facts": facts})
+    fields = ["key", "step", "facts.to_whom", "facts.recorded"]
+    assert (refused.status_code, [each["field"] for each in refused.json()["fields"]]) == (422, fields)
+    # The first is not of the reading, but of the words alone: then, too, all are told.
+    refused = dialer.post("/gate/permissions", json=body(loan) | {"step": "smoke", "facts": facts})
+    assert [each["field"] for each in refused.json()["fields"]] == fields[1:]
+
+    # The command tells them by its own options, and names the facts that there are.
+    [(ref,)] = store.sql("SELECT ref FROM account WHERE id = %s", loan)
+    typed = ("--by", "Wang Wu", "--step", "smoke", "--to", "nobody", "--fact", "recorded=7", "--fact", "mood=good")
+    done = CliRunner().invoke(app, ["gate", "ask", ref, *typed])
+    assert isinstance(done.exception, WordedError)
+    lines = told(done.exception).splitlines()
+    begins = ("--by: ", "--step: ", "--to: ", "'recorded=7': the value is true, false", "'mood=good' is no fact")
+    assert len(lines) == len(begins) and all(map(str.startswith, lines, begins)), lines
+    assert "discloses_debt, " in lines[-1] and store.sql("SELECT count(*) FROM gate_request") == [(0,)]
 
 
 def test_the_command_says_that_the_record_of_contacts_ended(store: Any) -> None:

@@ -406,7 +406,7 @@ def test_the_life_of_a_card_by_the_commands(book: Path, tmp_path: Path, asked: A
     told = typed("history", "C1")
     assert told.splitlines()[0].startswith(str(on(14))) and "past due" in told
     assert f"{on(1)} · Charged: Fee, as asked (the statement tells what of it is owed) · CN¥3.00 · no. F1" in told
-    for tag, word in (("en", "Every statement"), ("zh-Hans", "最低还款额"), ("zh-Hant", "最低還款額")):
+    for tag, word in (("en", "Every statement"), ("zh-Hans", "最低还款额"), ("zh-Hant", "最低應繳金額")):
         assert word in typed("statement", "C1", "--as-of", str(on(14)), "--pay-on", str(on(20)), "--lang", tag)
     typed("grant", "C1", "--until", str(on(60)), "--freeze", *dated(on(15), "H1"))
     typed("write-off", "C1", *dated(on(200), "O1"))

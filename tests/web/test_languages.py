@@ -150,6 +150,10 @@ def test_a_language_asked_for_is_remembered(fresh_db: str, reader: TestClient) -
     assert '<html lang="zh-Hant">' in reader.get("/work", headers=wish).text
     assert '<html lang="zh-Hans">' in reader.get("/work?lang=zh-Hans", headers=wish).text
     assert '<html lang="zh-Hans">' in reader.get("/work?lang=tlh", headers=wish).text
+    # A language is asked for by its region, too, as on the command line, and is remembered.
+    for asked, tag in (("zh-TW", "zh-Hant"), ("zh-CN", "zh-Hans"), ("zh-HK", "zh-Hant"), ("zh", "zh-Hans")):
+        for address in (f"/work?lang={asked}", "/work"):
+            assert f'<html lang="{tag}">' in reader.get(address, headers=wish).text
 
 
 def test_the_links_to_other_languages_keep_the_readers_choices(nights: tuple[int, int], reader: TestClient) -> None:

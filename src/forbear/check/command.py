@@ -17,7 +17,7 @@ from forbear.check.words import say
 from forbear.home import home
 from forbear.ledger.cost import Method
 from forbear.rulebook.load import Rulebook, load
-from forbear.telling import Lang
+from forbear.telling import Lang, typed_day
 
 
 def check_loan(
@@ -38,7 +38,8 @@ def check_loan(
     currency: Annotated[str, typer.Option(help="three letters of ISO 4217")] = "CNY",
     method: Annotated[Method, typer.Option(help="what the ceilings are measured by")] = METHODS[0],
     on: Annotated[
-        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="the day on which you ask; today if left out")
+        datetime | None,
+        typer.Option(parser=typed_day, metavar="YYYY-MM-DD", help="the day on which you ask; today if left out"),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON, with the texts in every language")] = False,
     lang: Lang = "en",

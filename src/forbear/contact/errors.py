@@ -21,6 +21,8 @@ class Misasked(WordedError):
         self._parts = WordedError(reason, **values), WordedError(remedy, **values)
         self.field, self.reason, self.remedy = field, *map(str, self._parts)
         super().__init__(f"{field}: {self.reason}. {self.remedy}")
+        #: It, and what else of the request can't be taken.
+        self.all: tuple[Misasked, ...] = (self,)
 
     def of(self, field: str) -> "Misasked":
         """The same, of a field that the asker knows by another name."""

@@ -437,43 +437,49 @@ def _unsaid(book: Rulebook) -> dict[str, FactValue]:
     return {fact.id: fact.otherwise for fact in _of_contact(book).values()}
 
 
+def misworded(book: Rulebook, step: object, facts: object, text_sha256: object) -> list[Misasked]:
+    """What of a request is none of the vocabulary's words, a field each; what is of another type is passed over."""
+    steps, of_contact, wrong = book.vocabulary.steps, _of_contact(book), []
+    if isinstance(step, str) and not (step in steps and steps[step].contact):
+        words = ", ".join(each.id for each in steps.values() if each.contact)
+        wrong.append(Misasked("step", N_("is no contact"), N_("Give one of %(known)s"), known=words))
+    if step in WRITTEN and text_sha256 is None:
+        remedy = N_("This step sends a text: give the SHA-256 of its UTF-8 bytes")
+        wrong.append(Misasked("text_sha256", N_("is missing"), remedy))
+    if not isinstance(facts, Mapping):
+        return wrong
+    if facts.keys() - of_contact.keys():
+        known = ", ".join(of_contact)
+        reason = N_("hold one that is none of the contact itself")
+        wrong.append(Misasked("facts", reason, N_("Give only %(known)s"), known=known))
+    for fact in of_contact.values():
+        if (misfits := _misfits(fact, facts)) is not None:
+            reason, remedy = misfits
+            known = ", ".join(fact.values)
+            wrong.append(Misasked(f"facts.{fact.id}", reason, remedy, known=known, type=fact.type))
+    return wrong
+
+
+def _misfits(fact: Fact, facts: Mapping[str, object]) -> tuple[str, str] | None:
+    """Why what was said of a fact can't be taken, and the remedy."""
+    if fact.id not in facts:
+        needed = fact.known and fact.otherwise is None
+        return (N_("is missing"), N_("Give one of %(known)s")) if needed else None
+    value = facts[fact.id]
+    if type(value) not in _TYPES[fact.type]:
+        return N_("is no %(type)s"), N_("Give a value of that type, or leave it out")
+    if fact.values and value not in fact.values:
+        return N_("is no word of the vocabulary"), N_("Give one of %(known)s")
+    if isinstance(value, int) and not 0 <= value < 1 << 31:
+        return N_("is out of bounds"), N_("Give a number from 0 up")
+    return None
+
+
 def _check(book: Rulebook, request: Request) -> None:
     """The words of a request are the vocabulary's. Raises Misasked."""
-    steps, facts = book.vocabulary.steps, _of_contact(book)
-    if request.step not in steps or not steps[request.step].contact:
-        words = ", ".join(each.id for each in steps.values() if each.contact)
-        raise Misasked("step", N_("is no contact"), N_("Give one of %(known)s"), known=words)
-    if request.step in WRITTEN and request.text_sha256 is None:
-        raise Misasked(
-            "text_sha256", N_("is missing"), N_("This step sends a text: give the SHA-256 of its UTF-8 bytes")
-        )
-    for name, value in request.facts.items():
-        fact = facts.get(name)
-        if fact is None:
-            raise Misasked(
-                "facts",
-                N_("hold one that is none of the contact itself"),
-                N_("Give only %(known)s"),
-                known=", ".join(facts),
-            )
-        if type(value) not in _TYPES[fact.type]:
-            raise Misasked(
-                f"facts.{name}", N_("is no %(type)s"), N_("Give a value of that type, or leave it out"), type=fact.type
-            )
-        if fact.values and value not in fact.values:
-            raise Misasked(
-                f"facts.{name}",
-                N_("is no word of the vocabulary"),
-                N_("Give one of %(known)s"),
-                known=", ".join(fact.values),
-            )
-        if isinstance(value, int) and not 0 <= value < 1 << 31:
-            raise Misasked(f"facts.{name}", N_("is out of bounds"), N_("Give a number from 0 up"))
-    for fact in facts.values():
-        if fact.known and fact.otherwise is None and fact.id not in request.facts:
-            raise Misasked(
-                f"facts.{fact.id}", N_("is missing"), N_("Give one of %(known)s"), known=", ".join(fact.values)
-            )
+    if wrong := misworded(book, request.step, request.facts, request.text_sha256):
+        wrong[0].all = tuple(wrong)
+        raise wrong[0]
 
 
 def _sound(book: Rulebook, request: Request) -> bool:

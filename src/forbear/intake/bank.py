@@ -293,6 +293,8 @@ def _read(row: Row, job: _Job, accounts: Mapping[str, tuple[int, date]]) -> tupl
     if not _storable(row):
         raise ServicingError(N_("row: it holds a NUL byte. Mend it, or fetch the file again."))
     loan_ref, ref, paid_on, amount = (row.fields[name].strip() for name in COLUMNS)
+    if not loan_ref:
+        raise ServicingError(N_("loan_ref: it is empty. Give the lender's number of the loan."))
     if loan_ref not in accounts:
         raise ServicingError(
             N_("loan_ref: it is the number of no loan of this book. Take the loan in first, or mend it.")

@@ -8,14 +8,19 @@ import typer
 
 from forbear.intake.bank import post_file
 from forbear.store.engine import migrate
-from forbear.telling import Lang, counting, spoken
+from forbear.telling import Lang, counting, spoken, typed_day
 
 
 def pay_file(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="CSV or Parquet: loan_ref, ref, paid_on, amount")],
     as_of: Annotated[
         datetime | None,
-        typer.Option("--as-of", formats=["%Y-%m-%d"], help="the day on which they became known; today if left out"),
+        typer.Option(
+            "--as-of",
+            parser=typed_day,
+            metavar="YYYY-MM-DD",
+            help="the day on which they became known; today if left out",
+        ),
     ] = None,
     book: Annotated[str | None, typer.Option("--book", help="the book of the loans, where there are several")] = None,
     workers: Annotated[

@@ -31,7 +31,7 @@ def _named(bucket: arrears.Bucket) -> Bucket:
         name = {"zh-Hans": "未逾期", "zh-Hant": "未逾期", "en": "current"}
         return Bucket(bucket.id, 0, bucket.last, name)
     if bucket.last is None:
-        return Bucket(f"over-{bucket.first - 1}", bucket.first, None, _span(f"> {bucket.first - 1}"))
+        return Bucket(f"over-{bucket.first - 1}", bucket.first, None, _span(bucket.id))
     return Bucket(bucket.id, bucket.first, bucket.last, _span(f"{bucket.first}–{bucket.last}"))
 
 

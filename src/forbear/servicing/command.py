@@ -346,8 +346,8 @@ _WORDS = {
         "末期 {last}。",
         "zh-Hant": "提前歸還本金 {principal}，另付截至當日的利息 {interest}；剩餘 {n} 期，下期 {first} 應付 {amount}，"
         "末期 {last}。",
-        "en": "Repaid early: {principal} of the principal, with {interest} of interest until that day. Left: {n}"
-        " instalments, the next of {amount} on {first}, the last on {last}.",
+        "en": "Repaid early: {principal} of the principal, with {interest} of interest until that day. Instalments"
+        " left: {n}, the next of {amount} on {first}, the last on {last}.",
     },
     "taken": {
         "zh-Hans": "已减免{kind} {taken}。",

@@ -83,7 +83,7 @@ _NAMES: Mapping[str, str] = {
     "plan": N_("Repayment plan: %(n)s instalments, the first due on %(first)s"),
     "reage": N_("Re-aged: %(n)s instalments, the first due on %(first)s"),
     "repaid": N_("Repaid early, whole"),
-    "prepayment": N_("A part repaid early: %(n)s instalments are left, the next due on %(first)s"),
+    "prepayment": N_("A part repaid early; instalments left: %(n)s, the next due on %(first)s"),
     "rescheduled": N_("New schedule: %(n)s instalments, the first due on %(first)s"),
     "forborne": N_("Forbearance until %(until)s"),
     "frozen": N_("Freeze until %(until)s"),

@@ -4,8 +4,7 @@
 taken; 404 no such permission; 503 the database is away, nothing was granted. Addresses hold our own random ids only.
 """
 
-import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -18,6 +17,7 @@ from starlette.exceptions import HTTPException
 
 from forbear.contact import services
 from forbear.contact.errors import Misasked, NoSuchPermission, NotUsable
+from forbear.contact.misread import misread
 from forbear.contact.models import Decision, Number, Outcome
 from forbear.contact.models import Request as Wanted
 from forbear.errors import WordedError
@@ -100,7 +100,7 @@ class Wrong(BaseModel):
 class Problem(BaseModel):
     """Why nothing was done: the field or the state, and the remedy; where the contact ceased to be lawful, by what.
 
-    fields: where a request can't be read, each field that is wrong; `field` and `message` are the first one's.
+    fields: each field that can't be taken; `field` and `message` are the first one's.
     """
 
     problem: str
@@ -138,15 +138,15 @@ def gate_api(rulebook: Rulebook) -> FastAPI:
 
     @app.exception_handler(RequestValidationError)
     def _misread(request: Request, error: RequestValidationError) -> JSONResponse:
-        wrong: dict[str, str] = {}
-        for each in map(_misread_as, error.errors()):
-            wrong.setdefault(each.field, _told(request, each))  # of a fact, each type that was tried is a fault
-        fields = [Wrong(field=field, message=message) for field, message in wrong.items()]
-        return _problem(422, "misasked", fields[0].message, fields[0].field, fields=fields)
+        found, body = [misread(each) for each in error.errors()], error.body
+        if request.scope["endpoint"] is ask and isinstance(body, dict):
+            # What can't be read hides nothing of what can.
+            found += services.misworded(rulebook, body.get("step"), body.get("facts"), body.get("text_sha256"))
+        return _misasked(request, found)
 
     @app.exception_handler(Misasked)
-    def _misasked(request: Request, error: Misasked) -> JSONResponse:
-        return _problem(422, "misasked", _told(request, error), error.field)
+    def _unknown_words(request: Request, error: Misasked) -> JSONResponse:
+        return _misasked(request, error.all)
 
     @app.exception_handler(NoSuchPermission)
     def _missing(request: Request, error: NoSuchPermission) -> JSONResponse:
@@ -178,55 +178,16 @@ def gate_api(rulebook: Rulebook) -> FastAPI:
     return app
 
 
-#: What is wrong with a field and what to do, by the kind of the fault: pydantic's own name of it, or its first word;
-#: where the field matters, with the field.
-_MISREAD: Mapping[str, tuple[str, str]] = {
-    "missing": (N_("is missing"), N_("Give it")),
-    "extra": (N_("is no field of this request"), N_("Leave it out")),
-    "json": (N_("is no JSON"), N_("Send a JSON object: docs/gate.md")),
-    "model": (N_("is no JSON object"), N_("Send a JSON object: docs/gate.md")),
-    "dict": (N_("is no JSON object"), N_("Send a JSON object: docs/gate.md")),
-    "uuid": (N_("is no UUID"), N_("Give 32 hexadecimal digits in groups of 8, 4, 4, 4 and 12")),
-    "int": (N_("is no whole number"), N_("Give a number from 1 up")),
-    "greater": (N_("is out of bounds"), N_("Give a number from 1 up")),
-    "less": (N_("is out of bounds"), N_("Give a smaller number")),
-    "literal": (N_("is no word of the vocabulary"), N_("Give one of %(known)s")),
-    "string_type": (N_("is no text"), N_("Give it as text, in quotes")),
-    "string_too": (N_("is empty or too long"), N_("Give it in at least 1 and at most %(most)s characters")),
-    "string_pattern_mismatch_of_text_sha256": (
-        N_("is not written as it must be"),
-        N_("Give 64 hexadecimal digits in small letters"),
-    ),
-    "string_pattern": (
-        N_("is not written as it must be"),
-        N_("Give a number of letters, digits and ._:-, at most 64; never a name"),
-    ),
-    "together": (
-        N_("lacks one of decided_by, reason and overrides, which belong together"),
-        N_("Give all of them, or none"),
-    ),
-    "own": (N_("has the same number in decided_by as in requested_by"), N_("Another person must decide")),
-}
-_OTHERWISE = N_("is of another type"), N_("Give it as docs/gate.md says")
-
-
-def _misread_as(fault: Mapping[str, Any]) -> Misasked:
-    """A fault of pydantic's: the place, what is wrong with it and what to do; never the value."""
-    place = [str(part) for part in fault["loc"] if part not in ("body", "path")]
-    if fault["type"] == "json_invalid":
-        place = []  # pydantic gives a place in the text
-    if place[:1] == ["facts"]:
-        place = place[:2]  # behind the fact's name stands the type that was tried
-    kind, context = f"{fault['type']}_of_{'.'.join(place)}", fault.get("ctx", {})
-    reason, remedy = (
-        found[0] if (found := [words for name, words in _MISREAD.items() if kind.startswith(name)]) else _OTHERWISE
-    )
-    known = ", ".join(re.findall(r"'([^']+)'", str(context.get("expected", ""))))
-    return Misasked(".".join(place) or "body", reason, remedy, known=known, most=context.get("max_length", 64))
-
-
 def _told(request: Request, error: WordedError) -> str:
     return error.told(negotiate(request.headers.get("accept-language", "")).catalogue.gettext)
+
+
+def _misasked(request: Request, found: Iterable[Misasked]) -> JSONResponse:
+    wrong: dict[str, str] = {}
+    for each in found:
+        wrong.setdefault(each.field, _told(request, each))  # of a fact, each type that was tried is a fault
+    fields = [Wrong(field=field, message=message) for field, message in wrong.items()]
+    return _problem(422, "misasked", fields[0].message, fields[0].field, fields=fields)
 
 
 def _problem(status: int, problem: str, message: str, field: str | None = None, **more: Any) -> JSONResponse:

@@ -10,7 +10,7 @@ from fastapi import HTTPException, Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from forbear.locale import LANGUAGES, Language, negotiate
+from forbear.locale import LANGUAGES, Language, negotiate, spoken_as
 from forbear.nightly.report import BUCKETS
 from forbear.rulebook.errors import DayOutOfReach
 from forbear.rulebook.hours import within_reach
@@ -59,10 +59,9 @@ class Pages:
 
     def language(self, request: Request) -> Language:
         """The language asked for in the address, else the one remembered, else what the browser prefers."""
-        for tag in (request.query_params.get("lang"), request.cookies.get(_COOKIE)):
-            if tag in LANGUAGES:
-                return LANGUAGES[str(tag)]
-        return negotiate(request.headers.get("accept-language", ""))
+        given = (request.query_params.get("lang"), request.cookies.get(_COOKIE))
+        asked = next(filter(None, (spoken_as(tag) for tag in given if tag)), None)
+        return asked or negotiate(request.headers.get("accept-language", ""))
 
     def formats(self, request: Request) -> Formats:
         """How values are written for this reader."""
@@ -97,6 +96,6 @@ class Pages:
         text = page.render(common | values)
         headers = {"Vary": "Accept-Language, Cookie, HX-Request"}
         answer = HTMLResponse(text, status_code=status, headers=headers)
-        if request.query_params.get("lang") == language.tag:
+        if spoken_as(request.query_params.get("lang", "")) is language:
             answer.set_cookie(_COOKIE, language.tag, max_age=_YEAR_SECONDS, samesite="lax", httponly=True)
         return answer
