@@ -85,6 +85,7 @@ def test_a_mistake_is_one_line_that_says_what_to_do() -> None:
         (("law", "show", "nope"), "forbear law as-of lists the ids"),
         (("law", "as-of", "2026-01-01", "--place", "atlantis"), "The places are cn"),
         (("law", "diff", "2026-01-02", "2026-01-01"), "Give the earlier day first"),
+        (("nightly", "--as-of", "2026-06-31"), "'2026-06-31' is no day. Write one as 2026-01-31."),
         (("why", "1", "--step", "call", "--at", "2026-01-01T10:00:00"), "has no offset from UTC"),
         (("why", "1", "--step", "hug"), "'hug' is no contact"),
         (("why", "1", "--step", "sms", "--fact", "dpd=3"), "is no fact of a contact"),

@@ -125,6 +125,7 @@ def test_a_folder_that_is_not_there_is_said_to_be_so(fresh_db: str, tmp_path: Pa
         ("collector", "colector", "book.toml: "),
         ('currency = "CNY"\n', "", "book.toml: currency is missing. Add it."),
         ("history_from", "history", "book.toml: history is no field of it. (history_from?)"),
+        ("lender_type", "lender_typ", "book.toml: lender_typ is no field of it. (lender_type?)"),
         ("2026-01-01", "0", "book.toml: history_from can't be used as it is written."),
         ("2026-01-01", '"long ago"', "book.toml: history_from can't be used as it is written."),
         ('"CNY"', "CNY", "book.toml: is not TOML (at line 5, column 12)."),

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from forbear.errors import WordedError
 from forbear.intake.derive import SHAPES
 from forbear.intake.errors import IntakeError
 from forbear.intake.models import Day, known_currency
@@ -76,10 +77,10 @@ def places() -> tuple[str, ...]:
     return tuple(sorted({rule.instrument.jurisdiction for rule in load().rules} - {"*"}))
 
 
-def meant(name: str, known: Iterable[str]) -> str:
+def meant(name: str, known: Iterable[str]) -> WordedError | str:
     """The known word that looks most like the one given, as a question; nothing where none does."""
     near = get_close_matches(name.strip().lower(), list(known), 1)
-    return f" ({near[0]}?)" if near else ""
+    return WordedError(N_(" (%(word)s?)"), word=near[0]) if near else ""
 
 
 def read_mapping(name: str, folder: Path) -> Mapping:
@@ -202,7 +203,9 @@ def _read(path: Path, model: type[_Model], data: dict[str, Any]) -> _Model:
     try:
         return model(**data)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
+        # A field that there is none of goes first: it may be the one that is missing, misspelt.
+        wrong = error.errors(include_url=False, include_input=False)
+        first = min(wrong, key=lambda each: each["type"] != "extra_forbidden")
         field = ".".join(map(str, first["loc"]))
         known = ", ".join(re.findall(r"'([^']+)'", str(first.get("ctx", {}).get("expected", ""))))
         if first["type"] == "missing":

@@ -12,8 +12,12 @@ class Fault(PackError):
     """What is wrong at one place of a pack, and what to do. `where`: the file, then the rule or table and the key."""
 
     def __init__(self, where: str, what: WordedError) -> None:
-        super().__init__(N_("%(where)s: %(what)s"), where=where, what=what)
-        self.file, self.what = where.partition(":")[0], what
+        self.file, *inner = where.split(": ")
+        place: str | WordedError = self.file
+        for part in inner:  # each colon in the reader's own form
+            place = WordedError(N_("%(where)s: %(what)s"), where=place, what=part)
+        super().__init__(N_("%(where)s: %(what)s"), where=place, what=what)
+        self.what = what
 
 
 class DayOutOfReach(WordedError):

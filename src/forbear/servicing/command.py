@@ -441,5 +441,7 @@ def told(receipt: Receipt, currency: str, lang: str) -> list[str]:
         ),
     ]
     if receipt.balance is not None:
-        lines[-1] += " " + _said("balance", lang, balance=_money(receipt.balance, currency, lang))
+        lines[-1] += ("" if lang.startswith("zh") else " ") + _said(
+            "balance", lang, balance=_money(receipt.balance, currency, lang)
+        )
     return lines
