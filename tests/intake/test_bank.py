@@ -95,16 +95,16 @@ def assert_the_journal_is_the_fold(url: str, accounts: int = LOANS) -> None:
 
 
 def test_good_rows_are_posted_and_bad_ones_named_and_kept_aside(book: Path, asked: Asked, fresh_db: str) -> None:
-    # Given a file of eleven rows, when it is posted as of 12 April, then the four that can be are, and of the others
+    # Given a file of thirteen rows, when it is posted as of 12 April, then the four that can be are, and of the others
     # each is named by its row, its field and the remedy.
     path = written(
         book,
         "L1,A,2026-04-12,100.00\n L2 , A , 2026-04-10 , 265.00 \nL99,B,2026-04-12,1.00\nL3,,2026-04-12,1.00\n"
         "L3,C,12/04/2026,1.00\nL3,D,2026-04-12,1.005\nL3,E,2026-04-12,-1.00\nL3,F,2026-04-13,1.00\n"
-        "L3,G\nL1,A,2026-04-12,100.00\nL1,A,2026-04-12,100.01\nL3,H,2026-04-12,7.00\n",
+        "L3,G\nL1,A,2026-04-12,100.00\nL1,A,2026-04-12,100.01\nL3,H,2026-04-12,7.00\n,I,2026-04-12,1.00\n",
     )
     found = post_file(path, as_of=DAY)
-    assert (found.rows, found.posted, found.again) == (12, 3, 1)
+    assert (found.rows, found.posted, found.again) == (13, 3, 1)
     said = dict(found.refused)
     assert [(number, said[number].partition(":")[0]) for number in said] == [
         (4, "loan_ref"),
@@ -115,7 +115,9 @@ def test_good_rows_are_posted_and_bad_ones_named_and_kept_aside(book: Path, aske
         (9, "paid_on"),
         (10, "row"),
         (12, "ref"),
+        (14, "loan_ref"),
     ]
+    assert said[14].startswith("loan_ref: it is empty.")
     assert all("\n" not in line for line in said.values())
     assert asked("SELECT account_id, ref, amount_minor FROM payment ORDER BY 1, 2") == [
         (1, "A", 10_000),
@@ -125,7 +127,8 @@ def test_good_rows_are_posted_and_bad_ones_named_and_kept_aside(book: Path, aske
     assert asked("SELECT row ->> 'amount' FROM payment_file_refused WHERE row_number = 7") == [("1.005",)]
     assert_the_journal_is_the_fold(fresh_db)
     # Sent again in Chinese, each is named in Chinese, but for the columns' own names.
-    for _, line in post_file(path, as_of=DAY, lang="zh-Hans").refused:
+    for number, line in post_file(path, as_of=DAY, lang="zh-Hans").refused:
+        assert number == 10 or line.startswith(said[number].partition(":")[0] + "："), line
         assert not set(re.findall("[a-z_]{2,}", line)) - {"loan_ref", "ref", "paid_on", "amount"}, line
 
 
