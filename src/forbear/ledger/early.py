@@ -34,8 +34,16 @@ from forbear.ledger.state import Debt, State, fold, frozen_days, place
 
 def payoff(terms: Terms, state: State) -> int:
     """What ends the loan at the end of `state.as_of`: all that is owed, and the running period's interest so far."""
-    accrued, fee = running(terms, state)
-    return max(state.outstanding + accrued + fee - state.credit, 0)
+    return max(_balance(terms, state), 0)
+
+
+def overpaid(terms: Terms, state: State) -> int:
+    """What is held for the borrower beyond all that would end the loan at the end of `state.as_of`."""
+    return max(-_balance(terms, state), 0)
+
+
+def _balance(terms: Terms, state: State) -> int:
+    return state.outstanding + sum(running(terms, state)) - state.credit
 
 
 def running(terms: Terms, state: State) -> tuple[int, int]:

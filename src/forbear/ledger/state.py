@@ -209,6 +209,26 @@ class State:
         """What is owed of one kind."""
         return sum(debt.owed.get(kind, 0) for debt in self.debts)
 
+    @property
+    def whole(self) -> int:
+        """All that is owed or will fall due if the loan runs on: nothing, where it has ended."""
+        return self.outstanding + sum(sum(debt.to_come.values()) for debt in self.debts)
+
+    def asked(self, lines: Sequence[Instalment], first: int = 1) -> tuple[Instalment, ...]:
+        """The lines of a schedule, the first of that number, with the interest and the fee that are asked for.
+
+        That is less what frozen days spare and what went with principal that was given up. A line whose place another
+        schedule took stays as it was agreed.
+        """
+        found = {debt.n: dict(debt.to_come) for debt in self.debts if debt.n}
+        for line in self.lines:
+            if line.n and not line.year and line.kind in (_INTEREST, _FEE):
+                found.setdefault(line.n, {})[line.kind] = line.amount
+        return tuple(
+            replace(line, interest=found[n].get(_INTEREST, 0), fee=found[n].get(_FEE, 0)) if n in found else line
+            for n, line in enumerate(lines, first)
+        )
+
 
 def dpd_on(spans: Iterable[Span], day: date) -> int:
     """Days past due at the end of `day`."""
@@ -262,7 +282,7 @@ def walk(
                 opened=terms.opened_on,
             )
         loan.advance(event.on)
-        if loan.sold_on and not isinstance(event, Paid | ChargedBack):
+        if loan.sold_on and not isinstance(event, Paid | ChargedBack | Refunded):
             raise LedgerError(
                 N_(
                     "event %(event)s: the debt was sold on %(sold)s; what follows is the assignee's. If the sale was"
@@ -715,11 +735,28 @@ class Walked:
         debts = [{event.kind: self._owed(claim, event.on).get(event.kind, 0)} for claim in self.claims]
         found, rest = allocate(event.amount, debts, ((event.kind,),))
         settled = [(self.claims[k], kind, part) for k, kind, part in found]
+        if event.kind is Kind.PRINCIPAL:
+            self._lessen({id(claim): part for claim, _, part in settled})
         entries = self._settle(settled, event.on, Account.LOSS)
         self._post(event.key, event.on, {Account.WAIVED: sum(part for *_, part in settled), **entries})
         for claim in self.claims if event.kind is Kind.LATE_FEE else ():
             given = min(claim.fee_left, rest)
             claim.fee_left, rest = claim.fee_left - given, rest - given
+
+    def _lessen(self, given: Mapping[int, int]) -> None:
+        """Of instalments to come lessen interest and fee as the principal of their period is about to be.
+
+        given: what is given up of a claim's principal, by the claim's id. The running period is lessened whole: what is
+        given up has cost nothing since it began, so that what ends the loan on a day (early.py) is no less than is due.
+        """
+        base = left = 0
+        for claim in reversed(self.claims):  # the principal of a period is what falls due with it or later
+            if claim.due or not claim.n:
+                continue
+            base += claim.left[Kind.PRINCIPAL]
+            left += claim.left[Kind.PRINCIPAL] - given.get(id(claim), 0)
+            if left < base:
+                claim.to_come = {kind: half_up(amount * left, base) for kind, amount in claim.to_come.items()}
 
     @apply.register
     def _(self, event: RateChanged) -> None:
