@@ -375,12 +375,13 @@ def test_after_a_write_off_days_past_due_go_on_at_night_and_in_the_history(
 
 
 def test_the_history_says_where_only_the_sum_in_arrears_was_restated(loan: None) -> None:
-    # Given two payments known on one day, neither of which ends the arrears, then the days past due are as first known.
+    # Given a payment that comes to light a day late and does not end the arrears, then the days past due of the day
+    # before are as first known.
     day = date(2026, 2, 20)
-    for key in ("P1", "P2"):
-        posted(Paid(key, day, 100), day)
-    (newest,) = history(1)
-    assert (newest.dpd, newest.restated, newest.dpd_first) == (10, 1, 10)
+    posted(Paid("P1", day, 100), day)
+    posted(Paid("P2", date(2026, 2, 19), 100), date(2026, 2, 21))
+    (_, older) = history(1)
+    assert (older.dpd, older.restated, older.dpd_first) == (10, True, 10)
     told_ = CliRunner().invoke(app, ["history", "L1"])
     assert "the sum in arrears was restated" in told_.output and "first known as" not in told_.output
 
