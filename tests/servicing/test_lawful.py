@@ -371,7 +371,7 @@ def test_after_a_write_off_days_past_due_go_on_at_night_and_in_the_history(
     assert asked("SELECT status, dpd, step FROM decision") == [("charged_off", 48, "none")]
     newest = history(1)[0]
     assert (newest.on, newest.dpd, newest.restated) == (date(2026, 3, 30), 48, 0)
-    assert "written off by the lender" in words(fresh_db, date(2026, 3, 30))
+    assert "by the lender on Mar 20, 2026, which does not end the debt" in words(fresh_db, date(2026, 3, 30))
 
 
 def test_the_history_says_where_only_the_sum_in_arrears_was_restated(loan: None) -> None:
