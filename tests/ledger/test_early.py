@@ -302,7 +302,26 @@ def test_what_a_cut_loan_owes_for_half_a_month_is_held_to_the_ceiling() -> None:
         for more in (0, 1)
         if (found := cost(Flows.of([(opened, 12_000_000)], [(day, demanded + more)]), Method.IRR_SIMPLE))
     ]
-    assert rates[0] <= 240_000 < rates[1] and demanded < 12_120_000
+    assert rates[0] <= 240_000 < rates[1] and demanded == 12_109_875
     paid = Paid("payment:all", day, demanded)
     end = ended(terms, lines, [lent, paid])
     assert end is not None and fold(terms, lines, [lent, paid, end], day).outstanding == 0
+
+
+def test_where_more_was_paid_than_the_ceiling_allows_the_rest_is_asked_for_and_the_excess_goes_back() -> None:
+    # Given 2% for February's 28 days, which 24% a year do not reach by days, when the rest is repaid on 2 March, then
+    # its principal is asked for, no interest, and what of February's was above the ceiling is the borrower's.
+    opened, first, day = date(2026, 2, 1), date(2026, 3, 1), date(2026, 3, 2)
+    terms = replace(CAPPED, opened_on=opened, first_due_on=first, count=2, day_count=DayCount.MONTHLY)
+    lines = [Instalment(first, 6_000_000, 240_000), Instalment(date(2026, 4, 1), 6_000_000, 120_000)]
+    events: list[Event] = [replace(OUT, on=opened), Paid("payment:1", first, 6_240_000)]
+    assert payoff(terms, fold(terms, lines, events, day)) == 6_000_000
+    _, carried = replay(terms, lines, events, day)
+    assert carried is not None and carried.may_end(6_000_000)
+    events.append(Paid("payment:2", day, 6_000_000))
+    end = ended(terms, lines, events)
+    assert end is not None
+    back = fold(terms, lines, [*events, end], day).credit
+    flows = Flows.of([(opened, 12_000_000)], [(first, 6_240_000), (day, 6_000_000 - back)])
+    found = cost(flows, Method.IRR_SIMPLE)
+    assert back > 0 and found is not None and found.ppm <= 240_000

@@ -37,11 +37,13 @@ def payoff(terms: Terms, state: State) -> int:
     """What ends the loan at the end of `state.as_of`: all that is owed, and the running period's interest so far.
 
     No more than the ceiling on the yearly cost lets be demanded of a loan that ends then: what of earlier charges is
-    above it for the shorter time is given back by the event that ends it (state.py).
+    above it for the shorter time is given back by the event that ends it (state.py). Where more is above it than is owed
+    beside the instalments, their rest is to be paid, and what was paid of the excess goes back after it.
     """
     whole = state.outstanding + sum(running(terms, state))
     ends = [Part(state.as_of, whole - state.owed(Kind.COST), 0)]
-    return max(whole - above_of(terms, state.transactions, ends, state.as_of) - state.credit, 0)
+    least = sum(debt.unpaid for debt in state.debts if debt.n)
+    return max(max(whole - above_of(terms, state.transactions, ends, state.as_of), least) - state.credit, 0)
 
 
 def running(terms: Terms, state: State) -> tuple[int, int]:

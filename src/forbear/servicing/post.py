@@ -330,7 +330,8 @@ def _checked(loans: Mapping[int, Loan], posting: Posting, as_of: date) -> tuple[
         raise ServicingError(
             N_(
                 "event %(event)s: nothing was due and unpaid on %(on)s, so there was nothing to enforce, and no cost of"
-                " it. Charge it as a fee, which the ceiling on the yearly cost holds, or give the day of the enforcement."
+                " it. Charge it as a fee, which the ceiling on the yearly cost holds, or give the day of the"
+                " enforcement."
             ),
             event=name,
             on=event.on,
