@@ -37,7 +37,7 @@ def payoff(terms: Terms, state: State) -> int:
     """What ends the loan at the end of `state.as_of`: all that is owed, and the running period's interest so far.
 
     No more than the ceiling on the yearly cost lets be demanded of a loan that ends then: what of earlier charges is
-    above it for the shorter time is given back by the event that ends it (state.py). Where more is above it than is owed
+    above it for the shorter time is given back by the event that ends it (state.py). Where more is above than is owed
     beside the instalments, their rest is to be paid, and what was paid of the excess goes back after it.
     """
     whole = state.outstanding + sum(running(terms, state))
