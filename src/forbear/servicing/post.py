@@ -8,7 +8,7 @@ anew; what stands in the journal and differs is reversed and posted again.
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import orjson
@@ -38,7 +38,7 @@ from forbear.ledger.models import (
     Transaction,
     WrittenOff,
 )
-from forbear.ledger.state import State
+from forbear.ledger.state import State, dpd_on
 from forbear.locale import N_
 from forbear.servicing import carried as kept
 from forbear.servicing.errors import KeyUsed, ServicingError
@@ -348,6 +348,16 @@ def _checked(loans: Mapping[int, Loan], posting: Posting, as_of: date) -> tuple[
             ),
             event=name,
         )
+    if known is None and isinstance(event, Charged) and event.kind is Kind.COST and not _in_default(loan, event.on):
+        raise ServicingError(
+            N_(
+                "event %(event)s: nothing was due and unpaid on %(on)s, so there was nothing to enforce, and no cost of"
+                " it. Charge it as a fee, which the ceiling on the yearly cost holds, or give the day of the"
+                " enforcement."
+            ),
+            event=name,
+            on=event.on,
+        )
     if getattr(event, "amount", 1) <= 0:
         raise ServicingError(
             N_("event %(event)s: its amount is not more than nothing. A payment taken back is a reversal."), event=name
@@ -399,6 +409,14 @@ _NO_REAGE = {
         " one was. Agree a plan instead: it leaves the days past due."
     ),
 }
+
+
+def _in_default(loan: Loan, on: date) -> bool:
+    """Was anything due and unpaid at the end of a day, or past due at its beginning?"""
+    if loan.terms is None or on < loan.terms.opened_on:
+        return True  # the ledger refuses it, and says why
+    state = _fold(loan, on)
+    return any(d.n and d.due and d.unpaid for d in state.debts) or dpd_on(state.spans, on - timedelta(days=1)) > 0
 
 
 def _is_the_assignees(loan: Loan, on: date) -> bool:
