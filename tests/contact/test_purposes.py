@@ -228,7 +228,7 @@ def test_what_does_not_press_comes_four_times_in_thirty_days(store: Any, book: R
     at_noon(store, "cn", DAY + timedelta(days=28))
     again = ask(book, asked_for(wanted, loan, "email", "end_of_collection"))
     assert against(again) == {"policy.notice-spacing"}
-    assert again.earliest is not None and again.earliest.isoformat() == "2026-07-29T16:00:00+00:00"
+    assert again.earliest is not None and again.earliest.isoformat() == "2026-07-30T00:00:00+00:00"
 
 
 # ---- consent and clock are those of who is contacted -------------------------------------------------

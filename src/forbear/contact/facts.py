@@ -23,7 +23,7 @@ from forbear.contact.models import (
     Loan,
     Record,
 )
-from forbear.ledger.filed import Stood, stood
+from forbear.ledger.filed import CARD, Stood, stood
 from forbear.ledger.models import LedgerError
 from forbear.ledger.position import HORIZON_DAYS, Position, Standing, position, settled, standing
 from forbear.rulebook.book import Rulebook
@@ -147,7 +147,7 @@ def facts_by_day(
         **_terms(asked),
         "collector": collector,
         "hours_agreed": asked.hours_agreed and given.get("to_whom", "debtor") == "debtor",
-        "product": asked.product,
+        "is_card": asked.product == CARD,
         "their_texts_unwanted": None,
         "their_clock_differs": None,
     }
