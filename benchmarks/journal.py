@@ -39,7 +39,7 @@ from forbear.store.server import database_url
 OPENED = date(2026, 1, 10)
 TODAY = date(2026, 6, 20)
 INSTALMENTS = 36
-#: Days from one turn to the next: a third of a month, as the payments are a third of an instalment.
+#: Days from one turn to the next: a third of a month, as the payments are a third of an instalment on average.
 STEP = timedelta(days=10)
 HERE = Path(__file__).parent
 
@@ -76,9 +76,12 @@ def book(accounts: int) -> None:
 
 
 def amounts(accounts: int, seed: int) -> list[int]:
-    """What each account pays in a turn: from nearly nothing to more than two thirds of an instalment."""
+    """What each account pays in a turn: from nearly nothing to two thirds of its instalment, a third on average.
+
+    So the book is in the last turn as it was in the first: some ahead, some in arrears, none further and further.
+    """
     rng = random.Random(seed)
-    return [rng.randrange(2_000, 50_000) for _ in range(accounts)]
+    return [rng.randrange(1, 2 * (25_000 + n % 101 * 1_000) // 3) for n in range(1, accounts + 1)]
 
 
 def settle(url: str) -> None:

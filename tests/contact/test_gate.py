@@ -937,7 +937,7 @@ def test_nobody_is_an_attorney_by_the_asker_s_word_alone(
     store: Any, book: Rulebook, wanted: Wanted, on_record: bool | None, verdict: str
 ) -> None:
     # House rule 1.12; 15 U.S.C. 1692c(b) lets the consumer's attorney be told of the debt, and no third person.
-    answer = ask(book, wanted(_in_new_york(store, attorney=on_record), facts=FACTS | {"to_whom": "attorney"}))
+    answer = ask(book, wanted(_in_new_york(store, attorney=on_record), "letter", facts=FACTS | {"to_whom": "attorney"}))
     assert answer.verdict == verdict
 
 

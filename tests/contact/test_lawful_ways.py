@@ -224,6 +224,8 @@ def test_what_the_law_demands_or_the_borrower_asked_goes_out_where_collecting_is
     }[place]
     store.clock(clock)
     loan = store.lend(store.book(place), zones=zones, **{"dpd": 20} | given)
+    if place == "gb" and purpose == "required_notice":  # two payments missed
+        store.sql("UPDATE instalment SET due_on = %s WHERE n = 2", DAY - timedelta(days=5))
     if given.get("dpd") == 3:
         store.contacted(loan, "sms", "2026-06-29T12:00:00-04:00", "delivered")
     answer = ask(book, asked_for(wanted, loan, "letter", "collect", message_validates=True))
@@ -249,7 +251,10 @@ def test_a_contact_person_may_be_asked_where_the_debtor_is_lost_dead_or_incapabl
     # GB/T 45251-2025 (5.3), CBA guideline 2026: asked where the debtor is; nobody outside of the debt is collected from
     # (card measures 2011, art. 68).
     loan = store.lend(incapable=incapable, unreachable=lost)
-    assert ask(book, asked_for(wanted, loan, "call", "locate", to_whom="contact_person")).granted
+    # By telephone, a person decides: no record tells by what clock they live (house rule 7.22).
+    by_telephone = ask(book, asked_for(wanted, loan, "call", "locate", to_whom="contact_person"))
+    assert (by_telephone.verdict, against(by_telephone)) == ("needs_human", {"policy.their-clock"})
+    assert ask(book, asked_for(wanted, loan, "letter", "locate", to_whom="contact_person")).granted
     refused = against(ask(book, asked_for(wanted, loan, "call", "collect", to_whom="contact_person")))
     assert "cn.card.debtor-guarantor" in refused
     found = store.lend(unreachable=False)
@@ -264,7 +269,7 @@ def test_whether_a_third_person_was_asked_before_the_record_says(store: Any, boo
     # 15 U.S.C. 1692b(3), 12 CFR 1006.10(c): where the consumer is, the same person is asked once.
     store.clock(IN_NEW_YORK)
     loan = store.lend(store.book("us"), zones="America/New_York", unreachable=True)
-    request = asked_for(wanted, loan, "call", "locate", to_whom="employer", third_party_before=False)
+    request = asked_for(wanted, loan, "letter", "locate", to_whom="employer", third_party_before=False)
     assert ask(book, request).granted
     other = store.lend(store.book("us", name="another"), zones="America/New_York", unreachable=True, dpd=0)
     joined(store, loan, other)

@@ -98,10 +98,10 @@ def test_who_acts_for_a_dead_debtor_a_contact_person_may_be_asked(
 def test_who_was_asked_once_is_not_asked_again_by_another_word(store: Any, book: Rulebook, wanted: Wanted) -> None:
     # 15 U.S.C. 1692b(3), 12 CFR 1006.10(c): the mother was asked as a contact person.
     loan = lent(store, "us", unreachable=True)
-    make(book, asked_for(wanted, loan, "call", "locate", to_whom="contact_person"), "no_answer")
+    make(book, asked_for(wanted, loan, "letter", "locate", to_whom="contact_person"))
     at_noon(store, "us", DAY + timedelta(days=8))
     for word in ("contact_person", "third_party", "employer"):
-        again = ask(book, asked_for(wanted, loan, "call", "locate", to_whom=word, third_party_before=False))
+        again = ask(book, asked_for(wanted, loan, "letter", "locate", to_whom=word, third_party_before=False))
         assert {"us.fdcpa.location.once", "us.location.once"} <= against(again)
 
 
@@ -132,16 +132,169 @@ def test_an_answer_answers_what_is_on_record_or_goes_to_a_person(store: Any, boo
         assert ask(book, asked_for(wanted, asked, "email", "answer")).granted
     # House rule 7.19: an offer of a plan answers who pleaded hardship.
     assert against(ask(book, asked_for(wanted, disputed, "plan_offer", "answer"))) == {
-        "policy.plan-asked", "policy.notice-spacing",
+        "policy.plan-asked", "policy.notice-spacing", "policy.answer-asked",
     }  # fmt: skip
 
 
-@pytest.mark.parametrize(("dpd", "granted"), [(-5, False), (0, False), (3, True)])
-def test_no_notice_is_demanded_of_a_loan_with_nothing_past_due(
-    store: Any, book: Rulebook, wanted: Wanted, dpd: int, granted: bool
+@pytest.mark.parametrize("place", ["cn", "in", "sg", "tw"])
+@pytest.mark.parametrize(("dpd", "verdict"), [(-5, "forbidden"), (0, "forbidden"), (3, "needs_human")])
+def test_no_notice_is_demanded_of_a_loan_with_nothing_past_due_nor_where_no_such_law_is_on_file(
+    store: Any, book: Rulebook, wanted: Wanted, place: str, dpd: int, verdict: str
 ) -> None:
-    answer = ask(book, asked_for(wanted, store.lend(dpd=dpd), "email", "required_notice"))  # house rule 7.18
-    assert (answer.granted, against(answer)) == (granted, set() if granted else {"policy.notice-due"})
+    # House rule 7.18: no law on file of these places demands a notice; a person finds out which it is.
+    answer = ask(book, asked_for(wanted, lent(store, place, dpd=dpd, all_in_ppm=100_000), "email", "required_notice"))
+    assert (answer.verdict, against(answer)) == (verdict, {"policy.notice-due"})
+
+
+@pytest.mark.parametrize(
+    ("given", "says", "refused"),
+    [
+        ({"validation_sent_on": None}, {"message_validates": True}, set()),  # 15 U.S.C. 1692g(a)
+        ({"validation_sent_on": None}, {"message_validates": False}, {"us.fdcpa.notice"}),
+        ({}, {"message_validates": True}, {"us.fdcpa.notice"}),  # it was sent: no second one
+        ({"dispute_open": True}, {"message_validates": True}, {"us.fdcpa.notice"}),  # 1692g(b): cease
+    ],
+)
+def test_the_notice_of_validation_is_demanded_once(
+    store: Any, book: Rulebook, wanted: Wanted, given: dict[str, Any], says: dict[str, bool], refused: set[str]
+) -> None:
+    loan = lent(store, "us", **given)
+    answer = ask(book, asked_for(wanted, loan, "letter", "required_notice", **says))
+    assert against(answer) == refused and answer.granted is not bool(refused)
+    if not refused:
+        make(book, asked_for(wanted, lent(store, "us", **given), "letter", "required_notice", **says))
+        again = lent(store, "us", **given)
+        make(book, asked_for(wanted, again, "letter", "required_notice", **says))
+        at_noon(store, "us", DAY + timedelta(days=20))
+        assert "us.fdcpa.notice" in against(ask(book, asked_for(wanted, again, "letter", "required_notice", **says)))
+
+
+def two_behind(store: Any, loan: int) -> None:
+    """The second of the two payments fell due five days ago, too."""
+    store.sql("UPDATE instalment SET due_on = %s WHERE account_id = %s AND n = 2", DAY - timedelta(days=5), loan)
+
+
+def test_a_notice_of_arrears_is_given_after_two_payments_missed_and_again_within_six_months(
+    store: Any, book: Rulebook, wanted: Wanted
+) -> None:
+    # Consumer Credit Act 1974, s. 86B(1)(c), (2)(b), in a breathing space too (SI 2020/1311, reg. 11).
+    one, two = (lent(store, "gb", respite_until="2027-12-01") for _ in range(2))
+    two_behind(store, two)
+    assert against(ask(book, asked_for(wanted, one, "letter", "required_notice"))) == {"gb.arrears-notice.due"}
+    make(book, asked_for(wanted, two, "letter", "required_notice"))
+    for days, due in ((8, False), (151, False), (152, True)):
+        at_noon(store, "gb", DAY + timedelta(days=days))
+        answer = ask(book, asked_for(wanted, two, "email", "required_notice"))
+        assert (against(answer), answer.granted) == (set() if due else {"gb.arrears-notice.due"}, due)
+
+
+@pytest.mark.parametrize(("paid", "behind"), [(0, 2), (10_499, 1), (10_500, 1), (10_501, 0)])
+def test_the_shortfall_is_measured_by_the_last_payments_due(store: Any, book: Rulebook, paid: int, behind: int) -> None:
+    loan = store.lend(store.book("gb"))  # of two payments of 10,500 (s. 86B(1)(c)): what is short makes up so many
+    two_behind(store, loan)
+    if paid:
+        store.sql("INSERT INTO payment VALUES (%s, 'P1', %s, %s)", loan, DAY - timedelta(days=3), paid)
+    assert _by_gate(store.url, loan, book)["payments_behind"] == behind
+
+
+def test_a_barred_debt_gets_no_notice_of_arrears(store: Any, book: Rulebook, wanted: Wanted) -> None:
+    # CONC 7.15.4R; Limitation Act 1980, s. 5.
+    loan = lent(store, "gb", dpd=2_300, opened_on=DAY - timedelta(days=2_500))
+    two_behind(store, loan)
+    assert "gb.time-barred.on-record" in against(ask(book, asked_for(wanted, loan, "letter", "required_notice")))
+
+
+def test_an_answer_ends_what_it_answers_by_night_and_at_the_gate(store: Any, book: Rulebook, wanted: Wanted) -> None:
+    # House rule 7.17: given a plea and a dispute, each is answered once; whether more was asked, a person finds out.
+    pleaded, disputed = store.lend(hardship_until="2026-12-01"), store.lend(dispute_open=True)
+    lost = store.lend(dispute_open=True)
+    make(book, asked_for(wanted, pleaded, "plan_offer", "answer"))
+    make(book, asked_for(wanted, disputed, "letter", "answer"))
+    make(book, asked_for(wanted, lost, "letter", "answer"), "failed")  # one that did not arrive answered nothing
+    assert _compare(store.url, book) == 3
+    at_noon(store, "cn", DAY + timedelta(days=9))
+    for loan, step in ((pleaded, "plan_offer"), (disputed, "letter")):
+        again = ask(book, asked_for(wanted, loan, step, "answer"))
+        assert (again.verdict, against(again)) == ("needs_human", {"policy.answer-asked"})
+    assert ask(book, asked_for(wanted, lost, "letter", "answer")).granted
+
+
+def test_what_does_not_press_comes_four_times_in_thirty_days(store: Any, book: Rulebook, wanted: Wanted) -> None:
+    loan, other = store.lend(), store.lend(store.book(name="another"))  # house rule 7.20
+    joined(store, loan, other)
+    for day in (0, 7, 14, 21):
+        at_noon(store, "cn", DAY + timedelta(days=day))
+        make(book, asked_for(wanted, other, "letter", "end_of_collection"))
+    at_noon(store, "cn", DAY + timedelta(days=28))
+    again = ask(book, asked_for(wanted, loan, "email", "end_of_collection"))
+    assert against(again) == {"policy.notice-spacing"}
+    assert again.earliest is not None and again.earliest.isoformat() == "2026-07-30T00:00:00+00:00"
+
+
+# ---- consent and clock are those of who is contacted -------------------------------------------------
+
+
+@pytest.mark.parametrize("who", ["guarantor", "attorney"])
+@pytest.mark.parametrize(
+    ("step", "rules"),
+    [
+        ("sms", {"us.sms.consent.theirs", "policy.their-consent", "policy.their-clock"}),
+        ("call", {"policy.their-clock"}),
+        ("letter", set()),
+    ],
+)
+def test_the_debtor_s_consent_and_clock_are_not_another_s(
+    store: Any, book: Rulebook, wanted: Wanted, who: str, step: str, rules: set[str]
+) -> None:
+    # 47 CFR 64.1200(a)(1)(iii): the called party's consent; house rules 7.21 and 7.22. A person finds out and decides.
+    loan = lent(store, "us", attorney=who == "attorney", dpd=6)
+    request = wanted(loan, step, facts=FACTS | {"to_whom": who})
+    answer = ask(book, request)
+    theirs = {rule for rule in against(answer) if "their" in rule}
+    assert theirs == rules
+    assert not theirs & set(answer.spoke.get("forbids", ()))
+
+
+def test_hours_agreed_with_the_debtor_open_none_towards_another(store: Any, law: Rulebook, wanted: Wanted) -> None:
+    # 12 CFR 1006.6(b)(1)(i): 21:30 was agreed with the debtor; a guarantor has the hours of the law.
+    loan = lent(store, "us", agreed_from_min=21 * 60, agreed_to_min=22 * 60, dpd=6)
+    store.clock(f"{DAY}T21:30:00-04:00")
+    assert ask(law, wanted(loan, "call")).granted
+    assert "us.hours" in against(ask(law, wanted(loan, "call", facts=FACTS | {"to_whom": "guarantor"})))
+
+
+# ---- what day it is where the zone is not known ------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("until", "rule"),
+    [("hardship_until", "policy.hardship"), ("promise_due_on", "policy.promise"), ("plan_until", "policy.plan-kept"),
+     ("respite_until", "policy.respite")],
+)  # fmt: skip
+def test_without_a_zone_a_day_ends_when_it_ends_everywhere_in_the_place(
+    store: Any, book: Rulebook, wanted: Wanted, until: str, rule: str
+) -> None:
+    # Given an American of no known zone, held through 30 June; at 20:30 in New York it is July by UTC, not by theirs.
+    loan = lent(store, "us", **{until: str(DAY)})
+    store.sql("UPDATE borrower SET zones = NULL")
+    store.clock("2026-06-30T20:30:00-04:00")
+    refused = ask(book, wanted(loan, "letter"))
+    assert rule in refused.spoke["forbids"]
+    # Then July begins for them when it has begun in Samoa, UTC-11.
+    assert refused.earliest is not None and refused.earliest.isoformat() == "2026-07-01T11:00:00+00:00"
+    store.clock("2026-07-01T11:00:00Z")
+    assert ask(book, wanted(loan, "letter")).granted
+
+
+def test_without_a_zone_a_second_notice_an_hour_later_is_of_the_same_day(
+    store: Any, book: Rulebook, wanted: Wanted
+) -> None:
+    loan = lent(store, "us")  # house rule 7.20
+    store.sql("UPDATE borrower SET zones = NULL")
+    store.clock("2026-06-30T19:30:00-04:00")
+    make(book, asked_for(wanted, loan, "letter", "end_of_collection"))
+    store.clock("2026-06-30T20:30:00-04:00")
+    assert against(ask(book, asked_for(wanted, loan, "email", "end_of_collection"))) >= {"policy.notice-spacing"}
 
 
 def test_what_does_not_press_comes_once_a_day_and_three_times_a_week_over_all_loans(
@@ -150,24 +303,28 @@ def test_what_does_not_press_comes_once_a_day_and_three_times_a_week_over_all_lo
     # House rule 7.20: given a person with two loans, one of them in dispute, asked about in turn.
     loan, other = store.lend(dispute_open=True), store.lend(store.book(name="another"), dpd=40)
     joined(store, loan, other)
-    for day, asked, purpose in ((0, loan, "answer"), (1, other, "required_notice"), (2, loan, "answer")):
+    for day, asked, purpose in (
+        (0, loan, "answer"),
+        (1, other, "end_of_collection"),
+        (2, loan, "end_of_collection"),
+    ):
         at_noon(store, "cn", DAY + timedelta(days=day))
         make(book, asked_for(wanted, asked, "letter", purpose))
-        again = ask(book, asked_for(wanted, other, "email", "required_notice"))
+        again = ask(book, asked_for(wanted, other, "email", "end_of_collection"))
         assert against(again) == {"policy.notice-spacing"}
     assert again.earliest is not None and again.earliest.isoformat() == "2026-07-07T00:00:00+00:00"
     at_noon(store, "cn", DAY + timedelta(days=6))
-    assert not ask(book, asked_for(wanted, other, "letter", "required_notice")).granted
+    assert not ask(book, asked_for(wanted, other, "letter", "end_of_collection")).granted
     at_noon(store, "cn", DAY + timedelta(days=7))
-    assert ask(book, asked_for(wanted, other, "letter", "required_notice")).granted
+    assert ask(book, asked_for(wanted, other, "letter", "end_of_collection")).granted
 
 
-@pytest.mark.parametrize("purpose", ["required_notice", "end_of_collection"])
+@pytest.mark.parametrize("purpose", ["answer", "end_of_collection"])
 def test_what_was_not_made_to_collect_opens_no_harsher_step(
     store: Any, book: Rulebook, wanted: Wanted, purpose: str
 ) -> None:
     # House rules 4.10 and 5.1: given three texts and a letter that did not press, neither call nor notice of a visit.
-    loan = store.lend(dpd=40)
+    loan = store.lend(dpd=40, dispute_open=purpose == "answer")
     for day in (1, 4, 7):
         store.contacted(loan, "sms", f"2026-06-{day:02}T10:00:00+08:00", "delivered")
     make(book, asked_for(wanted, loan, "letter", purpose))

@@ -27,6 +27,7 @@ from forbear.ledger.models import (
     Instalment,
     Kind,
     Paid,
+    Purchased,
     Reason,
     Rescheduled,
     Reversed,
@@ -464,3 +465,18 @@ def test_a_book_that_never_told_of_a_respite_leaves_it_unknown_where_the_law_kno
     store.sql("UPDATE borrower SET same_as = %s WHERE id = %s", store.borrower_of(loan), store.borrower_of(told))
     assert _compare(store.url, book) == 2
     assert _by_gate(store.url, told, book)["respite_open"] is open_
+
+
+def test_what_is_owed_on_a_card_is_told_alike_by_night_and_at_the_gate(store: Any, book: Rulebook) -> None:
+    # 商业银行信用卡业务监督管理办法 (2011): given a card, which has no schedule, of which the minimum payment of a
+    # statement has fallen due.
+    card = store.lend(product="card", opened_on=DAY - timedelta(days=120))
+    store.sql("DELETE FROM instalment")
+    store.sql("UPDATE account SET annual_rate_ppm = 180000")
+    store.sql(
+        "INSERT INTO card_terms (account_id, first_statement_on, due_days, minimum_ppm)"
+        " SELECT id, opened_on + 30, 20, 100000 FROM account"
+    )
+    _happened(store, card, Purchased("D1", DAY - timedelta(days=100), 500_000))
+    assert _compare(store.url, book) == 1
+    assert _by_gate(store.url, card, book)["owed"] > 0

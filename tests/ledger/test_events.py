@@ -305,7 +305,6 @@ def test_a_sale_ends_what_is_owed_here_and_passes_on_no_more_than_the_claim() ->
         "penalty_rate_ppm",
         "as_of",
         "owed",
-        "credit",
         "past_due_since",
         "open_instalments",
     }

@@ -169,3 +169,16 @@ def test_what_is_not_known_of_a_contact_never_permits_it() -> None:
     # Asked about a call to someone else with nothing told of it, a person decides.
     answer = ask("hk", "call", "10:00", lender_type="private", to_whom="guarantor", message_threat=None)
     assert answer.verdict == "needs_human"
+
+
+@pytest.mark.parametrize(
+    ("collector", "is_card", "bound"),
+    [("creditor", True, True), ("creditor", False, False), ("agency", True, False)],
+)
+def test_taiwan_s_rule_on_cards_binds_the_issuer_s_own_collecting_of_cards(
+    collector: str, is_card: bool, bound: bool
+) -> None:
+    # 信用卡業務機構管理辦法, art. 51; an agency has its own exception (outsourcing regulations, 14(1)(4)-(5)).
+    lost: dict[str, Any] = {"to_whom": "contact_person", "unreachable": True, "is_card": is_card}
+    found = against(ask("tw", "letter", "10:00", lender_type="bank", collector=collector, **lost))
+    assert found == ({"tw.card.who"} if bound else set())

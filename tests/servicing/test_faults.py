@@ -126,7 +126,7 @@ def test_a_sale_hands_over_what_the_claim_takes_and_no_more(book: Path, asked: A
     given = json.loads(first.output)
     assert first.exit_code == 0 and given["ref"] == "L1" and given["past_due_since"] == str(FEB)
     assert set(given) == {
-        "ref", "currency", "opened_on", "principal", "annual_rate_ppm", "penalty_rate_ppm", "as_of", "owed", "credit",
+        "ref", "currency", "opened_on", "principal", "annual_rate_ppm", "penalty_rate_ppm", "as_of", "owed",
         "past_due_since", "open_instalments", "amounts", "minor_digits",
     }  # fmt: skip
     assert asked("SELECT status FROM account WHERE id = 1") == [("sold",)] and night(asked, on(20)) == (0, 0)

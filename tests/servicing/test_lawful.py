@@ -228,6 +228,68 @@ def test_another_respite_leaves_the_one_before_as_it_was(fresh_db: str, asked: A
     assert asked(LIVE_FREEZES) == [(date(2026, 2, 19), "2026-03-01"), (date(2026, 3, 31), "2026-04-20")]
 
 
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_every_respite_that_any_record_of_the_person_tells_freezes_every_loan(
+    fresh_db: str, asked: Asked, tmp_path: Path, order: tuple[int, int]
+) -> None:
+    # SI 2020/1311 reg 7: given two books that tell of two respites of one person, in whatever order they come, then
+    # both freeze what is owed in both.
+    key, told_of = "cd" * 32, [("2026-02-20", "2026-03-01"), ("2026-04-01", "2026-04-20")]
+    for k in order:
+        text_ = BOOK.format(place="gb", lender="other", currency="GBP").replace('"own"', f'"book{k}"')
+        people = "ref,zones,respite_from,respite_until,person_key\nB1,Europe/London,{},{},{}\n"
+        tables = GB | {"borrowers": people.format(*told_of[k], key)}
+        assert import_book(write_book(tmp_path / f"book{k}", text_, tables), "forbear").bad == 0
+    days = [(date.fromisoformat(first) - timedelta(days=1), until) for first, until in told_of]
+    by_account = asked(LIVE_FREEZES.replace("SELECT value_on", "SELECT account_id, value_on", 1))
+    assert sorted(by_account) == [(account, *each) for account in (1, 2) for each in days]
+
+
+def picture_of(folder: Path, day: date, first: object, until: object) -> None:
+    text_ = BOOK.format(place="gb", lender="other", currency="GBP") + f"snapshot_on = {day}\n"
+    write_book(folder, text_, of_borrower(str(first), until))
+    assert import_book(folder, "forbear").bad == 0
+
+
+@pytest.mark.parametrize(("day", "stays"), [(date(2026, 3, 20), 0), (LAST + timedelta(days=1), 1)])
+def test_a_respite_recorded_by_mistake_is_taken_back_by_a_newer_record_without_it(
+    fresh_db: str, asked: Asked, tmp_path: Path, day: date, stays: int
+) -> None:
+    # Given a respite that the next picture tells no more, then it was a mistake, and interest ran; one that was over
+    # by then stays, since its days may have been emptied for that.
+    picture_of(tmp_path / "gb", date(2026, 3, 1), "2026-02-20", LAST)
+    posted(Paid("P1", date(2026, 2, 10), 1), LAST)
+    picture_of(tmp_path / "gb", day, "", "")
+    assert len(asked(LIVE_FREEZES)) == stays
+    frozen = [line for line in told(fresh_db, LAST).charges if line.line.kind is Kind.PENALTY]
+    assert (frozen[0].line.end == date(2026, 2, 19)) is bool(stays)
+
+
+def test_a_respite_that_comes_to_light_after_the_loan_was_repaid_gives_back_what_was_taken(
+    fresh_db: str, asked: Asked, tmp_path: Path
+) -> None:
+    # Given 1,022.81 paid on 2 March, which ended the loan, when a respite from 20 February on becomes known, then what
+    # ran from that day on, interest and penalty interest, was taken in breach of SI 2020/1311 reg 7: the borrower's.
+    day = date(2026, 3, 2)
+    picture_of(tmp_path / "gb", day, "", "")
+    whole = told(fresh_db, day).today.payoff
+    posted(Paid("P1", day, whole), day)
+    assert asked("SELECT status FROM account") == [("paid_off",)]
+    picture_of(tmp_path / "gb", day + timedelta(days=1), "2026-02-20", LAST)
+    found = told(fresh_db, day + timedelta(days=1))
+    assert asked("SELECT status FROM account") == [("paid_off",)] and found.today.payoff == 0
+    # Of the 500.00 past due eleven days at 0.25; of the second period's 7.50 for thirty days eleven days, by 18%.
+    assert found.today.credit == 11 * 25 + (round(50_000 * 0.18 * 20 / 365) - round(50_000 * 0.18 * 9 / 365))
+
+
+def test_a_cost_of_enforcement_needs_something_to_enforce(fresh_db: str, tmp_path: Path) -> None:
+    # Given nothing due and unpaid, then no "cost" goes round the ceiling; the day after the due date it may.
+    picture_of(tmp_path / "gb", date(2026, 3, 1), "", "")
+    with pytest.raises(ServicingError, match="nothing to enforce"):
+        posted(Charged("C1", date(2026, 2, 9), Kind.COST, 8_000), date(2026, 2, 9))
+    posted(Charged("C1", date(2026, 2, 11), Kind.COST, 8_000), date(2026, 2, 11))
+
+
 def test_a_mended_row_holds_what_its_own_person_owes_elsewhere_and_no_others(
     fresh_db: str, asked: Asked, tmp_path: Path
 ) -> None:
@@ -371,16 +433,17 @@ def test_after_a_write_off_days_past_due_go_on_at_night_and_in_the_history(
     assert asked("SELECT status, dpd, step FROM decision") == [("charged_off", 48, "none")]
     newest = history(1)[0]
     assert (newest.on, newest.dpd, newest.restated) == (date(2026, 3, 30), 48, 0)
-    assert "written off by the lender" in words(fresh_db, date(2026, 3, 30))
+    assert "by the lender on Mar 20, 2026, which does not end the debt" in words(fresh_db, date(2026, 3, 30))
 
 
 def test_the_history_says_where_only_the_sum_in_arrears_was_restated(loan: None) -> None:
-    # Given two payments known on one day, neither of which ends the arrears, then the days past due are as first known.
+    # Given a payment that comes to light a day late and does not end the arrears, then the days past due of the day
+    # before are as first known.
     day = date(2026, 2, 20)
-    for key in ("P1", "P2"):
-        posted(Paid(key, day, 100), day)
-    (newest,) = history(1)
-    assert (newest.dpd, newest.restated, newest.dpd_first) == (10, 1, 10)
+    posted(Paid("P1", day, 100), day)
+    posted(Paid("P2", date(2026, 2, 19), 100), date(2026, 2, 21))
+    (_, older) = history(1)
+    assert (older.dpd, older.restated, older.dpd_first) == (10, True, 10)
     told_ = CliRunner().invoke(app, ["history", "L1"])
     assert "the sum in arrears was restated" in told_.output and "first known as" not in told_.output
 

@@ -2,7 +2,7 @@
 
 import bisect
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date, timedelta
 from typing import NamedTuple
 
@@ -23,14 +23,14 @@ from forbear.contact.models import (
     Loan,
     Record,
 )
-from forbear.ledger.filed import Stood, stood
+from forbear.ledger.filed import CARD, Stood, stood
 from forbear.ledger.models import LedgerError
 from forbear.ledger.position import HORIZON_DAYS, Position, Standing, position, settled, standing
 from forbear.rulebook.book import Rulebook
 from forbear.rulebook.cap import find_cap
 from forbear.rulebook.compile import Compiled, compile_for
 from forbear.rulebook.earliest import local_date
-from forbear.rulebook.hours import LocalDay, local_day
+from forbear.rulebook.hours import LocalDay, local_day, zones_of_place
 from forbear.rulebook.models import Facts, FactValue
 
 #: Facts of the record that stay, whatever day it is.
@@ -48,7 +48,7 @@ STILL = _FIXED | {
     "emails_episode", "tries_made_episode", "letters_made_episode", "plan_offers_made_episode",
     "days_since_first_contact", "rows_waiting", "events_conflict", "demand_held", "collection_ended",
 }  # fmt: skip
-#: What besides days changes a fact: a contact; also its leaving a week; or, of a loan that is past due, a payment.
+#: What besides days changes a fact: a contact; also its leaving a week or a month; or, of a loan past due, a payment.
 #: Nothing changes other facts of the contact asked for; and anything may, of all others of the record.
 _CHANGED_BY: Mapping[str, str] = {
     **dict.fromkeys(_FIXED, "nothing"),
@@ -56,10 +56,11 @@ _CHANGED_BY: Mapping[str, str] = {
         (
             "connected_today", "notices_today", "days_since_contact", "days_since_sms", "days_since_letter",
             "days_since_visit_notice", "days_since_visit", "days_since_first_contact", "history_days",
-            "third_party_before",
+            "third_party_before", "days_since_notice",
         ),
         "contact",
     ),
+    "notices_30d": "month",
     **dict.fromkeys(("contacts_7d", "calls_7d", "conversations_7d", "notices_7d"), "week"),
     **dict.fromkeys(
         (
@@ -71,6 +72,7 @@ _CHANGED_BY: Mapping[str, str] = {
 }  # fmt: skip
 _EPOCH = date(1970, 1, 1).toordinal()
 _DAY_SECONDS = 86_400
+_ANY_DAY = date(2000, 1, 1)
 
 
 class Setting(NamedTuple):
@@ -81,6 +83,7 @@ class Setting(NamedTuple):
     public_holiday: bool | None
     reads_owed: bool
     respite: bool  # does the law of the place know a respite from collection?
+    notice: bool  # does it say on file when it demands a notice of a loan past due?
     of_loan: Compiled  # the night's rules on a loan by itself
 
     def known(self, lender_type: str, collector: str) -> bool | None:
@@ -95,8 +98,9 @@ def setting(book: Rulebook, jurisdiction: str, day: date) -> Setting:
     read = frozenset().union(*(rule.facts_read() for rule in compiled.rules))
     holiday = public_holiday(book.calendars, jurisdiction, day) if "public_holiday" in read else None
     respite = jurisdiction in book.places_of("respite_open", day)
+    notice = jurisdiction in book.places_of("days_since_notice", day)
     of_loan = compile_for(book, jurisdiction, day).of_loan(OF_LOAN)
-    return Setting(compiled, book.law_for(day).get(jurisdiction), holiday, "owed" in read, respite, of_loan)
+    return Setting(compiled, book.law_for(day).get(jurisdiction), holiday, "owed" in read, respite, notice, of_loan)
 
 
 _cap = functools.lru_cache(maxsize=65_536)(find_cap)
@@ -112,6 +116,11 @@ def place(zones: str | None, day: date) -> LocalDay | None:
         return local_day(zones, day)
     except ValueError:
         return None
+
+
+def zones_or_all(zones: str | None, jurisdiction: str) -> str:
+    """Zones by which it may be one day or another for a person: their own, or, where unknown, all of the place."""
+    return zones if zones is not None and place(zones, _ANY_DAY) is not None else zones_of_place(jurisdiction)
 
 
 def facts_by_day(
@@ -137,7 +146,10 @@ def facts_by_day(
         **asked.plain,
         **_terms(asked),
         "collector": collector,
-        "hours_agreed": asked.hours_agreed,
+        "hours_agreed": asked.hours_agreed and given.get("to_whom", "debtor") == "debtor",
+        "is_card": asked.product == CARD,
+        "their_texts_unwanted": None,
+        "their_clock_differs": None,
     }
 
     def on(day: date) -> dict[str, FactValue]:
@@ -175,13 +187,19 @@ def facts_by_day(
             "validation_sent": True if sent else None,
             "days_since_validation": (day - sent_on).days if sent and sent_on else never,
             "public_holiday": law.public_holiday,
+            "notice_law": law.notice or None,
+            "payments_behind": _payments_behind(asked, own.arrears, day),
         }
         if not recorded or max(begins) > asked.opened_on:
             facts["days_since_first_contact"] = None  # there may have been one before those on record
         if charges or law.reads_owed:
-            facts["owed"] = _whole(asked, day, apart).owed if owes and asked.schedule else 0
-        # What is not on record as asked may have been asked all the same: a person finds out.
-        facts["answer_due"] = bool(facts["dispute_open"] or facts["hardship_open"]) or None
+            told = asked.schedule or apart.get(asked.account_id)
+            facts["owed"] = _whole(asked, day, apart).owed if owes and told else 0
+        # An answer ends what it answers. What is not on record as asked, or was asked anew since, may have been asked
+        # all the same: a person finds out.
+        of_loan, of_person = _answered([asked], day), _answered(record.loans, day)
+        asks = (facts["dispute_open"] and not of_loan) or (facts["hardship_open"] and not of_person)
+        facts["answer_due"] = bool(asks) or None
         facts.update(given)
         # The record's word goes before the asker's: it can't tell one such person from another.
         if given.get("to_whom") in OTHERS and _asked_before(record, day):
@@ -239,12 +257,44 @@ def _asked_before(record: Record, day: date) -> bool:
     return any(t.to_whom in OTHERS and t.second < ends for loan in record.loans for t in loan.touches)
 
 
+def _answered(loans: Iterable[Loan], day: date) -> bool:
+    """Was an answer given about one of these loans, by `day` on its earlier possible reading?"""
+    return any(
+        touch.purpose == "answer"
+        and touch.outcome != "failed"
+        and _local_day(loan, touch.second, day) <= day.toordinal()
+        for loan in loans
+        for touch in loan.touches
+    )
+
+
+def _local_day(loan: Loan, second: int, day: date) -> int:
+    local = place(loan.zones, day)
+    return (second + (local.earliest_date * 60 if local else 0)) // _DAY_SECONDS + _EPOCH
+
+
+def _payments_behind(loan: Loan, arrears: int, day: date) -> int | None:
+    """Of the last payments due before `day`, the newest first, how many the arrears make up whole.
+
+    Consumer Credit Act 1974, s. 86B(1)(c). None where the schedule does not tell: of a card, or of a loan that had
+    more than payments.
+    """
+    if not loan.schedule or loan.apart is not None:
+        return None
+    behind = 0
+    for line in sorted(loan.schedule, key=lambda line: line.due_on, reverse=True):
+        if line.due_on < day:
+            arrears -= line.principal + line.interest
+            if arrears < 0:
+                break
+            behind += 1
+    return behind
+
+
 def _ended(loan: Loan, day: date) -> bool:
     """Was it said, by `day`, that collecting this loan ends?"""
     told = [t.second for t in loan.touches if t.purpose == "end_of_collection" and t.outcome != "failed"]
-    local = place(loan.zones, day) if told else None
-    shift = local.earliest_date * 60 if local else 0
-    return any((second + shift) // _DAY_SECONDS + _EPOCH <= day.toordinal() for second in told)
+    return any(_local_day(loan, second, day) <= day.toordinal() for second in told)
 
 
 def _kept_up(record: Record) -> frozenset[int]:
@@ -300,6 +350,8 @@ def _events(record: Record, places: Mapping[str | None, LocalDay | None], by: st
             days |= made
             if by in ("week", "all"):
                 days |= {day + 7 for day in made}
+            if by in ("month", "all"):
+                days |= {day + 30 for day in made}
         if by in ("payment", "all"):
             for on, _, back in loan.paid:
                 days.add(on.toordinal())
@@ -409,8 +461,9 @@ def _counts(record: Record, episode: date | None, day: date, never: int) -> dict
     today = day.toordinal() - _EPOCH
     begun = episode.toordinal() - _EPOCH if episode is not None else today + 1
     connected_today = contacts_7d = calls_7d = conversations_7d = sms = calls = letters = offers = emails = 0
-    tries_made = letters_made = offers_made = notices_today = notices_7d = 0
+    tries_made = letters_made = offers_made = notices_today = notices_7d = notices_30d = 0
     noticed: int | None = None
+    demanded: int | None = None
     heard: int | None = None
     newest: dict[str, int] = {}
     last = None
@@ -427,11 +480,14 @@ def _counts(record: Record, episode: date | None, day: date, never: int) -> dict
             contacts_7d += in_week
             notices_today += on == today and touch.purpose in NOTICES
             notices_7d += in_week and touch.purpose in NOTICES
+            notices_30d += today - on < 30 and touch.purpose in NOTICES
             last = on if last is None else max(last, on)
             if loan is not record.asked:
                 continue
             calls_7d += call and in_week
             conversations_7d += call and in_week and touch.outcome in CONVERSED
+            if touch.purpose == "required_notice" and touch.outcome != "failed":
+                demanded = on if demanded is None else max(demanded, on)
             kind = TEXTS[0] if touch.step in TEXTS else touch.step
             newest[kind] = max(newest.get(kind, on), on)
             if touch.outcome in HEARD and touch.to_whom == "debtor":
@@ -457,6 +513,8 @@ def _counts(record: Record, episode: date | None, day: date, never: int) -> dict
         "contacts_7d": contacts_7d,
         "notices_today": notices_today,
         "notices_7d": notices_7d,
+        "notices_30d": notices_30d,
+        "days_since_notice": never if demanded is None else today - demanded,
         "tries_made_episode": tries_made,
         "letters_made_episode": letters_made,
         "plan_offers_made_episode": offers_made,

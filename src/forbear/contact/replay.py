@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from forbear.contact.facts import zones_or_all
 from forbear.contact.services import days_of, gravest, may_be_lifted
 from forbear.rulebook.answer import Verdict
 from forbear.rulebook.book import Rulebook
@@ -56,7 +57,7 @@ def again(book: Rulebook, row: Any) -> Said:
 
     Where a second person had lifted it, the question is whether that was theirs to lift.
     """
-    days = days_of(row.zones, row.requested_at)
+    days = days_of(zones_or_all(row.zones, row.jurisdiction), row.requested_at)
     other: dict[str, Facts] = row.other_days
     agreed = None if row.agreed_from_min is None else Hours(row.agreed_from_min, row.agreed_to_min)
     answers = [

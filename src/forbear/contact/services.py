@@ -20,7 +20,7 @@ from pydantic_core import to_json
 
 from forbear.contact import reads
 from forbear.contact.errors import Misasked, NoSuchPermission, NotUsable
-from forbear.contact.facts import STILL, facts_by_day, place, quiet_days, setting
+from forbear.contact.facts import STILL, facts_by_day, place, quiet_days, setting, zones_or_all
 from forbear.contact.models import (
     OUTCOMES,
     OUTCOMES_OF_A_CALL,
@@ -41,7 +41,7 @@ from forbear.rulebook.book import Rulebook
 from forbear.rulebook.compile import Compiled
 from forbear.rulebook.earliest import earliest_lawful
 from forbear.rulebook.hours import instant
-from forbear.rulebook.models import Fact, Facts, FactValue, Vocabulary
+from forbear.rulebook.models import Fact, Facts, FactValue, Hours, Vocabulary
 from forbear.store.engine import engine
 from forbear.store.errors import one_line
 
@@ -245,14 +245,18 @@ def answers_of(book: Rulebook, request: Request, record: Record) -> tuple[list[A
     given: dict[str, FactValue] = {**_unsaid(book), **request.facts}
     agency = request.agency is not None
     known = facts_by_day(record, given, agency, book)
-    here, jurisdiction = record.asked, record.asked.jurisdiction
-    zones = zones_of(record)
+    jurisdiction, zones, agreed = record.asked.jurisdiction, zones_of(record), agreed_with(request, record)
     # Around midnight in one of several possible zones it may be two days at once: both must permit.
     answers = [
-        setting(book, jurisdiction, day).compiled.answer(request.step, known(day), record.at, zones, here.agreed)
-        for day in days_of(zones, record.at)
+        setting(book, jurisdiction, day).compiled.answer(request.step, known(day), record.at, zones, agreed)
+        for day in days_of(zones_or_all(zones, jurisdiction), record.at)
     ]
     return answers, known
+
+
+def agreed_with(request: Request, record: Record) -> Hours | None:
+    """The hours agreed with who is contacted: those on record are the debtor's."""
+    return record.asked.agreed if request.facts["to_whom"] == "debtor" else None
 
 
 def zones_of(record: Record) -> str | None:
@@ -269,7 +273,8 @@ def gravest(answers: list[Answer]) -> Answer:
 def decide(book: Rulebook, request: Request, record: Record) -> Decision:
     """The answer to a request over a record. Pure. A permission has its request's number."""
     answers, known = answers_of(book, request, record)
-    answer, zones = gravest(answers), zones_of(record)
+    answer, zones, agreed = gravest(answers), zones_of(record), agreed_with(request, record)
+    possible = zones_or_all(zones, record.asked.jurisdiction)
     days = [each.compiled.day for each in answers]
     overridden = request.decided_by is not None and all(
         each.verdict == "permitted" or may_be_lifted(book, each) for each in answers
@@ -277,9 +282,9 @@ def decide(book: Rulebook, request: Request, record: Record) -> Decision:
     overridden = overridden and answer.verdict == "needs_human"
     permission = earliest = None
     if answer.verdict == "permitted" or overridden:
-        permission = Permission(request.key, _expires(answers, record.at, days[-1], zones))
+        permission = Permission(request.key, _expires(answers, record.at, possible))
     elif not _for_good(book, answer.compiled, answer.forbids | answer.unknown, days[-1]):
-        earliest = _earliest(book, request.step, record, zones, days, known)
+        earliest = _earliest(book, request.step, record, zones, agreed, days, known)
     others = {each.compiled.day.isoformat(): each.facts for each in answers if each is not answer}
     return Decision(
         request_id=request.key,
@@ -293,13 +298,12 @@ def decide(book: Rulebook, request: Request, record: Record) -> Decision:
         permission=permission,
         earliest=earliest,
         decided_by=request.decided_by if overridden else None,
-        basis=Basis(record.asked.jurisdiction, zones, record.asked.agreed, others),
+        basis=Basis(record.asked.jurisdiction, zones, agreed, others),
     )
 
 
-def days_of(zones: str | None, at: datetime) -> list[date]:
-    if zones is None:
-        return [at.astimezone(UTC).date()]
+def days_of(zones: str, at: datetime) -> list[date]:
+    """The local days that it is in these zones."""
     return sorted({at.astimezone(ZoneInfo(zone)).date() for zone in zones.split("|")})
 
 
@@ -321,15 +325,15 @@ def may_be_lifted(book: Rulebook, answer: Answer) -> bool:
     return not lacking & (_NEVER_LIFTED | _of_contact(book).keys())
 
 
-def _expires(answers: list[Answer], at: datetime, day: date, zones: str | None) -> datetime:
+def _expires(answers: list[Answer], at: datetime, zones: str) -> datetime:
     """Minutes from now, but never after the lawful hours end, nor on a day whose law and counts were not asked."""
     ends = [answer.window[1] for answer in answers if answer.window is not None]
     ends = [end for end in ends if end > at]
     # The lawful hours end by both readings of a day on which clocks change; the day itself by the one that is so.
-    for zone in map(ZoneInfo, zones.split("|") if zones else ()):
+    for zone in map(ZoneInfo, zones.split("|")):
         tomorrow = at.astimezone(zone).date() + timedelta(days=1)
         ends.append(datetime.combine(tomorrow, time(), zone).astimezone(UTC))
-    return min([at + LIFETIME, *ends] if zones else [at + LIFETIME, instant(day, 24 * 60)])
+    return min([at + LIFETIME, *ends])
 
 
 @functools.lru_cache(maxsize=4096)
@@ -348,18 +352,20 @@ def _earliest(
     step: str,
     record: Record,
     zones: str | None,
+    agreed: Hours | None,
     days: list[date],
     known: Callable[[date], Facts],
 ) -> datetime | None:
-    at, here = record.at, record.asked
-    if zones is not None and len(days) > 1:
-        local = place(zones, days[-1])
+    at, place_ = record.at, record.asked.jurisdiction
+    possible = zones_or_all(zones, place_)
+    if len(days) > 1:
+        local = place(possible, days[-1])
         assert local is not None
         at = max(at, instant(days[-1], local.first))  # from when it is one day everywhere
-        if days_of(zones, at) != days[-1:]:
+        if days_of(possible, at) != days[-1:]:
             return None  # their clocks are a day or more apart: it never is
     quiet = quiet_days(record, book, reads.AHEAD_DAYS)
-    return earliest_lawful(book, here.jurisdiction, step, known, at, zones, here.agreed, reads.AHEAD_DAYS, quiet)
+    return earliest_lawful(book, place_, step, known, at, zones, agreed, reads.AHEAD_DAYS, quiet, possible)
 
 
 def _keep(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> psycopg.Cursor[Any]:

@@ -373,7 +373,8 @@ def assignment(ref: str, terms: Terms, state: State) -> dict[str, object]:
 
     Given with a State of the day before the sale. Data minimised (China: 个人信息保护法 art. 6): no contact
     record, hardship, health, score or note; who the debtor is goes by the contract's own means, after the
-    notice that the Civil Code (art. 546) asks for.
+    notice that the Civil Code (art. 546) asks for. What is held for the borrower is no part of the claim: it stays
+    here and is paid back.
     """
     return {
         "ref": ref,
@@ -384,7 +385,6 @@ def assignment(ref: str, terms: Terms, state: State) -> dict[str, object]:
         "penalty_rate_ppm": terms.late.held(terms.late.penalty_rate_ppm, state.as_of),
         "as_of": state.as_of,
         "owed": {str(kind): state.owed(kind) for kind in Kind if state.owed(kind)},
-        "credit": state.credit,
         "past_due_since": min((s.aged_from for s in state.spans if s.end is None), default=None),
         "open_instalments": [
             {"n": debt.n, "due_on": debt.due_on, "unpaid": debt.unpaid}

@@ -100,6 +100,15 @@ class CardState(State):
         """What ends the debt at the end of the day."""
         return max(self.outstanding + self.unbilled - self.credit, 0)
 
+    @property
+    def overpaid(self) -> int:
+        """What is held for the borrower beyond all that is owed, what has accrued and is not yet billed among it."""
+        return max(self.credit - self.outstanding - self.unbilled, 0)
+
+    @property
+    def whole(self) -> int:
+        return self.outstanding + self.unbilled
+
 
 def fold(terms: CardTerms, events: Iterable[Event], as_of: date) -> CardState:
     """The card at the end of `as_of`; arguments and errors are those of state.fold."""

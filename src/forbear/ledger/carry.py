@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
+from forbear.ledger.allocate import SCHEDULED, order_of
 from forbear.ledger.arrears import CN_2023, telling, was_non_performing
 from forbear.ledger.models import Event, Instalment, Kind, Paid, Product, Terms
 from forbear.ledger.state import Claim, Frozen, Span, State, Walked, place, walk
@@ -71,7 +72,7 @@ def replay(
     loan, last, more = walk(terms, schedule, events, as_of)
     if last is None or more or terms.product is Product.DAILY:
         return _ended(loan, as_of), None
-    return _set_down(loan, last, as_of, [], None)
+    return _set_down(loan, last, as_of, [], None, [])
 
 
 def resume(carried: Carried, payments: Sequence[Paid], as_of: date) -> tuple[State, Carried]:
@@ -79,14 +80,16 @@ def resume(carried: Carried, payments: Sequence[Paid], as_of: date) -> tuple[Sta
 
     `far` has been read where the loan `wants_far`.
     The state's lines, cuts and transactions are those since the loan was set down. Its debts and spans leave out what
-    tells nothing of the day; days past due, arrears, what is due and the class are those of the fold.
+    tells nothing of the day, and debts of which only charges are left may be one; days past due, arrears, what is due
+    and the class are those of the fold.
     """
     assert not carried.wants_far(as_of), "read what comes after the next instalments"
-    loan, rest = _take_up(carried, as_of)
+    loan, rest, resting = _take_up(carried, as_of)
     for payment in (ordered := sorted(payments, key=place)):
         loan.advance(payment.on)
         loan.apply(payment)
-    return _set_down(loan, ordered[-1], as_of, rest, carried.beyond if carried.far is None else None)
+    beyond = carried.beyond if carried.far is None else None
+    return _set_down(loan, ordered[-1], as_of, rest, beyond, resting)
 
 
 def _ended(loan: Walked, as_of: date) -> State:
@@ -113,16 +116,21 @@ def _watched(loan: Walked, as_of: date) -> bool:
 
 
 def _set_down(
-    loan: Walked, last: Event, as_of: date, rest: list[list[int]], beyond: list[int] | None
+    loan: Walked,
+    last: Event,
+    as_of: date,
+    rest: list[list[int]],
+    beyond: list[int] | None,
+    resting: list[list[Any]],
 ) -> tuple[State, Carried]:
     """The state and the loan, of whose instalments to come `rest` was not taken up, nor what is beyond it.
 
-    beyond: as Carried has it; None where nothing is.
+    beyond: as Carried has it; None where nothing is. resting: the debts of which the loan's first claim is the sum.
     """
     spans = telling([span for span in loan.spans if span.start != span.end])
     watched = _watched(loan, as_of)
-    claims, near = [], []
-    for claim in loan.claims:
+    claims, near = list(resting), []
+    for claim in loan.claims[1:] if resting else loan.claims:
         left = claim.left
         if claim.due:
             if claim.unpaid_from is None and not watched and not any(left.values()):
@@ -168,14 +176,37 @@ def _set_down(
     return state, Carried(loan.terms, as_of.toordinal(), _ordinal(place(last)), whole, since, near, beyond, far)
 
 
-def _take_up(carried: Carried, as_of: date) -> tuple[Walked, list[list[int]]]:
-    """The loan, and what was read of its instalments to come that `as_of` does not come near."""
+def _rests(claim: list[Any]) -> bool:
+    """Whether of a debt nothing is left but charges that grow no more."""
+    _, _, _, left, _, due, _, fee_asked, unpaid_from, fee_left, _ = claim
+    if not due or not fee_asked or unpaid_from or fee_left:
+        return False
+    return all(_KINDS[at] not in SCHEDULED for at, _ in left)
+
+
+def _take_up(carried: Carried, as_of: date) -> tuple[Walked, list[list[int]], list[list[Any]]]:
+    """The loan, what was read of its instalments to come that `as_of` does not come near, and the debts that rest.
+
+    Where no payment reaches charges, as instalments are still to come, the debts that rest are one claim: their sum.
+    """
     credit, penalty_ppm, forborne, freezes, written_off, sold_on, sold, spans, claims = carried.loan
     loan = Walked(carried.terms, ())
     loan.credit, loan.penalty_ppm, loan.sold = credit, penalty_ppm, sold
     loan.forborne_until, loan.written_off_on, loan.sold_on = _date(forborne), _date(written_off), _date(sold_on)
     loan.freezes = [Frozen(date.fromordinal(on), date.fromordinal(until), rule) for on, until, rule in freezes]
     loan.spans = [Span(date.fromordinal(aged), date.fromordinal(start), _date(end)) for aged, start, end in spans]
+    late = [Span(date.fromordinal(claim[2]), date.fromordinal(claim[8]), None) for claim in claims if claim[8]]
+    watched = was_non_performing(loan.spans + late, as_of)
+    coming = carried.near + (carried.far or [])
+    today, near = as_of.toordinal(), 0
+    for _, due_on, *_ in coming:
+        if due_on > today:
+            break
+        near += 1
+    resting: list[list[Any]] = []
+    if order_of(carried.terms.order).ahead and not watched and (near < len(coming) or carried.beyond[0]):
+        resting = [claim for claim in claims if _rests(claim)]
+        claims = [claim for claim in claims if not _rests(claim)] if resting else claims
     made = [
         Claim(
             n,
@@ -192,19 +223,19 @@ def _take_up(carried: Carried, as_of: date) -> tuple[Walked, list[list[int]]]:
         )
         for n, due_on, aged, left, to_come, due, since, fee_asked, unpaid_from, fee_left, begun in claims
     ]
-    loan.claims = made
+    if resting:
+        sums: dict[Kind, int] = {}
+        for _, _, _, left, *_ in resting:
+            for at, amount in left:
+                sums[_KINDS[at]] = sums.get(_KINDS[at], 0) + amount
+        made.append(Claim(0, date.min, date.min, sums, {}, due=True))
     for claim in made:
         claim.left.setdefault(_PRINCIPAL, 0)
-    coming = carried.near + (carried.far or [])
-    today, near = as_of.toordinal(), 0
-    for _, due_on, *_ in coming:
-        if due_on > today:
-            break
-        near += 1
     # One tells that there are more; several, whether the due dates after a cure were met.
-    near += _LEAST if _watched(loan, as_of) else 1
+    near += _LEAST if watched else 1
     for n, due_on, principal, interest, fee, begun in coming[:near]:
         day, come = date.fromordinal(due_on), {_INTEREST: interest, _FEE: fee}
         made.append(Claim(n, day, day, {_PRINCIPAL: principal}, come, begun=date.fromordinal(begun)))
     made.sort(key=lambda claim: (claim.due_on, claim.n))
-    return loan, coming[near:]
+    loan.claims = made
+    return loan, coming[near:], resting

@@ -11,6 +11,7 @@ from datetime import date
 from typing import Literal
 
 from forbear.ledger.daycount import YEAR, units
+from forbear.ledger.excess import Part
 from forbear.ledger.models import (
     PPM,
     ChargedBack,
@@ -29,17 +30,36 @@ from forbear.ledger.models import (
     Waived,
     half_up,
 )
-from forbear.ledger.state import Debt, State, fold, frozen_days, place
+from forbear.ledger.state import Debt, State, above_of, fold, frozen_days, place
 
 
 def payoff(terms: Terms, state: State) -> int:
-    """What ends the loan at the end of `state.as_of`: all that is owed, and the running period's interest so far."""
-    accrued, fee = running(terms, state)
-    return max(state.outstanding + accrued + fee - state.credit, 0)
+    """What ends the loan at the end of `state.as_of`: all that is owed, and the running period's interest so far.
+
+    No more than the ceiling on the yearly cost lets be demanded of a loan that ends then: what of earlier charges is
+    above it for the shorter time is given back by the event that ends it (state.py). Where more is above than is owed
+    beside the instalments, their rest is to be paid, and what was paid of the excess goes back after it.
+    """
+    return max(_balance(terms, state), 0)
+
+
+def overpaid(terms: Terms, state: State) -> int:
+    """What is held for the borrower beyond all that would end the loan at the end of `state.as_of`."""
+    return max(-_balance(terms, state), 0)
+
+
+def _balance(terms: Terms, state: State) -> int:
+    whole = state.outstanding + sum(running(terms, state))
+    ends = [Part(state.as_of, whole - state.owed(Kind.COST), 0)]
+    least = sum(debt.unpaid for debt in state.debts if debt.n)
+    return max(whole - above_of(terms, state.transactions, ends, state.as_of), least) - state.credit
 
 
 def running(terms: Terms, state: State) -> tuple[int, int]:
-    """Interest and fee of the running period for the days that have passed, half up; whole months by their days."""
+    """Interest and fee of the running period for the days that have passed, half up; whole months by their days.
+
+    Never more than what would fall due with the period whole.
+    """
     coming = _to_come(state)
     if not coming or terms.product is Product.DAILY:  # a daily loan's interest is owed day by day already
         return 0, 0
@@ -51,14 +71,15 @@ def running(terms: Terms, state: State) -> tuple[int, int]:
     if whole <= 0:
         return 0, 0
     fee = half_up(coming[0].to_come.get(Kind.FEE, 0) * passed, whole)
+    agreed = coming[0].to_come.get(Kind.INTEREST, 0)
     if terms.day_count is DayCount.MONTHLY:
-        return half_up(coming[0].to_come.get(Kind.INTEREST, 0) * passed, whole), fee
+        return half_up(agreed * passed, whole), fee
     base = sum(debt.owed.get(Kind.PRINCIPAL, 0) for debt in coming)
     part = units(start, state.as_of, terms.day_count)
     days = (state.as_of - start).days
     of_days = (days - frozen, days) if frozen else (1, 1)
     accrued = base * terms.annual_rate_ppm * part * of_days[0]
-    return half_up(accrued, YEAR[terms.day_count] * PPM * of_days[1]), fee
+    return min(half_up(accrued, YEAR[terms.day_count] * PPM * of_days[1]), agreed), fee
 
 
 def settle(key: str, terms: Terms, state: State) -> Rescheduled:
@@ -71,7 +92,8 @@ def repay(key: str, terms: Terms, state: State, principal: int, then: Literal["s
 
     then: "smaller" instalments on the same days, or no larger ones for a "shorter" time. The interest of the running
     period so far is due with it. What is to come bears interest and fees as before, in proportion to the principal of
-    its period, whatever shape the schedule has. Raises LedgerError unless less than the principal to come is repaid.
+    its period, whatever shape the schedule has; of the running one no more than it had left, so that no part repaid
+    makes the loan dearer. Raises LedgerError unless less than the principal to come is repaid.
     """
     coming = _to_come(state)
     base = sum(debt.owed.get(Kind.PRINCIPAL, 0) for debt in coming)
@@ -79,11 +101,15 @@ def repay(key: str, terms: Terms, state: State, principal: int, then: Literal["s
     if principal <= 0 or left <= 0:
         raise LedgerError("early repayment: a part must be more than nothing and leave some principal; else settle")
     made: list[Instalment] = []
+    so_far = running(terms, state)
     for debt in coming:
         # The first new period is the rest of the running one.
         days, whole = (1, 1) if made else ((debt.due_on - state.as_of).days, (debt.due_on - debt.begun).days)
         charges = [debt.agreed.get(kind, 0) for kind in (Kind.INTEREST, Kind.FEE)]
-        interest, fee = (half_up(each * left * days, base * whole) for each in charges)
+        most = charges if made else [each - gone for each, gone in zip(charges, so_far, strict=True)]
+        interest, fee = (
+            min(half_up(each * left * days, base * whole), max(top, 0)) for each, top in zip(charges, most, strict=True)
+        )
         owed = debt.owed.get(Kind.PRINCIPAL, 0)
         if debt is coming[-1]:
             part = left

@@ -169,22 +169,18 @@ def held(
     return None if ppm is None else capped(advances, lines, ppm)
 
 
-def room(advances: Sequence[Dated], lines: Sequence[Part], cap_ppm: int, fees: Sequence[Dated]) -> list[int]:
-    """How much of each fee, charged beside the lines, the ceiling leaves room for, in minor units; in their order.
+def spare(advances: Sequence[Dated], lines: Sequence[Part], cap_ppm: int, on: date) -> int:
+    """What more the ceiling would let be charged on a day beside the lines, in minor units: then all costs just as
+    much as it. Below zero: so much of what was charged is above it, as a sum of that day.
 
-    Each takes what the lines and the fees before it leave, at the ceiling's rate: so all together cost no more than it.
+    Raises LedgerError where nothing was advanced before the day or the first line.
     """
-    flows = Flows.of(advances, [*((line.due_on, line.amount) for line in lines), *fees])
+    flows = Flows.of(advances, [*((line.due_on, line.amount) for line in lines), (on, 1)])  # 1: to measure its time
     equation = Equation.of(flows, Method.IRR_SIMPLE)
     rate = equation.periodic(Decimal(cap_ppm) / PPM)
-    left = sum((minor * equation.discount(rate, on) for on, minor in flows.advances), Decimal(0))
+    left = sum((minor * equation.discount(rate, day) for day, minor in flows.advances), Decimal(0))
     left -= sum((line.amount * equation.discount(rate, line.due_on) for line in lines if line.amount), Decimal(0))
-    found = []
-    for on, minor in fees:
-        worth = equation.discount(rate, on)
-        found.append(min(minor, max(_floor(left / worth), 0)))
-        left -= found[-1] * worth
-    return found
+    return _floor(left / equation.discount(rate, on))
 
 
 def by_stretches(

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from forbear.ledger import accrual
 from forbear.ledger.allocate import SCHEDULED, allocate, order_of
 from forbear.ledger.excess import Line as Cut
-from forbear.ledger.excess import Part, held, lawful, of_schedule, room
+from forbear.ledger.excess import Part, held, lawful, of_schedule, spare
 from forbear.ledger.models import (
     MAX_PPM,
     Account,
@@ -209,6 +209,26 @@ class State:
         """What is owed of one kind."""
         return sum(debt.owed.get(kind, 0) for debt in self.debts)
 
+    @property
+    def whole(self) -> int:
+        """All that is owed or will fall due if the loan runs on: nothing, where it has ended."""
+        return self.outstanding + sum(sum(debt.to_come.values()) for debt in self.debts)
+
+    def asked(self, lines: Sequence[Instalment], first: int = 1) -> tuple[Instalment, ...]:
+        """The lines of a schedule, the first of that number, with the interest and the fee that are asked for.
+
+        That is less what frozen days spare and what went with principal that was given up. A line whose place another
+        schedule took stays as it was agreed.
+        """
+        found = {debt.n: dict(debt.to_come) for debt in self.debts if debt.n}
+        for line in self.lines:
+            if line.n and not line.year and line.kind in (_INTEREST, _FEE):
+                found.setdefault(line.n, {})[line.kind] = line.amount
+        return tuple(
+            replace(line, interest=found[n].get(_INTEREST, 0), fee=found[n].get(_FEE, 0)) if n in found else line
+            for n, line in enumerate(lines, first)
+        )
+
 
 def dpd_on(spans: Iterable[Span], day: date) -> int:
     """Days past due at the end of `day`."""
@@ -262,7 +282,7 @@ def walk(
                 opened=terms.opened_on,
             )
         loan.advance(event.on)
-        if loan.sold_on and not isinstance(event, Paid | ChargedBack):
+        if loan.sold_on and not isinstance(event, Paid | ChargedBack | Refunded):
             raise LedgerError(
                 N_(
                     "event %(event)s: the debt was sold on %(sold)s; what follows is the assignee's. If the sale was"
@@ -384,8 +404,6 @@ class Walked:
     spared: list[tuple[int, Cut]] = field(default_factory=list)
     plans: list[Plan] = field(default_factory=list)
     refused: list[Refused] = field(default_factory=list)
-    #: The fees that were charged under a ceiling, as far as it left room for them.
-    fees: list[tuple[date, int]] = field(default_factory=list)
 
     #: Kinds of which something may have come that is not charged yet.
     BY_DAYS = frozenset({Kind.LATE_FEE})
@@ -664,41 +682,51 @@ class Walked:
             self.charge(event, owed)
 
     def lawful_of(self, event: Charged) -> int:
-        """What of a fee is owed beside the contract's schedule: no more than the ceiling leaves room for.
+        """What of a fee is owed beside what was paid, is owed and is to come: as much as the ceiling leaves room for.
 
-        Of several ceilings that followed each other the lowest. Costs of enforcement are no cost of the loan. A line of
-        credit has no schedule that would tell the room: there it is what the days so far leave (`_so_far`).
+        Of several ceilings that followed each other the lowest. Costs of enforcement are no cost of the loan, and what
+        is past due leaves no more room by being so. On a line of credit nothing is to come that would tell the room:
+        there it is what the days so far leave.
         """
-        daily = self.terms.product is Product.DAILY
-        ends = event.on if daily else max((event.on, *(line.due_on for line in self.schedule)))
+        lines = self._lines(event.on)
+        ends = max([event.on, *(line.due_on for line in lines)])
         known = [
             ppm for since, ppm in self.terms.late.ceilings(self.terms.opened_on) if since <= ends and ppm is not None
         ]
         if event.kind is not Kind.FEE or not known:
             return event.amount
-        lent = sum(line.principal for line in self.schedule)
-        advances, lines = [(self.terms.opened_on, lent)], of_schedule(self.schedule)
-        fees = [*self.fees, (event.on, event.amount)]
-        if daily:
-            advances, lines, fees = *self._so_far(event.on), fees[-1:]
         try:
-            owed = room(advances, lines, min(known), fees)[-1]
-        except LedgerError:  # nothing was lent, or the fee is of the day itself: no time in which it could be lawful
-            owed = 0
-        self.fees += [(event.on, owed)] if owed else []
-        return owed
+            return min(event.amount, max(spare_of(self.transactions, lines, min(known), event.on), 0))
+        except LedgerError:  # nothing was lent: no time in which it could be lawful
+            return 0
 
-    def _so_far(self, on: date) -> tuple[list[tuple[date, int]], tuple[Part, ...]]:
-        """What was advanced, and what was paid with what would repay all of it on a day: all that the days so far tell.
+    def _lines(self, on: date) -> list[Part]:
+        """What would repay all as it falls due, a line of credit on a day: what is owed then, and what is to come."""
+        lines = []
+        for claim in self.claims:
+            daily = not claim.due and self.terms.product is Product.DAILY
+            owed = sum(self._owed(claim, on).values()) - claim.left.get(Kind.COST, 0)
+            more = 0 if daily else sum(self._to_come(claim).values())
+            lines.append(Part(on if daily else claim.due_on, owed, more))
+        return lines
 
-        The fees before are among what was paid or is owed.
+    def _give_back_what_is_above(self, event: Rescheduled) -> None:
+        """Give the borrower what was charged above the ceiling, now that the loan runs for another time.
+
+        A plan that makes it due sooner gives back no more than the fees that were charged; its interest is held.
         """
-        moved = [
-            (t.on, entry.amount) for t in self.transactions for entry in t.entries if entry.account is Account.CASH
-        ]
-        paid = [Part(day, amount, 0) for day, amount in moved if amount > 0]
-        owed = sum(sum(self._owed(claim, on).values()) for claim in self.claims) - self.credit
-        return [(day, -amount) for day, amount in moved if amount < 0], (*paid, Part(on, max(owed, 0), 0))
+        fees = sum(line.amount for line in self.lines if line.kind is Kind.FEE and not line.n)
+        lines = [replace(line, due_on=max(line.due_on, event.on)) for line in self._lines(event.on)]
+        above = above_of(self.terms, self.transactions, lines, event.on)
+        given = above if event.reason is Reason.PREPAYMENT else min(above, fees)
+        if not given:
+            return
+        gains = Account.RECOVERY if self.written_off_on else Account.INCOME
+        self.credit += given
+        self._post(f"ceiling:{event.key}", event.on, {Account.CREDIT: -given, gains: given})
+        for kind, amount in ((Kind.FEE, min(given, fees)), (Kind.INTEREST, max(given - fees, 0))):
+            if amount:
+                self.refused.append(Refused(f"ceiling:{event.key}", event.on, kind, amount, 0, frozen=False))
 
     def charge(self, event: Charged, owed: int) -> None:
         """Let `owed` of a fee or a cost be owed from the event's day on."""
@@ -715,11 +743,28 @@ class Walked:
         debts = [{event.kind: self._owed(claim, event.on).get(event.kind, 0)} for claim in self.claims]
         found, rest = allocate(event.amount, debts, ((event.kind,),))
         settled = [(self.claims[k], kind, part) for k, kind, part in found]
+        if event.kind is Kind.PRINCIPAL:
+            self._lessen({id(claim): part for claim, _, part in settled})
         entries = self._settle(settled, event.on, Account.LOSS)
         self._post(event.key, event.on, {Account.WAIVED: sum(part for *_, part in settled), **entries})
         for claim in self.claims if event.kind is Kind.LATE_FEE else ():
             given = min(claim.fee_left, rest)
             claim.fee_left, rest = claim.fee_left - given, rest - given
+
+    def _lessen(self, given: Mapping[int, int]) -> None:
+        """Of instalments to come lessen interest and fee as the principal of their period is about to be.
+
+        given: what is given up of a claim's principal, by the claim's id. The running period is lessened whole: what is
+        given up has cost nothing since it began, so that what ends the loan on a day (early.py) is no less than is due.
+        """
+        base = left = 0
+        for claim in reversed(self.claims):  # the principal of a period is what falls due with it or later
+            if claim.due or not claim.n:
+                continue
+            base += claim.left[Kind.PRINCIPAL]
+            left += claim.left[Kind.PRINCIPAL] - given.get(id(claim), 0)
+            if left < base:
+                claim.to_come = {kind: half_up(amount * left, base) for kind, amount in claim.to_come.items()}
 
     @apply.register
     def _(self, event: RateChanged) -> None:
@@ -780,6 +825,7 @@ class Walked:
             if oldest and event.reason is Reason.PLAN and overdue > 0:
                 claim.aged_from, claim.unpaid_from = oldest, event.on
                 overdue -= claim.unpaid
+        self._give_back_what_is_above(event)
         self.advance(event.on)
 
     def _running_since(self) -> date:
@@ -885,6 +931,37 @@ def frozen_days(freezes: Iterable[Frozen], start: date, end: date) -> int:
             days += (last - first).days
             reached = last
     return days
+
+
+def spare_of(transactions: Iterable[Transaction], lines: Sequence[Part], cap_ppm: int, on: date) -> int:
+    """What more a ceiling lets a loan be charged on a day, beside what was paid so far and the lines that repay it.
+
+    Arguments and errors are those of `excess.spare`. What is paid ahead is paid once it settles something; what pays
+    costs of enforcement is no cost of the loan.
+    """
+    advances: list[tuple[date, int]] = []
+    paid: list[tuple[date, int]] = []
+    for t in transactions:
+        sums = dict(t.entries)
+        if Account.CASH in sums or Account.CREDIT in sums:
+            moved = sum(sums.get(each, 0) for each in (Account.CASH, Account.CREDIT, Account.OWED_COST))
+            (paid if moved > 0 else advances).append((t.on, abs(moved)))
+    return spare(advances, [*(Part(day, minor, 0) for day, minor in paid), *lines], cap_ppm, on)
+
+
+def above_of(terms: Terms, transactions: Iterable[Transaction], lines: Sequence[Part], on: date) -> int:
+    """What of all that a loan cost and will cost is above the ceiling, as a sum of a day; arguments as `spare_of`.
+
+    Of several ceilings that followed each other the highest. A line of credit is held as it is charged.
+    """
+    ceilings = [ppm for since, ppm in terms.late.ceilings(terms.opened_on) if since <= on]
+    known = [ppm for ppm in ceilings if ppm is not None]
+    if terms.product is Product.DAILY or len(known) < len(ceilings):
+        return 0
+    try:
+        return max(-spare_of(transactions, lines, max(known), on), 0)
+    except LedgerError:  # nothing was lent
+        return 0
 
 
 def fit(event: Rescheduled, principal: int) -> list[Instalment]:

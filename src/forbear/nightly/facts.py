@@ -104,6 +104,7 @@ def by_account(contacts: ir.Table, positions: ir.Table, as_of: date, never: int)
     made = (joined.first_on > joined.oldest_due_on).fill_null(False) & joined.outcome.isin(MADE) & joined.to_debtor
     made = made & (joined.purpose == COLLECT)
     ended = (joined.purpose == "end_of_collection") & (joined.outcome != "failed")
+    answered = (joined.purpose == "answer") & (joined.outcome != "failed")
     heard = joined.outcome.isin(HEARD) & joined.to_debtor
     texts = joined.step.isin(TEXTS)
     calls = joined.step.isin(CALLS)
@@ -136,6 +137,7 @@ def by_account(contacts: ir.Table, positions: ir.Table, as_of: date, never: int)
         plan_offers_made_episode=count(of("plan_offer") & made),
         days_since_notice_given=since(of("visit_notice") & made),
         collection_ended=ended.any(),
+        answered=answered.any(),
     )
 
 
@@ -150,6 +152,7 @@ def by_borrower(contacts: ir.Table, as_of: date, never: int) -> ir.Table:
         contacts_7d=(today.delta(contacts.on, unit="day") < 7).sum().fill_null(0).cast("int32"),
         notices_today=(notices & (contacts.on == today)).sum().fill_null(0).cast("int32"),
         notices_7d=(notices & (today.delta(contacts.on, unit="day") < 7)).sum().fill_null(0).cast("int32"),
+        person_answered=((contacts.purpose == "answer") & (contacts.outcome != "failed")).any(),
     )
 
 
@@ -345,8 +348,14 @@ def facts(
         collection_ended=t.collection_ended.fill_null(False),
         notices_today=counted("notices_today"),
         notices_7d=counted("notices_7d"),
-        # What is not on record as asked may have been asked all the same: a person finds out.
-        answer_due=ibis.ifelse(t.dispute_open.fill_null(False) | hardship, True, ibis.null("boolean")),
+        # An answer ends what it answers. What is not on record as asked, or was asked anew since, may have been asked
+        # all the same: a person finds out.
+        answer_due=ibis.ifelse(
+            (t.dispute_open.fill_null(False) & ~t.answered.fill_null(False))
+            | (hardship & ~t.person_answered.fill_null(False)),
+            True,
+            ibis.null("boolean"),
+        ),
     )
 
 

@@ -430,8 +430,8 @@ class Compiled:
 def compile_for(book: Rulebook, jurisdiction: str, day: date, asked: Asked = "night") -> Compiled:
     """The contact rules in force in a place on a day: its law, and the policies of every place.
 
-    The night is not asked rules that read a fact of the gate, unless it takes it for something (`Fact.night`), rules
-    that are the gate's (`asked`), nor about steps that only the gate knows.
+    The night is not asked rules that read a fact that only the gate reads, unless it takes it for something
+    (`Fact.night`), rules that are the gate's (`asked`), nor about steps that only the gate knows.
     Made once for each span of days between which no rule of the place begins, ends, or changes a figure.
     Raises PackError where the night has more rules that forbid than a column has bits.
     """
@@ -457,7 +457,7 @@ def _changes(book: Rulebook, jurisdiction: str) -> tuple[date, ...]:
 @functools.lru_cache(maxsize=512)
 def _compiled(book: Rulebook, jurisdiction: str, day: date, asked: Asked) -> Compiled:
     steps = {step.id for step in book.vocabulary.steps.values() if step.asked in ("night", asked)}
-    gate = {fact.id for fact in book.vocabulary.facts.values() if fact.asked == "gate" and fact.night is None}
+    gate = {fact.id for fact in book.vocabulary.facts.values() if fact.asked != "night" and fact.night is None}
     rules = [
         rule
         for rule in book.in_force(jurisdiction, day)

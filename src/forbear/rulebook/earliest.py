@@ -30,6 +30,7 @@ def earliest_lawful(
     agreed: Hours | None,
     horizon_days: int = 62,
     quiet_days: Callable[[date, Facts], Callable[[str], int]] | None = None,
+    days_in: str | None = None,
 ) -> datetime | None:
     """The first instant from `at` on at which the gate's rules permit a step, in UTC: `at` itself, or a whole minute.
 
@@ -39,11 +40,13 @@ def earliest_lawful(
         quiet_days: for how many days after a day, on which the facts are these, each of them changes by nothing but the
             passing of days, as `moves` in the vocabulary says: days on which a rule that stands against the contact
             must go on to are passed over.
+        days_in: the zones that tell one day from the next, where `zones` is not known.
     """
-    today, k = local_date(zones, at), 0
+    days_in = zones or days_in
+    today, k = local_date(days_in, at), 0
     while k < horizon_days:
         day = today + timedelta(days=k)
-        begins = _begins(zones, day) if k else at.astimezone(UTC)
+        begins = _begins(days_in, day) if k else at.astimezone(UTC)
         facts = facts_on(day)
         answer = compile_for(book, jurisdiction, day, "gate").answer(step, facts, begins, zones, agreed)
         if answer.verdict == "permitted":

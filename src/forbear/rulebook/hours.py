@@ -18,6 +18,25 @@ FIRST_DAY, LAST_DAY = date(1900, 1, 1), date(2199, 12, 31)
 _LOOK_BACK_DAYS = 366
 
 
+#: The zones of a place that reach farthest west and east, with some between: whatever day it is anywhere in the place,
+#: it is in one of these. For who is known to be there, and no more.
+_ZONES = {
+    "cn": "Asia/Shanghai",
+    "gb": "Europe/London",
+    "hk": "Asia/Hong_Kong",
+    "in": "Asia/Kolkata",
+    "sg": "Asia/Singapore",
+    "tw": "Asia/Taipei",
+    "us": "Pacific/Pago_Pago|Pacific/Honolulu|America/New_York|Pacific/Guam",
+}
+_EVERYWHERE = "Etc/GMT+12|Etc/UTC|Pacific/Kiritimati"
+
+
+def zones_of_place(jurisdiction: str) -> str:
+    """The zones, joined by "|", between which lies every clock of a place; of the whole world, for one not on file."""
+    return _ZONES.get(jurisdiction, _EVERYWHERE)
+
+
 @dataclass(frozen=True, slots=True)
 class LocalDay:
     """Offsets, in minutes, that turn a minute of the local day into a minute of the UTC day.

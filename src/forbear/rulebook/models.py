@@ -30,6 +30,8 @@ class Source:
 Governs = Literal["contact", "content", "person", "visit", "cost", "record", "deadline"]
 #: Who asks: the night, of an account; the gate, of one contact at the moment at which it is made.
 Asked = Literal["night", "gate"]
+#: Of a fact also: of the record, read by rules of the gate alone.
+FactAsked = Asked | Literal["record"]
 BindsBy = Literal["contract", "accrual"]
 
 
@@ -56,7 +58,7 @@ class Fact:
     known: bool = False  # can the record not lack it?
     unit: str | None = None
     values: tuple[str, ...] = ()
-    asked: Asked = "night"
+    asked: FactAsked = "night"
     #: What the night takes a fact of the contact for: it plans contacts with the debtor.
     night: FactValue = None
     #: What the gate takes it for where the asker does not say.

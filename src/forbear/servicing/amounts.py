@@ -1,4 +1,4 @@
-"""Amounts as people write them, in major units, as the ledger takes them."""
+"""Amounts as people write them, in major units, and as the ledger takes them, in minor ones."""
 
 import re
 from decimal import Decimal
@@ -10,6 +10,11 @@ from forbear.servicing.errors import ServicingError
 
 #: A plain decimal: no exponent, no separator of thousands, no digits but these.
 _PLAIN = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
+
+
+def major(amount: int, currency: str) -> str:
+    """An amount of minor units in major units, with its currency, for a line of any language: CNY 1234.50."""
+    return f"{currency} {Decimal(amount).scaleb(-digits(currency)):f}"
 
 
 def minor(amount: str, currency: str) -> int:

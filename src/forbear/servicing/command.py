@@ -11,7 +11,6 @@ from babel import Locale
 from babel.numbers import format_currency
 
 from forbear.ledger.models import (
-    Account,
     Charged,
     ChargedBack,
     Event,
@@ -35,11 +34,10 @@ from forbear.servicing.happened import NAMES_OF_KINDS, Happened, happened, name_
 from forbear.servicing.history import Day
 from forbear.servicing.history import history as days_on_record
 from forbear.servicing.post import Posting, Receipt, post_one
-from forbear.servicing.reschedule import prepaid, rescheduled
+from forbear.servicing.reschedule import given_up, prepaid, rescheduled
 from forbear.servicing.sale import assign
 from forbear.store.engine import copy_connection, migrate
 from forbear.store.errors import one_line
-from forbear.store.journal import balances
 from forbear.telling import Lang
 
 _DAY = ["%Y-%m-%d"]
@@ -241,7 +239,7 @@ def _day_line(day: Day, found: Found, lang: str) -> str:
     ]
     if day.step:
         parts.append(_said("night", lang, step=_step(day.step, lang)))
-    if day.restated and day.dpd_first is not None:
+    if day.restated:
         same = (day.dpd_first, day.bucket_first) == (day.dpd, day.bucket)
         then = {"dpd": day.dpd_first, "bucket": word(day.bucket_first or "", lang)}
         parts.append(_said("restated_arrears" if same else "restated", lang, **then))
@@ -269,8 +267,14 @@ def _run(ref: str, book: str | None, as_of: datetime | None, lang: str, event: C
     made = event(found)
     receipt = post_one(Posting(found.id, made), day)
     lines = told(receipt, found.currency, lang)
-    if isinstance(made, Paid) and Account.CREDIT in dict(receipt.entries):
-        lines += _ahead(found, lang)
+    if isinstance(made, Paid):
+        lines += _ahead(receipt, found.currency, lang)
+    if isinstance(made, Refunded):
+        lines[1:1] = _paid_back(receipt, made, found.currency, lang)
+    if receipt.out_of_held:
+        lines.insert(1, _said("out_of_held", lang, used=_money(receipt.out_of_held, found.currency, lang)))
+    if isinstance(made, Rescheduled) and (cancelled := given_up(found.id, made)):
+        lines.insert(1, _said("cancelled", lang, cancelled=_money(cancelled, found.currency, lang)))
     if isinstance(made, Waived):
         lines.insert(1, _taken(receipt, made, found.currency, lang))
     if isinstance(made, Charged) and (charged := sum(minor for _, minor in receipt.entries if minor > 0)) < made.amount:
@@ -296,13 +300,20 @@ def _repaid(made: Rescheduled, currency: str, lang: str) -> str:
     )
 
 
-def _ahead(found: Found, lang: str) -> list[str]:
-    """What is held for an account beyond what has fallen due, if anything: for what falls due next, or to give back."""
-    with one_line(), copy_connection() as connection:
-        credit = -balances(connection, found.id).get((Account.CREDIT, found.currency), 0)
-        row = connection.execute("SELECT status = 'paid_off' FROM account WHERE id = %s", (found.id,)).fetchone()
-    name = "overpaid" if row == (True,) else "credit"
-    return [_said(name, lang, credit=_money(credit, found.currency, lang))] if credit > 0 else []
+def _ahead(receipt: Receipt, currency: str, lang: str) -> list[str]:
+    """What is held for an account beyond what is owed, if anything: for what falls due next, or to give back."""
+    if not receipt.held:
+        return []
+    name = "overpaid_card" if receipt.card else "overpaid" if receipt.ended else "credit"
+    return [_said(name, lang, credit=_money(receipt.held, currency, lang))]
+
+
+def _paid_back(receipt: Receipt, made: Refunded, currency: str, lang: str) -> list[str]:
+    """What went back, and what is still held; of the second nothing where the refund had been posted before."""
+    lines = [_said("paid_back", lang, amount=_money(made.amount, currency, lang))]
+    if receipt.held is not None:
+        lines.append(_said("still_held", lang, held=_money(receipt.held, currency, lang)))
+    return lines
 
 
 def _taken(receipt: Receipt, waived: Waived, currency: str, lang: str) -> str:
@@ -383,6 +394,32 @@ _WORDS = {
         "zh-Hans": "多付 {credit}：贷款已还清，应退还借款人（forbear refund）。",
         "zh-Hant": "多付 {credit}：貸款已還清，應退還借款人（forbear refund）。",
         "en": "Overpaid: {credit}. The loan is repaid, so it is owed back to the borrower: forbear refund.",
+    },
+    "overpaid_card": {
+        "zh-Hans": "多付 {credit}：已扣除尚未出账的计息及费用；留待抵偿此后的用款，或退还持卡人（forbear refund）。",
+        "zh-Hant": "多付 {credit}：已扣除尚未出帳的計息及費用；留待抵償此後的用款，或退還持卡人（forbear refund）。",
+        "en": "Overpaid: {credit}, beyond all that is owed or has accrued. It is held for what is drawn next, or paid"
+        " back: forbear refund.",
+    },
+    "paid_back": {
+        "zh-Hans": "已退还借款人 {amount}。",
+        "zh-Hant": "已退還借款人 {amount}。",
+        "en": "Paid back to the borrower: {amount}.",
+    },
+    "still_held": {
+        "zh-Hans": "仍为其留存 {held}。",
+        "zh-Hant": "仍為其留存 {held}。",
+        "en": "Still held for them: {held}.",
+    },
+    "out_of_held": {
+        "zh-Hans": "其中 {used} 已由为借款人留存的款项抵偿。",
+        "zh-Hant": "其中 {used} 已由為借款人留存的款項抵償。",
+        "en": "Settled at once out of what was held for the borrower: {used}.",
+    },
+    "cancelled": {
+        "zh-Hans": "新还款计划放弃了本期至当日的利息及费用 {cancelled}，不再收取。",
+        "zh-Hant": "新還款計畫放棄了本期至當日的利息及費用 {cancelled}，不再收取。",
+        "en": "Given up by the new schedule: {cancelled} of interest and fees of the running period until that day.",
     },
     "day": {
         "zh-Hans": "{day}：逾期 {dpd} 天",

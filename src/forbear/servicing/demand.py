@@ -198,61 +198,107 @@ def ceiling_of(loan: Loan, steps: Steps) -> Capped | None:
 
 @dataclass(frozen=True, slots=True)
 class _Given:
-    """A respite that is an event of a loan already."""
+    """A respite that is an event of a loan already, or is to be (no key), by a rule's id."""
 
     key: str
     on: date
     until: date
+    rule: str
 
 
+#: Of an account `a`: a statutory respite is an event of it.
+_FROZEN = (
+    "EXISTS (SELECT FROM account_event e WHERE e.account_id = a.id AND e.kind = 'forborne'"
+    f" AND coalesce(e.detail ->> 'rule', '') <> '' AND {LIVE})"
+)
+
+#: Every respite that any record of the person tells, by its last day, and the day of the newest picture of the person.
 _RESPITES = f"""
-    SELECT a.id, a.opened_on, p.first, p.until, p.known_on,
+    SELECT a.id, a.opened_on, p.told, p.newest,
         (SELECT count(*) FROM account_event e WHERE e.account_id = a.id AND coalesce(e.detail ->> 'rule', '') <> ''),
         (SELECT jsonb_agg(jsonb_build_array(e.key, e.value_on, e.detail ->> 'until', e.detail ->> 'rule'))
          FROM account_event e WHERE e.account_id = a.id AND e.kind = 'forborne' AND {LIVE})
     FROM account a JOIN borrower b ON b.id = a.borrower_id,
-    LATERAL (SELECT min(o.respite_from) AS first, o.respite_until AS until, min(i.taken_on) AS known_on
-             FROM borrower o LEFT JOIN import i ON i.id = o.import_id
-             WHERE coalesce(o.same_as, o.id) = coalesce(b.same_as, b.id) AND o.respite_until IS NOT NULL
-             GROUP BY 2 ORDER BY 2 DESC LIMIT 1) p
-    WHERE a.book_id = %(book)s AND a.status NOT IN ('sold', 'paid_off')
+    LATERAL (SELECT max(each.newest) AS newest, jsonb_agg(jsonb_build_array(each.first, each.until, each.known_on)
+                 ORDER BY each.until) FILTER (WHERE each.until IS NOT NULL) AS told
+             FROM (SELECT min(o.respite_from) AS first, o.respite_until AS until, min(i.taken_on) AS known_on,
+                       max(i.taken_on) AS newest
+                   FROM borrower o LEFT JOIN import i ON i.id = o.import_id
+                   WHERE coalesce(o.same_as, o.id) = coalesce(b.same_as, b.id) GROUP BY 2) each) p
+    WHERE a.book_id = %(book)s AND a.status <> 'sold'
         AND (%(only)s::bigint[] IS NULL OR a.id = ANY(%(only)s))
-        AND coalesce(b.same_as, b.id) IN (SELECT coalesce(same_as, id) FROM borrower WHERE respite_until IS NOT NULL)"""
+        AND (coalesce(b.same_as, b.id) IN
+                (SELECT coalesce(same_as, id) FROM borrower WHERE respite_until IS NOT NULL) OR {_FROZEN})"""
 
 
 def _keep_respites(
     connection: psycopg.Connection[Any], book_id: int, only: list[int] | None, rulebook: Rulebook
 ) -> set[int]:
-    """Make each statutory respite on record an event of the person's loans; the accounts that got or changed one."""
+    """Make each statutory respite on record an event of the person's loans; the accounts that got or changed one.
+
+    One that no record tells any more, before its last day was over, was never given. One that is over stays: a record
+    may well be emptied then. A loan that was repaid gets it too, for what was paid for its days is the borrower's.
+    """
     (place,) = connection.execute("SELECT jurisdiction FROM book WHERE id = %s", (book_id,)).fetchone() or ("",)
     if not knows_respite(rulebook, place):
         return set()
     rows = []
     found = connection.execute(_RESPITES, {"book": book_id, "only": only})
-    for id_, opened_on, first, until, known_on, known, live in found:
-        rule = respite_rule(rulebook, place, until)
-        if rule is None or until <= opened_on:
-            continue
-        given = [
-            _Given(key, date.fromisoformat(on), date.fromisoformat(end))
-            for key, on, end, by in live or ()
-            if by == rule.id
-        ]
-        if first is not None:
-            on, moved = _told(given, first, until, opened_on)
-        else:
-            on, moved = _taken(given, until, opened_on, known_on, _days(rule, until))
-        for each in moved:
-            gone = Reversed(f"{each.key}/moved", each.on, event_key(each.key))
-            rows.append((id_, gone.key, "reversed", gone.on, Jsonb(dict(detail(gone)))))
-        if on is not None:
-            made = Forborne(f"respite/{known + 1}/{until}", on, until, freezes=True, rule=rule.id)
-            rows.append((id_, made.key, "forborne", made.on, Jsonb(dict(detail(made)))))
+    for id_, opened_on, told, newest, known, live in found:
+        given = [_Given(key, date.fromisoformat(on), date.fromisoformat(end), by) for key, on, end, by in live or ()]
+        gone, made = _changes(rulebook, place, opened_on, _read(told), newest, [each for each in given if each.rule])
+        for each in gone:
+            event = Reversed(f"{each.key}/moved", each.on, event_key(each.key))
+            rows.append((id_, event.key, "reversed", event.on, Jsonb(dict(detail(event)))))
+        for n, each in enumerate(made, known + 1):
+            begun = Forborne(f"respite/{n}/{each.until}", each.on, each.until, freezes=True, rule=each.rule)
+            rows.append((id_, begun.key, "forborne", begun.on, Jsonb(dict(detail(begun)))))
     with connection.cursor() as cursor:
         cursor.executemany(
             "INSERT INTO account_event (account_id, key, kind, value_on, detail) VALUES (%s, %s, %s, %s, %s)", rows
         )
     return {row[0] for row in rows}
+
+
+#: What a record tells of a respite: its first day, if it does, its last, and the day of the picture that told it first.
+_Told = tuple[date | None, date, date | None]
+
+
+def _read(told: list[list[str | None]] | None) -> list[_Told]:
+    days = ([each and date.fromisoformat(each) for each in one] for one in told or ())
+    return [(first or None, until, known_on or None) for first, until, known_on in days if until]
+
+
+def _changes(
+    rulebook: Rulebook,
+    place: str,
+    opened_on: date,
+    told: list[_Told],
+    newest: date | None,
+    given: list[_Given],
+) -> tuple[list[_Given], list[_Given]]:
+    """What of `given`, the respites that are events of a loan, is to go, and what is to come, by all that is told.
+
+    newest: the day of the newest picture of the person.
+    """
+    if not told:
+        return [each for each in given if newest is not None and each.until >= newest], []
+    gone, made = [], []
+    for first, until, known_on in told:
+        rule = respite_rule(rulebook, place, until)
+        if rule is None or until <= opened_on:
+            continue
+        # What another record tells is not moved by this one: each freezes its own days.
+        others = {each for _, each, _ in told if each != until}
+        mine = [each for each in given if each.rule == rule.id and each.until not in others and each not in gone]
+        if first is not None:
+            on, moved = _told(mine, first, until, opened_on)
+        else:
+            on, moved = _taken(mine, until, opened_on, known_on, _days(rule, until))
+        gone += moved
+        if on is not None:
+            made.append(_Given("", on, until, rule.id))
+    return gone, made
 
 
 def _told(given: list[_Given], first: date, until: date, opened_on: date) -> tuple[date | None, list[_Given]]:
@@ -262,7 +308,7 @@ def _told(given: list[_Given], first: date, until: date, opened_on: date) -> tup
     What was lent on its first day or later was not owed when the person asked for it, and is no debt of it.
     """
     on = first - timedelta(days=1) if opened_on < first else None
-    same = [each for each in given if each.until >= first]
+    same = [each for each in given if each.until >= first and each.on < until]
     if on is not None and any((each.on, each.until) == (on, until) for each in same):
         return None, []
     return on, same
@@ -292,8 +338,9 @@ def _keep_elsewhere(
     """`_keep_respites` for what the persons with a respite in a book owe in other books, from the same day on."""
     others = connection.execute(
         "SELECT a.book_id, array_agg(a.id) FROM account a JOIN borrower b ON b.id = a.borrower_id"
-        " WHERE a.book_id <> %(book)s AND coalesce(b.same_as, b.id) IN (SELECT coalesce(same_as, id) FROM borrower"
-        "  WHERE book_id = %(book)s AND respite_until IS NOT NULL)"
+        " WHERE a.book_id <> %(book)s AND (coalesce(b.same_as, b.id) IN (SELECT coalesce(same_as, id) FROM borrower"
+        "  WHERE book_id = %(book)s AND respite_until IS NOT NULL) OR coalesce(b.same_as, b.id) IN (SELECT"
+        f"  coalesce(same_as, id) FROM borrower WHERE book_id = %(book)s) AND {_FROZEN})"
         " AND (%(only)s::bigint[] IS NULL OR a.id = ANY(%(only)s)) GROUP BY 1 ORDER BY 1",
         {"book": book_id, "only": only},
     ).fetchall()

@@ -14,7 +14,7 @@ import psycopg
 
 from forbear.ledger import card, state
 from forbear.ledger.filed import CARD, CEILING, card_terms_of, events_of, late_of, terms_of
-from forbear.ledger.models import CardTerms, Event, Instalment, LedgerError, Rescheduled, Terms
+from forbear.ledger.models import CardTerms, Event, Forborne, Instalment, LedgerError, Rescheduled, Terms, Waived
 from forbear.locale import N_
 
 
@@ -119,8 +119,9 @@ def _loan(row: Sequence[Any]) -> Loan:
 def dues(connection: psycopg.Connection[Any], account_id: int, as_of: date) -> list[tuple[date, int, int]]:
     """What falls due when: the day, the number, and the minor units of each instalment or minimum, in order of days.
 
-    As it stands on a day: where a plan took the place of what was to come, its lines. The schedule on file where the
-    ledger can't tell more: before the loan, or where what was posted contradicts itself.
+    As it stands on a day: where a plan took the place of what was to come, its lines; of each line what is asked for,
+    without what frozen days spare and what went with principal that was given up. The schedule on file where the ledger
+    can't tell more: before the loan, or where what was posted contradicts itself.
     """
     loan = read(connection, [account_id]).get(account_id)
     if loan is None:
@@ -131,10 +132,13 @@ def dues(connection: psycopg.Connection[Any], account_id: int, as_of: date) -> l
     with contextlib.suppress(LedgerError):
         if isinstance(loan.terms, CardTerms):
             return [(x.due_on, x.n, x.minimum) for x in card.fold(loan.terms, loan.events, as_of).statements]
-        if any(isinstance(event, Rescheduled) for event in loan.events):
-            for plan in state.fold(loan.terms, loan.schedule, loan.events, as_of).plans:
-                then = ((each.due_on, n, each.amount) for n, each in enumerate(plan.lines, plan.first))
-                (on, n, first), *rest = then
+        if any(isinstance(event, Rescheduled | Forborne | Waived) for event in loan.events):
+            found = state.fold(loan.terms, loan.schedule, loan.events, as_of)
+            contract = zip(loan.numbers, found.asked(loan.schedule), strict=True)
+            lines = [(line.due_on, n, line.amount) for n, line in contract]
+            for plan in found.plans:
+                then = enumerate(found.asked(plan.lines, plan.first), plan.first)
+                (on, n, first), *rest = ((line.due_on, n, line.amount) for n, line in then)
                 lines = [line for line in lines if line[0] <= plan.on] + [(on, n, first + plan.carried), *rest]
     return lines
 

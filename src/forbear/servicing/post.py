@@ -8,7 +8,7 @@ anew; what stands in the journal and differs is reversed and posted again.
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import orjson
@@ -38,12 +38,12 @@ from forbear.ledger.models import (
     Transaction,
     WrittenOff,
 )
-from forbear.ledger.state import State
+from forbear.ledger.state import State, dpd_on
 from forbear.locale import N_
 from forbear.servicing import carried as kept
 from forbear.servicing.errors import KeyUsed, ServicingError
 from forbear.servicing.loan import LIVE, Loan, no_schedule, read
-from forbear.servicing.refund import refuse_unless_held
+from forbear.servicing.owing import held, refuse_unless_held, refuse_unless_owing
 from forbear.servicing.repaid import follows
 from forbear.store import journal
 from forbear.store.errors import one_line
@@ -85,7 +85,10 @@ class Receipt:
 
     entries: (ledger account, signed minor units) of the event's own transaction, empty where it makes none.
     again: it had been posted before, and nothing was written. card: the account is one; balance: all that is owed on
-    it, None of a loan, and where it had been posted before.
+    it, None of a loan, and where it had been posted before. out_of_held: what of a charge was settled at once out of
+    what was held for the borrower.
+    held: what is held for them after it (owing.held), ended: nothing is owed and nothing is to come; both None where it
+    had been posted before.
     """
 
     account_id: int
@@ -97,6 +100,9 @@ class Receipt:
     again: bool
     card: bool = False
     balance: int | None = None
+    out_of_held: int = 0
+    held: int | None = None
+    ended: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,7 +254,23 @@ def _receipt(posting: Posting, event: Event, booked_at: datetime, state: State, 
     entries: journal.Entries = next((t.entries for t in state.transactions if t.key == event.key), ())
     card = isinstance(state, CardState)
     balance = state.payoff if isinstance(state, CardState) else None
-    return Receipt(posting.account_id, posting.event.key, event.on, booked_at, entries, stood, False, card, balance)
+    used = 0
+    if isinstance(event, Charged):
+        used = next((t.entries[0].amount for t in state.transactions if t.key == f"credit:{event.key}"), 0)
+    return Receipt(
+        posting.account_id,
+        posting.event.key,
+        event.on,
+        booked_at,
+        entries,
+        stood,
+        False,
+        card,
+        balance,
+        used,
+        held(state),
+        not state.whole,
+    )
 
 
 def lock(connection: psycopg.Connection[Any], account_ids: Sequence[int]) -> None:
@@ -326,6 +348,16 @@ def _checked(loans: Mapping[int, Loan], posting: Posting, as_of: date) -> tuple[
             ),
             event=name,
         )
+    if known is None and isinstance(event, Charged) and event.kind is Kind.COST and not _in_default(loan, event.on):
+        raise ServicingError(
+            N_(
+                "event %(event)s: nothing was due and unpaid on %(on)s, so there was nothing to enforce, and no cost of"
+                " it. Charge it as a fee, which the ceiling on the yearly cost holds, or give the day of the"
+                " enforcement."
+            ),
+            event=name,
+            on=event.on,
+        )
     if getattr(event, "amount", 1) <= 0:
         raise ServicingError(
             N_("event %(event)s: its amount is not more than nothing. A payment taken back is a reversal."), event=name
@@ -340,6 +372,8 @@ def _checked(loans: Mapping[int, Loan], posting: Posting, as_of: date) -> tuple[
         )
     if known is None and isinstance(event, Refunded):
         refuse_unless_held(loan, event, max(as_of, loan.posted_to or as_of))
+    if known is None:
+        refuse_unless_owing(loan, event)
     if isinstance(event, Forborne) and event.until < event.on:
         raise ServicingError(
             N_("event %(event)s: its last day %(until)s lies before its first, %(on)s. Give that day or a later one."),
@@ -375,6 +409,14 @@ _NO_REAGE = {
         " one was. Agree a plan instead: it leaves the days past due."
     ),
 }
+
+
+def _in_default(loan: Loan, on: date) -> bool:
+    """Was anything due and unpaid at the end of a day, or past due at its beginning?"""
+    if loan.terms is None or on < loan.terms.opened_on:
+        return True  # the ledger refuses it, and says why
+    state = _fold(loan, on)
+    return any(d.n and d.due and d.unpaid for d in state.debts) or dpd_on(state.spans, on - timedelta(days=1)) > 0
 
 
 def _is_the_assignees(loan: Loan, on: date) -> bool:
@@ -724,15 +766,19 @@ def _told(connection: psycopg.Connection[Any], posting: Posting) -> Receipt:
     row = connection.execute(
         "SELECT s.as_of, s.dpd, s.oldest_due_on, s.bucket, s.class, s.arrears_minor, s.owed_minor,"
         " coalesce(t.booked_at, s.recorded_at), e.names, e.sums,"
-        " (SELECT product = 'card' FROM account a WHERE a.id = s.account_id) FROM account_state s"
+        " (SELECT product = 'card' FROM account a WHERE a.id = s.account_id),"
+        " coalesce((SELECT n.amount_minor FROM journal_transaction c JOIN journal_entry n ON n.transaction_id = c.id"
+        "  WHERE c.account_id = s.account_id AND c.key = 'credit:' || %(key)s || ':' || %(on)s"
+        "  AND n.ledger_account = 'credit'), 0) FROM account_state s"
         " LEFT JOIN journal_transaction t ON t.account_id = s.account_id AND t.key = %(key)s,"
         " LATERAL (SELECT array_agg(ledger_account ORDER BY line) AS names,"
         "  array_agg(amount_minor ORDER BY line) AS sums FROM journal_entry WHERE transaction_id = t.id) e"
         # One that came with the account's first posting has no state of its own: the first on record tells.
         " WHERE s.account_id = %(id)s ORDER BY s.cause = %(key)s DESC, s.id LIMIT 1",
-        {"id": posting.account_id, "key": key},
+        {"id": posting.account_id, "key": key, "on": str(posting.event.on)},
     ).fetchone()
     assert row is not None, f"account {posting.account_id} is in the journal without a state"
     entries = tuple(zip(row[8] or (), row[9] or (), strict=True))
     on = posting.event.on
-    return Receipt(posting.account_id, posting.event.key, on, row[7], entries, Standing(*row[:7]), True, row[10])
+    stood, card, used = Standing(*row[:7]), row[10], row[11]
+    return Receipt(posting.account_id, posting.event.key, on, row[7], entries, stood, True, card, None, used)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import date
 from typing import Literal
 
-from forbear.ledger.early import free, repay
+from forbear.ledger.early import free, repay, running
 from forbear.ledger.filed import event_key
 from forbear.ledger.models import (
     CardTerms,
@@ -18,10 +18,11 @@ from forbear.ledger.models import (
     Product,
     Reason,
     Rescheduled,
+    Reversed,
     Terms,
 )
 from forbear.ledger.products import schedule
-from forbear.ledger.state import fold
+from forbear.ledger.state import fold, place
 from forbear.locale import N_
 from forbear.servicing.errors import ServicingError
 from forbear.servicing.loan import no_schedule, read
@@ -89,6 +90,25 @@ def prepaid(account_id: int, key: str, on: date, then: Literal["shorter", "small
         return repay(key, terms, state, part, then)
     except LedgerError as error:
         raise ServicingError(_REFUSED, id=account_id, why=error) from error
+
+
+def given_up(account_id: int, made: Rescheduled) -> int:
+    """What a plan that was posted gave up of the running period, in minor units (`cancelled`)."""
+    return cancelled(*_loan(account_id, made.key), replace(made, key=event_key(made.key)))
+
+
+def cancelled(terms: Terms, schedule: Sequence[Instalment], events: Sequence[Event], plan: Rescheduled) -> int:
+    """What a plan gives up, in minor units; an early repayment gives up nothing.
+
+    That is interest and fee of the running period for the days until it, which none of its lines asks for, since its
+    interest runs from its own day (docs/decisions/0013).
+    """
+    if plan.reason not in (Reason.PLAN, Reason.REAGE):
+        return 0
+    before = [event for event in events if not isinstance(event, Reversed) and place(event) < place(plan)]
+    known = {event.key for event in before}
+    before += [event for event in events if isinstance(event, Reversed) and event.of in known]
+    return sum(running(terms, fold(terms, schedule, before, plan.on)))
 
 
 def _loan(account_id: int, key: str) -> tuple[Terms, Sequence[Instalment], Sequence[Event]]:

@@ -112,7 +112,7 @@ class _Writer:
             self.language.tag,
             _("Statement of account %(ref)s") % {"ref": found.ref},
             f"{found.book} · {place}",
-            self.of_card() if found.bills is not None else self.of_loan(),
+            (*self.closed(), *(self.of_card() if found.bills is not None else self.of_loan())),
             (
                 self.sums(),
                 *self.card(),
@@ -121,6 +121,7 @@ class _Writer:
                 self.payments(),
                 arrears_table(found.arrears, self.language),
                 self.removed(),
+                *self.spared(),
             ),
             self.notes(),
         )
@@ -129,12 +130,13 @@ class _Writer:
         """The schedules that took the place of the contract's, and the days on which nothing accrues."""
         _, found, to = self.language.catalogue.gettext, self.found, self.to
         made = []
-        for k, plan in enumerate(found.plans, 1):
+        for k, each in enumerate(found.plans, 1):
+            plan = each.plan
             rows = []
-            for n, each in enumerate(plan.lines, plan.first):
-                whole = each.amount + (plan.carried if n == plan.first else 0)
+            for n, line in enumerate(plan.lines, plan.first):
+                whole = line.amount + (plan.carried if n == plan.first else 0)
                 rows.append(
-                    (to.count(n), to.day(each.due_on), *map(self.money, (each.principal, each.interest, whole)))
+                    (to.count(n), to.day(line.due_on), *map(self.money, (line.principal, line.interest, whole)))
                 )
             title = {
                 Reason.PLAN: _("Plan agreed on %(day)s"),
@@ -154,8 +156,18 @@ class _Writer:
                         " is left of the principal."
                     ),
                     _("By it %(sum)s less of interest and fees is to be paid.")
-                    % {"sum": self.money(plan.replaced - plan.charge)},
+                    % {"sum": self.money(plan.replaced - plan.charge - each.less)},
                 ]
+            if each.less:
+                notes.append(
+                    _("The interest is %(sum)s less than was agreed, for frozen days or principal that was given up.")
+                    % {"sum": self.money(each.less)}
+                )
+            if each.cancelled:
+                notes.append(
+                    _("By it %(sum)s of interest and fees of the period that ran until then is given up.")
+                    % {"sum": self.money(each.cancelled)}
+                )
             if plan.carried:
                 notes.append(
                     _("The first amount holds %(sum)s of interest and fees that were unpaid before.")
@@ -196,7 +208,7 @@ class _Writer:
             (_("Owed on %(day)s") % {"day": to.day(found.today.on)}, self.money(found.today.due)),
             (_("Owed if paid on %(day)s") % {"day": to.day(found.then.on)}, self.money(found.then.due)),
             (_("To repay all of it on %(day)s") % {"day": to.day(found.then.on)}, self.money(found.then.payoff)),
-            (_("Days past due"), self.past_due()),
+            (_("Days past due"), to.count(found.today.dpd)),
             (_("Lent on %(day)s") % {"day": to.day(found.opened_on)}, self.money(found.lent)),
         )
 
@@ -207,16 +219,26 @@ class _Writer:
             (_("Balance on %(day)s") % {"day": to.day(found.today.on)}, self.money(found.today.due)),
             (_("To repay all of it on %(day)s") % then, self.money(found.then.payoff)),
             (_("Still to be paid of the minimum on %(day)s") % then, self.money(found.then.minimum)),
-            (_("Days past due"), self.past_due()),
+            (_("Days past due"), to.count(found.today.dpd)),
             (_("Drawn so far"), self.money(found.lent)),
         )
 
-    def past_due(self) -> str:
-        _, found = self.language.catalogue.gettext, self.found
-        days = self.to.count(found.today.dpd)
-        if found.status == "charged_off":
-            return _("%(days)s; written off by the lender, which does not end the debt") % {"days": days}
-        return days
+    def closed(self) -> Iterator[tuple[str, str]]:
+        """Of a debt that was sold to whom it is paid now, and of one that was written off that it was."""
+        _, found, to = self.language.catalogue.gettext, self.found, self.to
+        if sold := found.sold:
+            words = {"assignee": sold.assignee, "day": to.day(sold.on)}
+            yield (
+                _("Sold"),
+                _("to %(assignee)s on %(day)s: what was owed then is paid to them, and nothing of it here") % words,
+            )
+            if found.held:
+                yield _("Held for you here, to be paid back"), self.money(found.held)
+        if found.written_off_on:
+            day = {"day": to.day(found.written_off_on)}
+            yield _("Written off"), _("by the lender on %(day)s, which does not end the debt") % day
+        elif found.status == "charged_off":
+            yield _("Written off"), _("by the lender, which does not end the debt")
 
     def card(self) -> tuple[Table, ...]:
         """Of a card: its monthly statements, and what was drawn; nothing of a loan."""
@@ -263,8 +285,8 @@ class _Writer:
             if self.found.bills is None
             else _("All that is owed at the end of the day. If nothing more is drawn or paid before."),
         ]
-        if now.credit and not now.payoff:
-            words = {"sum": self.money(now.credit)}
+        if now.overpaid and not self.found.sold:
+            words = {"sum": self.money(now.overpaid)}
             notes.append(_("%(sum)s more was paid than is owed: it is the borrower's, and is paid back.") % words)
         if self.found.early:
             basis = self.basis(self.found.early)
@@ -320,6 +342,22 @@ class _Writer:
                 return _("%(sum)s, but no more than is left of the contract's fee = %(left)s") % words
             return f"{self.money(line.base)} × {rate}{days} = {self.money(line.amount)}"
         of_plan = each.plan is not None and each.plan.reason in (Reason.PLAN, Reason.REAGE)
+        if each.given_up:
+            words = {
+                "whole": self.money(line.amount + each.given_up + each.spared),
+                "given": self.money(each.given_up),
+                "spared": self.money(each.spared),
+                "left": self.money(line.amount),
+            }
+            if not each.spared:
+                return _("%(whole)s by the schedule − %(given)s with principal that was given up = %(left)s") % words
+            return (
+                _(
+                    "%(whole)s by the schedule − %(given)s with principal that was given up − %(spared)s for the frozen"
+                    " days = %(left)s"
+                )
+                % words
+            )
         if of_plan and each.worked is not None:
             run = each.worked
             whole = f"{self.money(run.base)} × {self.rate(run.rate_ppm)} × {run.days}/{run.year}"
@@ -418,8 +456,35 @@ class _Writer:
         lines += [(_("%(n)s, of the new schedule") % {"n": n}, line) for n, line in found.replaced]
         lines += [(_("%(kind)s, instalment %(n)s") % {"kind": self.kind(Kind.LATE_FEE), "n": n}, line)
                   for n, line in found.late_fees]  # fmt: skip
-        lines += [(_("%(n)s, for the frozen days") % {"n": n}, line) for n, line in found.spared]
-        lines += [(self.kind(each.kind), Cut(each.on, 0, each.amount, each.lawful)) for each in found.refused]
+        lines += self.refused(frozen=False)
+        rows = self.cuts(lines)
+        unit = _("Instalment") if found.bills is None else _("Monthly statement")
+        head = (unit, _("By the contract"), _("Lawful"), _("Removed"))
+        notes = tuple(self.ceiling(each) for each in found.ceilings) or (_("No ceiling is on file for this place."),)
+        notes = (*self.what_was_removed(), *notes)
+        return Table("removed", _("What the ceiling on the yearly cost removed"), head, rows, 3, bool(rows), notes)
+
+    def spared(self) -> tuple[Table, ...]:
+        """What is not asked for because of the days on which nothing accrues; nothing where there were none."""
+        _, found = self.language.catalogue.gettext, self.found
+        lines = [*((str(n), line) for n, line in found.spared), *self.refused(frozen=True)]
+        if not lines:
+            return ()
+        head = (_("Instalment"), _("By the schedule"), _("Owed"), _("Spared"))
+        notes = [_("What frozen days spare is never asked for.")]
+        if any(each.frozen for each in found.refused):
+            notes.append(_("A fee that was charged on a frozen day is not owed."))
+        title = _("What the frozen days spared")
+        return (Table("spared", title, head, self.cuts(lines), 3, True, tuple(notes)),)
+
+    def refused(self, frozen: bool) -> list[tuple[str, Cut]]:
+        """The fees and costs that were charged and are not owed, or not whole."""
+        kept = (each for each in self.found.refused if each.frozen is frozen)
+        return [(self.kind(each.kind), Cut(each.on, 0, each.amount, each.lawful)) for each in kept]
+
+    def cuts(self, lines: Sequence[tuple[str, Cut]]) -> tuple[tuple[str, ...], ...]:
+        """Rows of what was removed, and their sum."""
+        _ = self.language.catalogue.gettext
         rows: list[tuple[str, ...]] = []
         for name, line in lines:
             figures = map(self.money, (line.contracted, line.lawful, line.excess))
@@ -427,13 +492,7 @@ class _Writer:
         if rows:
             sums = (sum(getattr(line, name) for _name, line in lines) for name in ("contracted", "lawful", "excess"))
             rows.append((_("In all"), *map(self.money, sums)))
-        unit = _("Instalment") if found.bills is None else _("Monthly statement")
-        head = (unit, _("By the contract"), _("Lawful"), _("Removed"))
-        notes = tuple(self.ceiling(each) for each in found.ceilings) or (_("No ceiling is on file for this place."),)
-        notes = (*self.what_was_removed(), *notes)
-        return Table(
-            "removed", _("What the ceiling on the yearly cost removed"), head, tuple(rows), 3, bool(rows), notes
-        )
+        return tuple(rows)
 
     def what_was_removed(self) -> Iterator[str]:
         _, found = self.language.catalogue.gettext, self.found
@@ -449,13 +508,12 @@ class _Writer:
                 "A late fee comes to be owed day by day, as far as the ceiling leaves room over penalty interest; the"
                 " rest of it is not owed."
             )
-        if any(each.frozen for each in found.refused):
-            yield _("A fee that was charged on a frozen day is not owed.")
-        if any(not each.frozen for each in found.refused):
+        above = any(not each.frozen for each in found.refused)
+        if above:
             yield _(
                 "A fee that is charged is part of the yearly cost: it is owed as far as the ceiling leaves room for it."
             )
-        if found.removed or found.replaced or found.late_fees or found.spared or found.refused or less_penalty:
+        if found.removed or found.replaced or found.late_fees or above or less_penalty:
             yield _("What is removed is never demanded. What was paid of it counts towards what is owed otherwise.")
         else:
             yield _("Nothing was removed.")

@@ -5,7 +5,7 @@ What is demanded is on file (servicing/demand.py), the same for journal, night a
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Any
 
@@ -17,12 +17,13 @@ from forbear.ledger.allocate import Order, order_of
 from forbear.ledger.arrears import Category, Stretch, category_on, classing_of, stretches
 from forbear.ledger.card import CardState
 from forbear.ledger.card import Statement as Bill
-from forbear.ledger.early import payoff
+from forbear.ledger.early import overpaid, payoff
 from forbear.ledger.excess import Line as Cut
 from forbear.ledger.filed import CARD, event_ref, fold, payment_ref
 from forbear.ledger.models import (
     CardTerms,
     DayCount,
+    Instalment,
     Kind,
     LedgerError,
     Line,
@@ -30,6 +31,8 @@ from forbear.ledger.models import (
     Purchased,
     Reason,
     Refunded,
+    Rescheduled,
+    Sold,
     Waived,
 )
 from forbear.ledger.provisions import Provision, provision
@@ -40,6 +43,8 @@ from forbear.rulebook.load import Rulebook
 from forbear.rulebook.models import Rule
 from forbear.servicing.demand import ceiling_of
 from forbear.servicing.loan import Loan, read
+from forbear.servicing.owing import held, the_borrowers
+from forbear.servicing.reschedule import cancelled
 from forbear.statement.errors import StatementError
 
 #: The place whose provisions are on file, and the concept that each kind of charge rests on there.
@@ -63,7 +68,8 @@ class Charge:
     """A charge with its formula (see `Line`) and what it rests on; None: the contract alone.
 
     excess: what the ceiling removed of it, spared: what of it would have accrued on frozen days, both in minor units
-    and not in the line's amount. plan: the schedule whose instalment it comes with, where that is not the contract's.
+    and not in the line's amount; given_up: what of it went with principal that was given up. plan: the schedule whose
+    instalment it comes with, where that is not the contract's.
     worked: of a plan's interest, the line by which anyone can work it out, where the plan's terms give it.
     """
 
@@ -73,6 +79,7 @@ class Charge:
     spared: int = 0
     plan: Plan | None = None
     worked: Line | None = None
+    given_up: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +135,8 @@ class Drawn:
 class Day:
     """What would be owed at the end of a day if nothing more were paid before; in minor units.
 
-    due: what is due by then, less what was paid ahead. payoff: what would end the loan. Of a card both are all that is
+    due: what is due by then, less what was paid ahead. payoff: what would end the loan; overpaid: what is held beyond
+    that. Of a card both are all that is
     owed, with what has accrued and is not yet billed (`unbilled`); minimum: what is still to be paid of its newest one.
     """
 
@@ -138,8 +146,22 @@ class Day:
     due: int
     payoff: int
     dpd: int
+    overpaid: int
     unbilled: int = 0
     minimum: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Replacing:
+    """A schedule that took the place of what was to come, and what of it is not asked for, in minor units.
+
+    plan: its interest and fees are those that are demanded. less: what its lines were less what they are, for frozen
+    days and with principal that was given up. cancelled: what it gave up of the running period (reschedule.cancelled).
+    """
+
+    plan: Plan
+    less: int
+    cancelled: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,9 +174,10 @@ class Statement:
     were charged; ceiling_ppm: by which all is held on the day, None where no figure is on file.
     changed: by the rulebook of today it would be others; the next night writes them. unknown: a ceiling that may bind
     can't be told; uncovered: no rule on file covers the type of lender on the day of the contract. plans: the schedules
-    that took the place of the contract's, the oldest first. status: of the account. arrears: the history of days past
-    due since the loan was made. order_basis: where the order of settlement stood in the law on the day. bills, drawn:
-    of a card its monthly statements and what was drawn, `removed` being of bills; None of a loan.
+    that took the place of the contract's, the oldest first. status: of the account. written_off_on: by an event on
+    file. sold: the sale by then, after which nothing is owed here, and held: what is the borrower's still. arrears: the
+    history of days past due since the loan was made. order_basis: where the order of settlement stood in the law on the
+    day. bills, drawn: of a card its monthly statements and what was drawn, `removed` being of bills; None of a loan.
     """
 
     account_id: int
@@ -182,8 +205,11 @@ class Statement:
     spared: tuple[tuple[int, Cut], ...]
     refused: tuple[Refused, ...]
     freezes: tuple[Freeze, ...]
-    plans: tuple[Plan, ...]
+    plans: tuple[Replacing, ...]
     status: str
+    written_off_on: date | None
+    sold: Sold | None
+    held: int
     late_fees: tuple[tuple[int, Cut], ...]
     ceiling_ppm: int | None
     penalty_rate_ppm: int
@@ -253,6 +279,7 @@ def statement(
         cuts = tuple(Cut(bill.on, 0, bill.contracted, bill.charged) for bill in card.statements)
         cuts += (running,) if running.excess else ()
     drawn = tuple(_drawn(loan, now))
+    posted = {t.key for t in now.transactions}
     early = () if card else _EARLY.get(jurisdiction, ())
     return Statement(
         account_id=account_id,
@@ -267,7 +294,7 @@ def statement(
         then=_day(loan, then),
         category=Category(category_on(now, as_of, classing_of(now))).name.lower(),
         arrears=_arrears(now, opened_on, jurisdiction),
-        charges=tuple(_charge(line, jurisdiction, now, excess) for line in _lines(now, as_of)),
+        charges=tuple(_charge(line, jurisdiction, now, excess, loan.schedule) for line in _lines(now, as_of)),
         waivers=tuple(_waivers(loan, now)),
         payments=tuple(_payments(loan, now)),
         refunds=tuple(_refunds(loan, now)),
@@ -281,8 +308,15 @@ def statement(
         refused=tuple(each for each in now.refused if each.on <= as_of),
         freezes=tuple(_freezes(now.freezes, rulebook)),
         # An early repayment of all has one line, which leaves nothing to come.
-        plans=tuple(each for each in now.plans if each.reason is not Reason.PREPAYMENT or len(each.lines) > 1),
+        plans=tuple(
+            _replacing(each, loan, now)
+            for each in now.plans
+            if each.reason is not Reason.PREPAYMENT or len(each.lines) > 1
+        ),
         status=loan.status,
+        written_off_on=now.written_off_on,
+        sold=next((e for e in loan.events if isinstance(e, Sold) and now.sold_on and e.key in posted), None),
+        held=held(fold(loan.terms, loan.schedule, the_borrowers(loan.events), as_of)) if now.sold_on else now.credit,
         late_fees=tuple(_late_fees(now)),
         ceiling_ppm=loan.terms.late.ceiling_on(as_of),
         penalty_rate_ppm=0 if card else penalty,  # none is charged on a card
@@ -353,7 +387,17 @@ def _lines(state: State, as_of: date) -> list[Line]:
     )
 
 
-def _charge(line: Line, jurisdiction: str, state: State, excess: Mapping[int, int]) -> Charge:
+def _replacing(plan: Plan, loan: Loan, state: State) -> Replacing:
+    """A new schedule as it is asked for."""
+    assert loan.terms is not None
+    made = replace(plan, lines=state.asked(plan.lines, plan.first))
+    event = next(e for e in loan.events if isinstance(e, Rescheduled) and e.key == plan.key)
+    return Replacing(made, plan.charge - made.charge, cancelled(loan.terms, loan.schedule, loan.events, event))
+
+
+def _charge(
+    line: Line, jurisdiction: str, state: State, excess: Mapping[int, int], schedule: Sequence[Instalment]
+) -> Charge:
     """A charge with what it rests on. excess: what the ceiling removed of each instalment's interest."""
     card = state if isinstance(state, CardState) else None
     concepts = _PROVISIONS.get(jurisdiction, {}) | (_OF_CARDS.get(jurisdiction, {}) if card else {})
@@ -369,7 +413,9 @@ def _charge(line: Line, jurisdiction: str, state: State, excess: Mapping[int, in
     spared = next((cut.excess for n, cut in state.spared if n == line.n), 0)
     cut = excess.get(line.n, 0)
     worked = None if plan is None or spared else _worked(plan, line, cut)
-    return Charge(line, basis, cut, spared, plan, worked)
+    agreed = plan.lines[line.n - plan.first] if plan else schedule[line.n - 1] if 0 < line.n <= len(schedule) else None
+    given_up = 0 if agreed is None or line.year else max(agreed.interest - line.amount - spared, 0)
+    return Charge(line, basis, cut, spared, plan, worked, given_up)
 
 
 def _worked(plan: Plan, line: Line, cut: int) -> Line | None:
@@ -432,7 +478,9 @@ def _day(loan: Loan, state: State) -> Day:
     if isinstance(state, CardState):
         whole = tuple((kind, amount) for kind in Kind if (amount := state.owed(kind)))
         ends = state.payoff
-        return Day(state.as_of, whole, state.credit, ends, ends, state.dpd, state.unbilled, state.minimum)
+        return Day(
+            state.as_of, whole, state.credit, ends, ends, state.dpd, state.overpaid, state.unbilled, state.minimum
+        )
     owed: dict[Kind, int] = {}
     for debt in state.debts:
         if debt.due:
@@ -440,4 +488,5 @@ def _day(loan: Loan, state: State) -> Day:
                 owed[kind] = owed.get(kind, 0) + amount
     listed = tuple((kind, owed[kind]) for kind in Kind if owed.get(kind))
     due = max(state.due - state.credit, 0)
-    return Day(state.as_of, listed, state.credit, due, payoff(loan.terms, state), state.dpd)
+    ends, over = payoff(loan.terms, state), overpaid(loan.terms, state)
+    return Day(state.as_of, listed, state.credit, due, ends, state.dpd, over)

@@ -164,7 +164,10 @@ def law_pages(book: Rulebook, pages: Pages) -> APIRouter:
             zones=zones,
             given={"at": "10:00", "zone": zones[0] if zones else "", "agreed_from": "", "agreed_to": ""} | dict(given),
             facts=book.vocabulary.facts,
-            asked={kind: [each for each in fields if each.fact.asked == kind] for kind in ("gate", "night")},
+            asked={
+                "gate": [each for each in fields if each.fact.asked == "gate"],
+                "night": [each for each in fields if each.fact.asked != "gate"],
+            },
             problems=problems,
             tried=None if problems else tried,
             written=written(request, where),
