@@ -57,7 +57,7 @@ def test_a_charge_that_is_settled_out_of_what_was_paid_ahead_says_so(book: Path,
     with psycopg.connect(fresh_db) as connection:
         connection.execute("UPDATE book SET allocation_order = 'cn_civil_code'")
     posted(Paid("P1", date(2026, 2, 1), 10_000), date(2026, 2, 1))
-    command = ("charge", "L1", "80.00", "--kind", "cost", *dated(date(2026, 2, 2), "F1"))
+    command = ("charge", "L1", "80.00", "--kind", "fee", *dated(date(2026, 2, 2), "F1"))
     for _ in range(2):  # the same again is answered as before
         assert "Settled at once out of what was held for the borrower: CN¥80.00." in said(*command)
 

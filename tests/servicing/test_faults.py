@@ -48,6 +48,17 @@ def test_a_backdated_payment_restates_days_past_due_of_days_on_record(book: Path
     assert asked(STATE)[0][0] == 0 and night(asked, on(20)) == (0, 0)
 
 
+def test_a_payment_of_the_newest_day_on_record_that_is_known_a_day_later_restates_it(book: Path, asked: Asked) -> None:
+    # Given a part of what is 20 days past due, posted on its day, when the rest of that day is known on the next one.
+    posted(Paid("P1", on(20), 100), on(20))
+    posted(Paid("P2", on(20), 51_400), on(21))
+    assert asked("SELECT as_of::text, dpd FROM account_state WHERE account_id = 1 ORDER BY id") == [
+        ("2026-03-02", 20),
+        ("2026-03-02", 0),
+        ("2026-03-03", 0),
+    ]
+
+
 def test_the_class_follows_a_payment_at_once_without_a_night(book: Path, asked: Asked) -> None:
     assert posted(Charged("F1", on(80), Kind.FEE, 100), on(80)).category == "special_mention"
     assert posted(Paid("P1", on(80), 200_000), on(80)).category == "normal"

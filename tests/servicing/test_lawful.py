@@ -400,7 +400,7 @@ def test_the_lines_of_a_plan_tell_its_terms_formula_and_days(loan: None, fresh_d
     on, due = date(2026, 3, 20), date(2026, 4, 20)
     posted(rescheduled(1, "A1", on, due, 2, Reason.PLAN), on)
     found = told(fresh_db, due)
-    (plan,) = found.plans
+    (plan,) = (each.plan for each in found.plans)
     assert (plan.on, [line.due_on for line in plan.lines]) == (on, [due, date(2026, 5, 20)])
     charge = next(c for c in found.charges if c.line.n == plan.first)
     # 1,000.00 × 18% × 31/365 = 15.29, by the plan and not by the contract's schedule.

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import singledispatchmethod
+from types import MappingProxyType
 from typing import NamedTuple
 
 from forbear.ledger import accrual
@@ -87,7 +88,7 @@ class Debt(NamedTuple):
     to_come: Mapping[Kind, int]
     held_back: int = 0
     begun: date = date.max
-    agreed: Mapping[Kind, int] = field(default_factory=dict)
+    agreed: Mapping[Kind, int] = MappingProxyType({})
 
     @property
     def unpaid(self) -> int:

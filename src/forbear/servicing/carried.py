@@ -63,8 +63,8 @@ _READ_FAR = "SELECT account_id, far::text FROM account_carried WHERE account_id 
 def read(connection: psycopg.Connection[Any], sent: Sequence[tuple[int, Event]], as_of: date) -> dict[int, Going]:
     """The accounts, locked by the caller, that can go on with all that is sent to them: (account, event) each.
 
-    That is: new payments only, each after all that happened and no earlier than the day through which was posted, and
-    in all too little to end the loan early.
+    That is: new payments only, each after all that happened and after the day through which was posted (or of it, where
+    it is still the newest), and in all too little to end the loan early.
     """
     by_account: dict[int, list[Event]] = defaultdict(list)
     for account_id, event in sent:
@@ -86,7 +86,10 @@ def read(connection: psycopg.Connection[Any], sent: Sequence[tuple[int, Event]],
 
 
 def _follows(start: Carried, event: Event, as_of: date) -> bool:
-    if not isinstance(event, Paid) or event.amount <= 0 or not start.as_of <= event.on.toordinal():
+    if not isinstance(event, Paid) or event.amount <= 0:
+        return False
+    # Of the day through which was posted it restates that day's row, unless that day is still the newest.
+    if event.on.toordinal() < start.as_of + (as_of.toordinal() > start.as_of):
         return False
     return event.on <= as_of and start.precedes(Paid(payment_key(event.key), event.on, event.amount))
 

@@ -348,16 +348,6 @@ def _checked(loans: Mapping[int, Loan], posting: Posting, as_of: date) -> tuple[
             ),
             event=name,
         )
-    if known is None and isinstance(event, Charged) and event.kind is Kind.COST and not _in_default(loan, event.on):
-        raise ServicingError(
-            N_(
-                "event %(event)s: nothing was due and unpaid on %(on)s, so there was nothing to enforce, and no cost of"
-                " it. Charge it as a fee, which the ceiling on the yearly cost holds, or give the day of the"
-                " enforcement."
-            ),
-            event=name,
-            on=event.on,
-        )
     if getattr(event, "amount", 1) <= 0:
         raise ServicingError(
             N_("event %(event)s: its amount is not more than nothing. A payment taken back is a reversal."), event=name
@@ -374,6 +364,16 @@ def _checked(loans: Mapping[int, Loan], posting: Posting, as_of: date) -> tuple[
         refuse_unless_held(loan, event, max(as_of, loan.posted_to or as_of))
     if known is None:
         refuse_unless_owing(loan, event)
+    if known is None and isinstance(event, Charged) and event.kind is Kind.COST and not _in_default(loan, event.on):
+        raise ServicingError(
+            N_(
+                "event %(event)s: nothing was due and unpaid on %(on)s, so there was nothing to enforce, and no cost of"
+                " it. Charge it as a fee, which the ceiling on the yearly cost holds, or give the day of the"
+                " enforcement."
+            ),
+            event=name,
+            on=event.on,
+        )
     if isinstance(event, Forborne) and event.until < event.on:
         raise ServicingError(
             N_("event %(event)s: its last day %(until)s lies before its first, %(on)s. Give that day or a later one."),
