@@ -85,7 +85,7 @@ def test_what_is_refused_is_told_in_the_language_asked_for(forbear: Typed, book:
         ("statement", "L1", "--as-of", "2020-01-01", "--lang", tag),
     ):
         ended = forbear(*typed)
-        words = re.findall("[a-z]{2,}", ended.err)
+        words = re.findall("[a-z]{2,}", ended.err.removeprefix("amount："))  # a column keeps its name
         assert (ended.code, words, ended.err.count("\n")) == (1, [], 1), (typed, ended.err)
 
 

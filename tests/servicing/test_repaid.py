@@ -149,7 +149,7 @@ def test_what_is_paid_ahead_repays_principal_where_the_parties_agree(
     posted(Paid("P2", DAY, 20_247), DAY)
     answer = said(*EARLY, "--then", then)
     assert "Repaid early: CN¥200.00 of the principal, with CN¥2.47 of interest" in answer
-    assert "1 instalments, the next of CN¥302.89 on 2026-03-10" in answer
+    assert "Instalments left: 1, the next of CN¥302.89 on 2026-03-10" in answer
     assert held(fresh_db) == replayed(fresh_db)
     assert "credit" not in held(fresh_db)
     assert "was posted before" in said(*EARLY, "--then", then)
