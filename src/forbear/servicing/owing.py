@@ -1,10 +1,12 @@
 """What needs a debt, or money that is held: refused in one line where there is none.
 
 A loan on which nothing is owed and nothing is to come has ended. A fee that is charged then would be taken out of what
-is the borrower's; forbearance, a write-off and a sale have no debt to be of. A refund takes what is held, and no more.
+is the borrower's; forbearance, a write-off and a sale have no debt to be of; a cost of enforcement needs something to
+enforce. A refund takes what is held, and no more.
 """
 
-from datetime import date
+from collections.abc import Sequence
+from datetime import date, timedelta
 
 from forbear.ledger.card import CardState
 from forbear.ledger.filed import fold
@@ -13,6 +15,7 @@ from forbear.ledger.models import (
     ChargedBack,
     Event,
     Forborne,
+    Kind,
     Paid,
     Product,
     Refunded,
@@ -20,7 +23,7 @@ from forbear.ledger.models import (
     Sold,
     WrittenOff,
 )
-from forbear.ledger.state import State
+from forbear.ledger.state import State, dpd_on
 from forbear.locale import N_
 from forbear.servicing.amounts import major
 from forbear.servicing.errors import ServicingError
@@ -33,6 +36,10 @@ _NOTHING = N_(
 _ENDED = N_(
     "event %(event)s: the loan had ended on %(on)s: nothing is owed and nothing is to come, so nothing is charged. What"
     " is held is the borrower's: forbear refund."
+)
+_NOTHING_TO_ENFORCE = N_(
+    "event %(event)s: nothing was due and unpaid on %(on)s, so there was nothing to enforce, and no cost of it. Charge"
+    " it as a fee, which the ceiling on the yearly cost holds, or give the day of the enforcement."
 )
 _NOT_HELD = N_(
     "event %(event)s: so much is not held for the borrower on %(on)s, or not since. Of what is held then %(held)s can"
@@ -47,12 +54,21 @@ def refuse_unless_owing(loan: Loan, event: Event) -> None:
     if event.on < loan.terms.opened_on:  # the ledger's fold says so
         return
     state = fold(loan.terms, loan.schedule, loan.events, event.on)
-    if state.sold_on or state.whole:  # what was sold the ledger's fold refuses
-        return
-    if not isinstance(event, Charged):
-        raise ServicingError(_NOTHING, event=event.key.partition(":")[2], on=event.on)
-    if not _goes_on(loan, state):
-        raise ServicingError(_ENDED, event=event.key.partition(":")[2], on=event.on)
+    name = event.key.partition(":")[2]
+    if not state.sold_on and not state.whole:  # what was sold the ledger's fold refuses
+        if not isinstance(event, Charged):
+            raise ServicingError(_NOTHING, event=name, on=event.on)
+        if not _goes_on(loan, state):
+            raise ServicingError(_ENDED, event=name, on=event.on)
+    if isinstance(event, Charged) and event.kind is Kind.COST and not _in_default(state):
+        raise ServicingError(_NOTHING_TO_ENFORCE, event=name, on=event.on)
+
+
+def _in_default(state: State) -> bool:
+    """Was anything due and unpaid at the end of the state's day, or past due at its beginning?"""
+    if any(debt.n and debt.due and debt.unpaid for debt in state.debts):
+        return True
+    return dpd_on(state.spans, state.as_of - timedelta(days=1)) > 0
 
 
 def _goes_on(loan: Loan, state: State) -> bool:
@@ -84,10 +100,15 @@ def held(state: State) -> int:
     return state.overpaid if isinstance(state, CardState) else state.credit
 
 
+def sold_on(events: Sequence[Event]) -> date | None:
+    """The day of the sale that stands, if there is one."""
+    gone = {event.of for event in events if isinstance(event, Reversed)}
+    return min((event.on for event in events if isinstance(event, Sold) and event.key not in gone), default=None)
+
+
 def the_borrowers(events: tuple[Event, ...]) -> tuple[Event, ...]:
     """The events without the payments that came after a sale, and what took those back."""
-    gone = {event.of for event in events if isinstance(event, Reversed)}
-    sold = min((e.on for e in events if isinstance(e, Sold) and e.key not in gone), default=date.max)
+    sold = sold_on(events) or date.max
     late = {event.key for event in events if isinstance(event, Paid) and event.on > sold}
     return tuple(
         event

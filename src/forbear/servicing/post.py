@@ -8,7 +8,7 @@ anew; what stands in the journal and differs is reversed and posted again.
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import Any
 
 import orjson
@@ -38,12 +38,12 @@ from forbear.ledger.models import (
     Transaction,
     WrittenOff,
 )
-from forbear.ledger.state import State, dpd_on
+from forbear.ledger.state import State
 from forbear.locale import N_
 from forbear.servicing import carried as kept
 from forbear.servicing.errors import KeyUsed, ServicingError
 from forbear.servicing.loan import LIVE, Loan, no_schedule, read
-from forbear.servicing.owing import held, refuse_unless_held, refuse_unless_owing
+from forbear.servicing.owing import held, refuse_unless_held, refuse_unless_owing, sold_on
 from forbear.servicing.repaid import follows
 from forbear.store import journal
 from forbear.store.errors import one_line
@@ -87,8 +87,8 @@ class Receipt:
     again: it had been posted before, and nothing was written. card: the account is one; balance: all that is owed on
     it, None of a loan, and where it had been posted before. out_of_held: what of a charge was settled at once out of
     what was held for the borrower.
-    held: what is held for them after it (owing.held), ended: nothing is owed and nothing is to come; both None where it
-    had been posted before.
+    held: what is held for them after it (owing.held). ended: nothing is owed and nothing is to come, where something is
+    held. Both None where it had been posted before.
     """
 
     account_id: int
@@ -254,7 +254,7 @@ def _receipt(posting: Posting, event: Event, booked_at: datetime, state: State, 
     entries: journal.Entries = next((t.entries for t in state.transactions if t.key == event.key), ())
     card = isinstance(state, CardState)
     balance = state.payoff if isinstance(state, CardState) else None
-    used = 0
+    used, left = 0, held(state)
     if isinstance(event, Charged):
         used = next((t.entries[0].amount for t in state.transactions if t.key == f"credit:{event.key}"), 0)
     return Receipt(
@@ -268,8 +268,8 @@ def _receipt(posting: Posting, event: Event, booked_at: datetime, state: State, 
         card,
         balance,
         used,
-        held(state),
-        not state.whole,
+        left,
+        not state.whole if left else None,
     )
 
 
@@ -364,16 +364,6 @@ def _checked(loans: Mapping[int, Loan], posting: Posting, as_of: date) -> tuple[
         refuse_unless_held(loan, event, max(as_of, loan.posted_to or as_of))
     if known is None:
         refuse_unless_owing(loan, event)
-    if known is None and isinstance(event, Charged) and event.kind is Kind.COST and not _in_default(loan, event.on):
-        raise ServicingError(
-            N_(
-                "event %(event)s: nothing was due and unpaid on %(on)s, so there was nothing to enforce, and no cost of"
-                " it. Charge it as a fee, which the ceiling on the yearly cost holds, or give the day of the"
-                " enforcement."
-            ),
-            event=name,
-            on=event.on,
-        )
     if isinstance(event, Forborne) and event.until < event.on:
         raise ServicingError(
             N_("event %(event)s: its last day %(until)s lies before its first, %(on)s. Give that day or a later one."),
@@ -411,19 +401,10 @@ _NO_REAGE = {
 }
 
 
-def _in_default(loan: Loan, on: date) -> bool:
-    """Was anything due and unpaid at the end of a day, or past due at its beginning?"""
-    if loan.terms is None or on < loan.terms.opened_on:
-        return True  # the ledger refuses it, and says why
-    state = _fold(loan, on)
-    return any(d.n and d.due and d.unpaid for d in state.debts) or dpd_on(state.spans, on - timedelta(days=1)) > 0
-
-
 def _is_the_assignees(loan: Loan, on: date) -> bool:
     """Is what is paid on a day the assignee's? What came to light late, of the day of the sale or before, is not."""
-    gone = {event.of for event in loan.events if isinstance(event, Reversed)}
-    sold = [event.on for event in loan.events if isinstance(event, Sold) and event.key not in gone]
-    return on > sold[0] if sold else loan.status == "sold"
+    sold = sold_on(loan.events)
+    return on > sold if sold else loan.status == "sold"
 
 
 def _of_what(loan: Loan, event: Reversed | ChargedBack, name: str) -> Event:
