@@ -109,10 +109,12 @@ def _date(day: int | None) -> date | None:
     return date.fromordinal(day) if day else None
 
 
-def _watched(loan: Walked, as_of: date) -> bool:
-    """Whether due dates may tell of the class: they do after a time in which the loan was non-performing."""
-    late = [Span(claim.aged_from, claim.unpaid_from, None) for claim in loan.claims if claim.unpaid_from]
-    return was_non_performing(loan.spans + late, as_of)
+def _watched(spans: list[Span], late: Iterable[tuple[date, date]], as_of: date) -> bool:
+    """Whether due dates may tell of the class: they do after a time in which the loan was non-performing.
+
+    spans: those that ended. late: of each debt that is unpaid the day from which it ages, and since when it is.
+    """
+    return was_non_performing([*spans, *(Span(aged_from, since, None) for aged_from, since in late)], as_of)
 
 
 def _set_down(
@@ -128,7 +130,8 @@ def _set_down(
     beyond: as Carried has it; None where nothing is. resting: the debts of which the loan's first claim is the sum.
     """
     spans = telling([span for span in loan.spans if span.start != span.end])
-    watched = _watched(loan, as_of)
+    late = ((claim.aged_from, claim.unpaid_from) for claim in loan.claims if claim.unpaid_from)
+    watched = _watched(loan.spans, late, as_of)
     claims, near = list(resting), []
     for claim in loan.claims[1:] if resting else loan.claims:
         left = claim.left
@@ -195,8 +198,8 @@ def _take_up(carried: Carried, as_of: date) -> tuple[Walked, list[list[int]], li
     loan.forborne_until, loan.written_off_on, loan.sold_on = _date(forborne), _date(written_off), _date(sold_on)
     loan.freezes = [Frozen(date.fromordinal(on), date.fromordinal(until), rule) for on, until, rule in freezes]
     loan.spans = [Span(date.fromordinal(aged), date.fromordinal(start), _date(end)) for aged, start, end in spans]
-    late = [Span(date.fromordinal(claim[2]), date.fromordinal(claim[8]), None) for claim in claims if claim[8]]
-    watched = was_non_performing(loan.spans + late, as_of)
+    late = ((date.fromordinal(claim[2]), date.fromordinal(claim[8])) for claim in claims if claim[8])
+    watched = _watched(loan.spans, late, as_of)
     coming = carried.near + (carried.far or [])
     today, near = as_of.toordinal(), 0
     for _, due_on, *_ in coming:
@@ -205,8 +208,9 @@ def _take_up(carried: Carried, as_of: date) -> tuple[Walked, list[list[int]], li
         near += 1
     resting: list[list[Any]] = []
     if order_of(carried.terms.order).ahead and not watched and (near < len(coming) or carried.beyond[0]):
-        resting = [claim for claim in claims if _rests(claim)]
-        claims = [claim for claim in claims if not _rests(claim)] if resting else claims
+        kept, claims = claims, []
+        for claim in kept:
+            (resting if _rests(claim) else claims).append(claim)
     made = [
         Claim(
             n,
